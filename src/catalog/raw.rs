@@ -1,0 +1,6 @@
+//! stub
+/// s
+#[derive(Debug)]
+pub struct CatalogError;
+/// s
+pub fn load() {}

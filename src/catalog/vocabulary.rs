@@ -1,0 +1,4 @@
+//! stub
+/// s
+#[derive(Debug, Clone)]
+pub struct Vocabulary;

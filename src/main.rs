@@ -1,0 +1,3 @@
+//! The command line: parse, call one function, map errors to exit codes.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The one integration binary; what goes where follows the tree of `src`.
