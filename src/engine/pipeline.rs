@@ -1,0 +1,312 @@
+//! How does a family draw? Prompts to text states, noise to latents step by step, latents to pixels.
+//!
+//! A [`Trajectory`] is one picture on its way. [`Pipeline::step`] moves any number of them one step
+//! on in one evaluation of their network, each at its own step, step count, sampler and guidance; a
+//! picture does not depend on what shares the evaluation with it, up to rounding.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    EngineError, device,
+    image::Pixels,
+    noise_schedule::NoiseSchedule,
+    ops::{Backend, Shape, candle::Candle},
+    text_encoder::{TextEncoder, TextStates},
+    tokenizer::Tokenizer,
+    unet::Unet,
+    vae::Decoder,
+    weights::Weights,
+};
+use crate::{
+    catalog::{DeviceSpec, Family, ModelId, SamplerKind, architecture::VaeConfig},
+    units::{ImageSize, Steps},
+};
+
+mod trajectory;
+
+pub use trajectory::{Latents, Trajectory};
+
+/// Text positions that are encoded at once, a bound on memory.
+const MAX_TEXT_POSITIONS: usize = 8 * 1024;
+
+/// Latent positions that are evaluated at once, a bound on memory: 128 rows of 16x16.
+const MAX_LATENT_POSITIONS: usize = 32 * 1024;
+
+/// Pixels that are decoded at once, a bound on memory: 16 pictures of 128x128.
+const MAX_PIXELS: usize = 256 * 1024;
+
+/// How one picture is to be drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageSpec {
+    /// The sampling algorithm.
+    pub sampler: SamplerKind,
+    /// Its steps.
+    pub steps: Steps,
+    /// Scale of classifier-free guidance; 1 is unguided and costs half.
+    pub guidance_scale: f64,
+    /// Names the noise.
+    pub seed: u64,
+    /// Size of the picture.
+    pub size: ImageSize,
+    /// Initial noise of unit variance in place of the seed's, channel by channel.
+    pub initial_noise: Option<Vec<f32>>,
+}
+
+/// What one picture shall show: the states of its prompt and of its negative prompt.
+#[derive(Debug, Clone)]
+pub struct Conditioning {
+    conditional: Arc<TextStates>,
+    unconditional: Arc<TextStates>,
+    n_truncated: usize,
+}
+
+impl Conditioning {
+    /// Tokens of the prompt that the text encoder's context had no place for.
+    pub fn n_truncated(&self) -> usize {
+        self.n_truncated
+    }
+}
+
+/// One family, loaded on a device.
+#[derive(Debug)]
+pub struct Pipeline {
+    ops: Candle,
+    unets: BTreeMap<ModelId, Unet<Candle>>,
+    decoder: Decoder<Candle>,
+    vae: VaeConfig,
+    schedule: NoiseSchedule,
+    tokenizer: Tokenizer,
+    text_encoder: TextEncoder,
+    /// States of the empty prompt, which nearly every guided picture needs.
+    empty: Arc<TextStates>,
+}
+
+impl Pipeline {
+    /// Loads every model of a family, its decoder and its text encoder, on the models' device.
+    pub fn load(family: &Family) -> Result<Self, EngineError> {
+        let device = device::open(shared_device(family)?)?;
+        let ops = Candle::new(device.clone());
+        let stem = "diffusion_pytorch_model";
+        let mut unets = BTreeMap::new();
+        for model in &family.models {
+            let weights = Weights::open_folder(&model.unet_path, stem)?;
+            let unet = Unet::load(&ops, &weights, &model.unet)?;
+            unets.insert(model.id.clone(), unet);
+        }
+        let vae_weights = Weights::open_folder(&family.path.join("vae"), stem)?;
+        let text_weights = Weights::open_folder(&family.path.join("text_encoder"), "model")?;
+        let text_encoder = TextEncoder::load(&device, &text_weights, &family.text_encoder)?;
+        let context = family.text_encoder.max_position_embeddings;
+        let tokenizer = Tokenizer::load(&family.path.join("tokenizer"), context)?;
+        let empty = text_encoder.forward(&[tokenizer.encode("")?.ids])?.remove(0);
+        Ok(Self {
+            decoder: Decoder::load(&ops, &vae_weights, &family.vae)?,
+            ops,
+            unets,
+            vae: family.vae.clone(),
+            schedule: NoiseSchedule::new(&family.noise_schedule)?,
+            tokenizer,
+            text_encoder,
+            empty: Arc::new(empty),
+        })
+    }
+
+    /// The models there are.
+    pub fn models(&self) -> impl Iterator<Item = &ModelId> {
+        self.unets.keys()
+    }
+
+    /// Encodes prompts, all with the same negative prompt; an empty one costs nothing.
+    pub fn encode(
+        &self,
+        prompts: &[&str],
+        negative_prompt: &str,
+    ) -> Result<Vec<Conditioning>, EngineError> {
+        let unconditional = if negative_prompt.is_empty() {
+            Arc::clone(&self.empty)
+        } else {
+            let ids = self.tokenizer.encode(negative_prompt)?.ids;
+            Arc::new(self.text_encoder.forward(&[ids])?.remove(0))
+        };
+        let mut conditionings = Vec::with_capacity(prompts.len());
+        let n_rows = (MAX_TEXT_POSITIONS / self.empty.tokens).max(1);
+        for prompts in prompts.chunks(n_rows) {
+            let tokens: Vec<_> = prompts
+                .iter()
+                .map(|prompt| self.tokenizer.encode(prompt))
+                .collect::<Result<_, _>>()?;
+            let ids: Vec<_> = tokens.iter().map(|tokens| tokens.ids.clone()).collect();
+            let states = self.text_encoder.forward(&ids)?;
+            conditionings.extend(states.into_iter().zip(tokens).map(|(states, tokens)| {
+                Conditioning {
+                    conditional: Arc::new(states),
+                    unconditional: Arc::clone(&unconditional),
+                    n_truncated: tokens.n_truncated,
+                }
+            }));
+        }
+        Ok(conditionings)
+    }
+
+    /// Starts one picture: checks everything that could be wrong with it and draws its noise.
+    pub fn begin(
+        &self,
+        model: &ModelId,
+        spec: &ImageSpec,
+        conditioning: Conditioning,
+    ) -> Result<Trajectory, EngineError> {
+        self.unet(model)?;
+        let multiple = self.vae.downscale();
+        let ImageSize { width, height } = spec.size;
+        if width == 0 || height == 0 || width % multiple != 0 || height % multiple != 0 {
+            return Err(EngineError::Size {
+                size: spec.size,
+                multiple,
+            });
+        }
+        let shape = (
+            self.vae.latent_channels,
+            (height / multiple) as usize,
+            (width / multiple) as usize,
+        );
+        Trajectory::begin(model.clone(), spec, conditioning, &self.schedule, shape)
+    }
+
+    /// Moves every row one step on. All rows must be of one model and one size.
+    ///
+    /// The outer error means that no row moved; an inner one is about its row alone, which is lost.
+    pub fn step(
+        &self,
+        rows: &mut [&mut Trajectory],
+    ) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        let Some(first) = rows.first() else {
+            return Ok(Vec::new());
+        };
+        let (model, shape) = (first.model().clone(), first.latents().shape());
+        let unet = self.unet(&model)?;
+        for row in rows.iter() {
+            row.expect_batch_of(&model, shape)?;
+        }
+        let mut outputs = Vec::with_capacity(rows.len());
+        let (_, height, width) = shape;
+        // A guided row is two rows of the network.
+        let n_rows = (MAX_LATENT_POSITIONS / (2 * height * width)).max(1);
+        for rows in rows.chunks(n_rows) {
+            outputs.extend(self.evaluate(unet, rows)?);
+        }
+        let moved = rows.iter_mut().zip(outputs);
+        Ok(moved.map(|(row, output)| row.advance(&output)).collect())
+    }
+
+    /// Moves every row to its end. See [`Self::step`].
+    pub fn finish(&self, rows: &mut [&mut Trajectory]) -> Result<(), EngineError> {
+        loop {
+            let mut running: Vec<&mut Trajectory> = rows
+                .iter_mut()
+                .map(|row| &mut **row)
+                .filter(|row| !row.is_finished())
+                .collect();
+            if running.is_empty() {
+                return Ok(());
+            }
+            for moved in self.step(&mut running)? {
+                moved?;
+            }
+        }
+    }
+
+    /// Decodes latents to pictures, in order.
+    pub fn decode(&self, latents: &[&Latents]) -> Result<Vec<Pixels>, EngineError> {
+        let mut pictures = Vec::with_capacity(latents.len());
+        for same_shape in latents.chunk_by(|one, other| one.shape() == other.shape()) {
+            let (_, height, width) = same_shape[0].shape();
+            let pixels = height * width * (self.vae.downscale() as usize).pow(2);
+            for rows in same_shape.chunks((MAX_PIXELS / pixels).max(1)) {
+                let first = pictures.len();
+                pictures.extend(self.decode_batch(rows, first)?);
+            }
+        }
+        Ok(pictures)
+    }
+
+    fn decode_batch(&self, rows: &[&Latents], first: usize) -> Result<Vec<Pixels>, EngineError> {
+        let (channels, height, width) = rows[0].shape();
+        let scale = self.vae.scaling_factor;
+        let values: Vec<f32> = rows
+            .iter()
+            .flat_map(|row| row.values())
+            .map(|value| (f64::from(*value) / scale) as f32)
+            .collect();
+        let shape = Shape::grid(rows.len(), height, width, channels);
+        let xs = self.ops.from_chw(shape, &values)?;
+        let ys = self.decoder.forward(&self.ops, &xs)?;
+        let shape = self.ops.shape(&ys);
+        let size = ImageSize {
+            width: shape.width as u32,
+            height: shape.height as u32,
+        };
+        let values = self.ops.to_chw(&ys)?;
+        let pictures = values.chunks_exact(shape.positions() * shape.channels);
+        pictures
+            .enumerate()
+            .map(|(index, picture)| {
+                if picture.iter().all(|value| value.is_finite()) {
+                    Ok(Pixels::from_chw(size, picture))
+                } else {
+                    let index = first + index;
+                    Err(EngineError::NonFinitePicture { index })
+                }
+            })
+            .collect()
+    }
+
+    /// One evaluation for all rows; returns the guided output of each.
+    fn evaluate(
+        &self,
+        unet: &Unet<Candle>,
+        rows: &[&mut Trajectory],
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let (channels, height, width) = rows[0].latents().shape();
+        let (mut values, mut timesteps, mut states) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            for text in row.texts() {
+                values.extend_from_slice(row.latents().values());
+                timesteps.push(row.timestep());
+                states.extend_from_slice(&text.values);
+            }
+        }
+        let n_rows = timesteps.len();
+        let shape = Shape::grid(n_rows, height, width, channels);
+        let xs = self.ops.from_chw(shape, &values)?;
+        let text = Shape::tokens(n_rows, self.empty.tokens, self.empty.width);
+        let context = self.ops.from_tokens(text, states)?;
+        let output = unet.forward(&self.ops, &xs, &timesteps, &context)?;
+        let output = self.ops.to_chw(&output)?;
+        let mut outputs = output.chunks_exact(channels * height * width);
+        let mut next = || outputs.next().expect("the network gives a row for a row");
+        Ok(rows.iter().map(|row| row.guide(&mut next)).collect())
+    }
+
+    fn unet(&self, model: &ModelId) -> Result<&Unet<Candle>, EngineError> {
+        self.unets.get(model).ok_or_else(|| {
+            let loaded: Vec<_> = self.unets.keys().map(|id| id.0.as_str()).collect();
+            EngineError::UnknownModel {
+                model: model.clone(),
+                loaded: loaded.join(", "),
+            }
+        })
+    }
+}
+
+fn shared_device(family: &Family) -> Result<DeviceSpec, EngineError> {
+    let mut devices = family.models.iter().map(|model| model.device);
+    let first = devices.next().unwrap_or_default();
+    match devices.find(|device| *device != first) {
+        None => Ok(first),
+        Some(other) => Err(EngineError::MixedDevices {
+            family: family.id.clone(),
+            first,
+            other,
+        }),
+    }
+}

@@ -1,0 +1,232 @@
+//! What is one picture on its way from noise? Its latents, its steps and where it stands.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{Conditioning, ImageSpec};
+use crate::{
+    catalog::ModelId,
+    engine::{
+        EngineError,
+        denoiser::guided,
+        noise::{NoiseKey, gaussian},
+        noise_schedule::NoiseSchedule,
+        sampler::{self, Step},
+        text_encoder::TextStates,
+    },
+    units::{Nfe, Steps},
+};
+
+/// Denoised latents that a sampler may look back on, the newest included.
+const MAX_DENOISED: usize = 3;
+
+/// A picture in the space that the U-Net works in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latents {
+    channels: usize,
+    height: usize,
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl Latents {
+    /// Wraps numbers in channel, line, column order; `None` if their count is not that of the shape.
+    pub fn new((channels, height, width): (usize, usize, usize), values: Vec<f32>) -> Option<Self> {
+        (values.len() == channels * height * width).then_some(Self {
+            channels,
+            height,
+            width,
+            values,
+        })
+    }
+
+    /// Channels, height and width.
+    pub fn shape(&self) -> (usize, usize, usize) {
+        (self.channels, self.height, self.width)
+    }
+
+    /// The numbers in channel, line, column order.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+/// One picture on its way from noise to latents.
+#[derive(Debug, Clone)]
+pub struct Trajectory {
+    model: ModelId,
+    seed: u64,
+    guidance_scale: f64,
+    conditioning: Conditioning,
+    steps: Vec<Step>,
+    n_done: usize,
+    latents: Latents,
+    /// The newest first.
+    denoised: VecDeque<Vec<f32>>,
+}
+
+impl Trajectory {
+    pub(super) fn begin(
+        model: ModelId,
+        spec: &ImageSpec,
+        conditioning: Conditioning,
+        schedule: &NoiseSchedule,
+        shape: (usize, usize, usize),
+    ) -> Result<Self, EngineError> {
+        if !spec.guidance_scale.is_finite() {
+            return Err(EngineError::Guidance(spec.guidance_scale));
+        }
+        let expected = shape.0 * shape.1 * shape.2;
+        let noise = match &spec.initial_noise {
+            Some(noise) => noise.clone(),
+            None => gaussian(noise_key(spec.seed, 0), expected),
+        };
+        let found = noise.len();
+        let fault = EngineError::NoiseLength { expected, found };
+        Ok(Self {
+            model,
+            seed: spec.seed,
+            guidance_scale: spec.guidance_scale,
+            conditioning,
+            steps: sampler::trajectory(spec.sampler, schedule, spec.steps)?,
+            n_done: 0,
+            latents: Latents::new(shape, noise).ok_or(fault)?,
+            denoised: VecDeque::with_capacity(MAX_DENOISED),
+        })
+    }
+
+    /// The model whose steps it takes.
+    pub fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    /// The seed of its noise.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Steps behind it.
+    pub fn steps_done(&self) -> Steps {
+        self.n_done as Steps
+    }
+
+    /// Steps from start to end.
+    pub fn steps_total(&self) -> Steps {
+        self.steps.len() as Steps
+    }
+
+    /// Whether no step is left.
+    pub fn is_finished(&self) -> bool {
+        self.n_done == self.steps.len()
+    }
+
+    /// Network evaluations of one step: 2 with guidance, 1 without.
+    pub fn nfe_per_step(&self) -> Nfe {
+        if self.is_guided() { 2 } else { 1 }
+    }
+
+    /// Where it stands. At the end: what the decoder takes, times the scaling factor.
+    pub fn latents(&self) -> &Latents {
+        &self.latents
+    }
+
+    /// The latest estimate of where it is going, from the last step's evaluation; none before it.
+    pub fn denoised(&self) -> Option<Latents> {
+        let values = self.denoised.front()?.clone();
+        Some(Latents {
+            values,
+            ..self.latents
+        })
+    }
+
+    fn is_guided(&self) -> bool {
+        self.guidance_scale != 1.0
+    }
+
+    /// The texts that the network is to be evaluated with, the unconditional one first.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &Arc<TextStates>> {
+        let negative = self.is_guided().then_some(&self.conditioning.unconditional);
+        negative.into_iter().chain([&self.conditioning.conditional])
+    }
+
+    /// The network's time input. The trajectory must not be finished.
+    pub(super) fn timestep(&self) -> f64 {
+        self.steps[self.n_done].timestep
+    }
+
+    pub(super) fn expect_batch_of(
+        &self,
+        model: &ModelId,
+        shape: (usize, usize, usize),
+    ) -> Result<(), EngineError> {
+        if self.is_finished() {
+            return Err(EngineError::Finished {
+                seed: self.seed,
+                steps: self.n_done,
+            });
+        }
+        if self.model == *model && self.latents.shape() == shape {
+            return Ok(());
+        }
+        let name = |model: &ModelId, (_, height, width): (usize, usize, usize)| {
+            format!("{model} with {height}x{width} latents")
+        };
+        Err(EngineError::MixedBatch {
+            first: name(model, shape),
+            other: name(&self.model, self.latents.shape()),
+        })
+    }
+
+    /// Takes this row's outputs from the batch and combines them.
+    pub(super) fn guide<'a>(&self, mut next: impl FnMut() -> &'a [f32]) -> Vec<f32> {
+        if !self.is_guided() {
+            return next().to_vec();
+        }
+        let (unconditional, conditional) = (next(), next());
+        let scale = self.guidance_scale as f32;
+        let pairs = unconditional.iter().zip(conditional);
+        pairs.map(|(un, con)| guided(*un, *con, scale)).collect()
+    }
+
+    /// x' = a x + sum(b_i denoised_i) + c noise, in f64, rounded to f32 once.
+    pub(super) fn advance(&mut self, output: &[f32]) -> Result<(), EngineError> {
+        let Step {
+            denoise, update, ..
+        } = self.steps[self.n_done];
+        let clean = self.latents.values.iter().zip(output);
+        let clean = clean.map(|(x, output)| denoise.denoised((*x).into(), (*output).into()) as f32);
+        let clean = clean.collect();
+        self.denoised.truncate(MAX_DENOISED - 1);
+        self.denoised.push_front(clean);
+
+        let n = self.latents.values.len();
+        // Draw 0 is the noise that the trajectory started from.
+        let draw = self.n_done as u32 + 1;
+        let noise = (update.c != 0.0).then(|| gaussian(noise_key(self.seed, draw), n));
+        for (index, x) in self.latents.values.iter_mut().enumerate() {
+            let mut history = [0.0; MAX_DENOISED];
+            for (slot, denoised) in history.iter_mut().zip(&self.denoised) {
+                *slot = f64::from(denoised[index]);
+            }
+            let noise = noise.as_ref().map_or(0.0, |noise| f64::from(noise[index]));
+            *x = update.apply(f64::from(*x), history, noise) as f32;
+        }
+        self.n_done += 1;
+        if self.latents.values.iter().all(|value| value.is_finite()) {
+            Ok(())
+        } else {
+            Err(EngineError::NonFinite {
+                what: "latent",
+                seed: self.seed,
+                step: self.n_done,
+            })
+        }
+    }
+}
+
+fn noise_key(seed: u64, draw: u32) -> NoiseKey {
+    NoiseKey {
+        seed,
+        candidate: 0,
+        draw,
+    }
+}

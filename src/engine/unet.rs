@@ -1,0 +1,136 @@
+//! What does the network that removes noise compute? diffusers' `UNet2DConditionModel`.
+//!
+//! Every size is read from `unet/config.json`: any number of levels, residual blocks, heads and
+//! transformer layers for each, with or without a middle (BK-SDM, arXiv 2305.15798, has none). Each
+//! row has its own timestep, so that rows at different steps share one evaluation. Fields are named
+//! as in the checkpoint.
+
+use super::{
+    EngineError,
+    ops::{
+        Backend, ConvSpec, GroupNormSpec,
+        layers::{Conv, GroupNorm},
+    },
+    weights::{Scope, Weights},
+};
+use crate::catalog::architecture::UnetConfig;
+
+mod blocks;
+pub(super) mod resnet;
+mod time_embedding;
+mod transformer;
+
+use blocks::{DownBlock, MidBlock, UpBlock};
+use time_embedding::TimeEmbedding;
+
+/// A U-Net on a backend.
+#[derive(Debug)]
+pub struct Unet<B: Backend> {
+    time_embedding: TimeEmbedding<B>,
+    conv_in: Conv<B>,
+    down_blocks: Vec<DownBlock<B>>,
+    mid_block: Option<MidBlock<B>>,
+    up_blocks: Vec<UpBlock<B>>,
+    conv_norm_out: GroupNorm<B>,
+    conv_out: Conv<B>,
+}
+
+impl<B: Backend> Unet<B> {
+    /// Loads the network; refuses a file with tensors that `config` has no place for.
+    pub fn load(ops: &B, weights: &Weights, config: &UnetConfig) -> Result<Self, EngineError> {
+        let vs = weights.root();
+        let first = config.block_out_channels[0];
+        let mut skips = vec![first];
+        let down_blocks = load_down(ops, &vs, config, &mut skips)?;
+        let mid_block = config
+            .mid_block_type
+            .as_ref()
+            .map(|_| MidBlock::load(ops, &vs.pp("mid_block"), config))
+            .transpose()?;
+        let up_blocks = load_up(ops, &vs, config, &mut skips)?;
+        let norm_out = GroupNormSpec {
+            groups: config.norm_num_groups,
+            epsilon: config.norm_eps,
+            silu: true,
+        };
+        let unet = Self {
+            time_embedding: TimeEmbedding::load(ops, &vs.pp("time_embedding"), config)?,
+            conv_in: Conv::load(
+                ops,
+                &vs.pp("conv_in"),
+                ConvSpec::same(config.in_channels, first),
+            )?,
+            down_blocks,
+            mid_block,
+            up_blocks,
+            conv_norm_out: GroupNorm::load(ops, &vs.pp("conv_norm_out"), first, norm_out)?,
+            conv_out: Conv::load(
+                ops,
+                &vs.pp("conv_out"),
+                ConvSpec::same(first, config.out_channels),
+            )?,
+        };
+        weights.expect_all_used(&[""])?;
+        Ok(unet)
+    }
+
+    /// Predicts noise or velocity from latents, one timestep a row, and the text states of each row.
+    pub fn forward(
+        &self,
+        ops: &B,
+        xs: &B::Tensor,
+        timesteps: &[f64],
+        context: &B::Tensor,
+    ) -> Result<B::Tensor, EngineError> {
+        let time = self.time_embedding.forward(ops, timesteps)?;
+        let mut xs = self.conv_in.forward(ops, xs)?;
+        let mut skips = vec![xs.clone()];
+        for block in &self.down_blocks {
+            xs = block.forward(ops, xs, &time, context, &mut skips)?;
+        }
+        if let Some(block) = &self.mid_block {
+            xs = block.forward(ops, &xs, &time, context)?;
+        }
+        for block in &self.up_blocks {
+            xs = block.forward(ops, xs, &time, context, &mut skips)?;
+        }
+        let xs = self.conv_norm_out.forward(ops, &xs)?;
+        self.conv_out.forward(ops, &xs)
+    }
+}
+
+fn load_down<B: Backend>(
+    ops: &B,
+    vs: &Scope<'_>,
+    config: &UnetConfig,
+    skips: &mut Vec<usize>,
+) -> Result<Vec<DownBlock<B>>, EngineError> {
+    let mut channels = config.block_out_channels[0];
+    (0..config.n_levels())
+        .map(|level| {
+            let vs = vs.pp("down_blocks").pp(level);
+            let block = DownBlock::load(ops, &vs, config, level, channels, skips)?;
+            channels = config.block_out_channels[level];
+            Ok(block)
+        })
+        .collect()
+}
+
+fn load_up<B: Backend>(
+    ops: &B,
+    vs: &Scope<'_>,
+    config: &UnetConfig,
+    skips: &mut Vec<usize>,
+) -> Result<Vec<UpBlock<B>>, EngineError> {
+    let n_levels = config.n_levels();
+    let mut channels = config.block_out_channels[n_levels - 1];
+    (0..n_levels)
+        .map(|index| {
+            let level = n_levels - 1 - index;
+            let vs = vs.pp("up_blocks").pp(index);
+            let block = UpBlock::load(ops, &vs, config, level, channels, skips)?;
+            channels = config.block_out_channels[level];
+            Ok(block)
+        })
+        .collect()
+}

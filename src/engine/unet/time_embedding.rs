@@ -1,0 +1,104 @@
+//! How does the network learn how noisy a row is? Sinusoids of its timestep through two layers.
+
+use super::super::{
+    EngineError,
+    ops::{Activation, Backend, Shape, layers::Linear},
+    weights::Scope,
+};
+use crate::catalog::architecture::UnetConfig;
+
+/// Slowest period of the sinusoids (Vaswani et al., arXiv 1706.03762, section 3.5).
+const MAX_PERIOD: f64 = 10_000.0;
+
+/// Hidden width over the first level's channels, fixed in diffusers.
+const EXPANSION: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct TimeEmbedding<B: Backend> {
+    channels: usize,
+    cosine_first: bool,
+    freq_shift: f64,
+    linear_1: Linear<B>,
+    linear_2: Linear<B>,
+}
+
+impl<B: Backend> TimeEmbedding<B> {
+    /// Channels of the embedding that every residual block receives.
+    pub(super) fn width(config: &UnetConfig) -> usize {
+        EXPANSION * config.block_out_channels[0]
+    }
+
+    pub(super) fn load(
+        ops: &B,
+        vs: &Scope<'_>,
+        config: &UnetConfig,
+    ) -> Result<Self, EngineError> {
+        let channels = config.block_out_channels[0];
+        let width = Self::width(config);
+        Ok(Self {
+            channels,
+            cosine_first: config.flip_sin_to_cos,
+            freq_shift: config.freq_shift,
+            linear_1: Linear::load(ops, &vs.pp("linear_1"), channels, width)?,
+            linear_2: Linear::load(ops, &vs.pp("linear_2"), width, width)?,
+        })
+    }
+
+    /// One vector for each row, with the SiLU in front of every residual block's projection already
+    /// applied: it is the same one for all of them.
+    pub(super) fn forward(&self, ops: &B, timesteps: &[f64]) -> Result<B::Tensor, EngineError> {
+        let values = timesteps
+            .iter()
+            .flat_map(|&timestep| {
+                sinusoids(timestep, self.channels, self.cosine_first, self.freq_shift)
+            })
+            .collect();
+        let xs = ops.from_tokens(Shape::vectors(timesteps.len(), self.channels), values)?;
+        let xs = self
+            .linear_1
+            .forward_fused(ops, &xs, Activation::Silu, None)?;
+        self.linear_2
+            .forward_fused(ops, &xs, Activation::Silu, None)
+    }
+}
+
+/// In f64, rounded at the end: at timestep 999 the angle itself needs more than half precision.
+fn sinusoids(timestep: f64, channels: usize, cosine_first: bool, freq_shift: f64) -> Vec<f32> {
+    let half = channels / 2;
+    let angle = |index: usize| {
+        let exponent = -MAX_PERIOD.ln() * index as f64 / (half as f64 - freq_shift);
+        timestep * exponent.exp()
+    };
+    let sines = (0..half).map(|index| angle(index).sin() as f32);
+    let cosines = (0..half).map(|index| angle(index).cos() as f32);
+    let mut values: Vec<f32> = if cosine_first {
+        cosines.chain(sines).collect()
+    } else {
+        sines.chain(cosines).collect()
+    };
+    values.resize(channels, 0.0);
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_frequency_is_one_and_the_last_is_slow() {
+        let values = sinusoids(2.0, 4, true, 0.0);
+        let slow = 2.0 / 100.0f64;
+        let expected = [2.0f64.cos(), slow.cos(), 2.0f64.sin(), slow.sin()];
+        for (value, expected) in values.iter().zip(expected) {
+            assert!((f64::from(*value) - expected).abs() < 1e-7);
+        }
+    }
+
+    #[test]
+    fn sine_first_swaps_the_halves_and_an_odd_width_ends_in_zero() {
+        let cosine_first = sinusoids(7.0, 5, true, 1.0);
+        let sine_first = sinusoids(7.0, 5, false, 1.0);
+        assert_eq!(cosine_first[..2], sine_first[2..4]);
+        assert_eq!(cosine_first[4], 0.0);
+    }
+}

@@ -1,0 +1,152 @@
+//! How does a picture attend to itself and to the text? diffusers' `Transformer2DModel`.
+
+use super::super::{
+    EngineError,
+    ops::{
+        Activation, Backend, GroupNormSpec,
+        layers::{GroupNorm, LayerNorm, Linear, attend},
+    },
+    weights::Scope,
+};
+
+/// Epsilon of the group norm in front, fixed in diffusers.
+const GROUP_NORM_EPSILON: f64 = 1e-6;
+
+/// Epsilon of the layer norms, torch's default.
+const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// Width of the feed-forward layers over the channels, fixed in diffusers.
+const FEED_FORWARD_EXPANSION: usize = 4;
+
+/// Sizes of one transformer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TransformerSpec {
+    pub(super) channels: usize,
+    pub(super) context_channels: usize,
+    pub(super) heads: usize,
+    pub(super) layers: usize,
+    pub(super) groups: usize,
+}
+
+/// A stack of attention layers beside a shortcut.
+///
+/// `use_linear_projection` changes the shape of two tensors and nothing else here, since a 1x1
+/// convolution is a linear layer.
+#[derive(Debug)]
+pub(super) struct Transformer<B: Backend> {
+    norm: GroupNorm<B>,
+    proj_in: Linear<B>,
+    transformer_blocks: Vec<TransformerBlock<B>>,
+    proj_out: Linear<B>,
+}
+
+impl<B: Backend> Transformer<B> {
+    pub(super) fn load(
+        ops: &B,
+        vs: &Scope<'_>,
+        spec: TransformerSpec,
+    ) -> Result<Self, EngineError> {
+        let channels = spec.channels;
+        let norm = GroupNormSpec {
+            groups: spec.groups,
+            epsilon: GROUP_NORM_EPSILON,
+            silu: false,
+        };
+        let transformer_blocks = (0..spec.layers)
+            .map(|index| {
+                TransformerBlock::load(ops, &vs.pp("transformer_blocks").pp(index), spec)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            norm: GroupNorm::load(ops, &vs.pp("norm"), channels, norm)?,
+            proj_in: Linear::load(ops, &vs.pp("proj_in"), channels, channels)?,
+            transformer_blocks,
+            proj_out: Linear::load(ops, &vs.pp("proj_out"), channels, channels)?,
+        })
+    }
+
+    pub(super) fn forward(
+        &self,
+        ops: &B,
+        xs: &B::Tensor,
+        context: &B::Tensor,
+    ) -> Result<B::Tensor, EngineError> {
+        let ys = self.norm.forward(ops, xs)?;
+        let mut ys = self.proj_in.forward(ops, &ys)?;
+        for block in &self.transformer_blocks {
+            ys = block.forward(ops, &ys, context)?;
+        }
+        self.proj_out
+            .forward_fused(ops, &ys, Activation::None, Some(xs))
+    }
+}
+
+/// diffusers' `BasicTransformerBlock`, with the projections of one input fused into one layer.
+#[derive(Debug)]
+struct TransformerBlock<B: Backend> {
+    name: String,
+    heads: usize,
+    norm1: LayerNorm<B>,
+    self_qkv: Linear<B>,
+    self_out: Linear<B>,
+    norm2: LayerNorm<B>,
+    cross_q: Linear<B>,
+    cross_kv: Linear<B>,
+    cross_out: Linear<B>,
+    norm3: LayerNorm<B>,
+    feed_forward_in: Linear<B>,
+    feed_forward_out: Linear<B>,
+}
+
+impl<B: Backend> TransformerBlock<B> {
+    fn load(ops: &B, vs: &Scope<'_>, spec: TransformerSpec) -> Result<Self, EngineError> {
+        let channels = spec.channels;
+        let wide = FEED_FORWARD_EXPANSION * channels;
+        let norm = |name| LayerNorm::load(ops, &vs.pp(name), channels, LAYER_NORM_EPSILON);
+        let stacked = |attention: &str, names: &[&str], inputs| {
+            let scopes: Vec<_> = names.iter().map(|n| vs.pp(attention).pp(n)).collect();
+            Linear::load_stacked(ops, &scopes, inputs, channels, false)
+        };
+        let linear = |name, inputs, outputs| Linear::load(ops, &vs.pp(name), inputs, outputs);
+        Ok(Self {
+            name: vs.name().to_owned(),
+            heads: spec.heads,
+            norm1: norm("norm1")?,
+            self_qkv: stacked("attn1", &["to_q", "to_k", "to_v"], channels)?,
+            self_out: linear("attn1.to_out.0", channels, channels)?,
+            norm2: norm("norm2")?,
+            cross_q: stacked("attn2", &["to_q"], channels)?,
+            cross_kv: stacked("attn2", &["to_k", "to_v"], spec.context_channels)?,
+            cross_out: linear("attn2.to_out.0", channels, channels)?,
+            norm3: norm("norm3")?,
+            feed_forward_in: linear("ff.net.0.proj", channels, 2 * wide)?,
+            feed_forward_out: linear("ff.net.2", wide, channels)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        ops: &B,
+        xs: &B::Tensor,
+        context: &B::Tensor,
+    ) -> Result<B::Tensor, EngineError> {
+        let plain = Activation::None;
+        let qkv = self
+            .self_qkv
+            .forward(ops, &self.norm1.forward(ops, xs)?)?;
+        let ys = attend(ops, &self.name, &qkv, None, self.heads)?;
+        let xs = self.self_out.forward_fused(ops, &ys, plain, Some(xs))?;
+
+        let q = self.cross_q.forward(ops, &self.norm2.forward(ops, &xs)?)?;
+        let kv = self.cross_kv.forward(ops, context)?;
+        let ys = attend(ops, &self.name, &q, Some(&kv), self.heads)?;
+        let xs = self.cross_out.forward_fused(ops, &ys, plain, Some(&xs))?;
+
+        let ys = self.norm3.forward(ops, &xs)?;
+        let ys = self
+            .feed_forward_in
+            .forward_fused(ops, &ys, Activation::GeGlu, None)?;
+        self.feed_forward_out
+            .forward_fused(ops, &ys, plain, Some(&xs))
+    }
+}
