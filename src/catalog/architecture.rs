@@ -329,9 +329,9 @@ pub struct NoiseScheduleConfig {
     /// Whether the betas are rescaled so that the last timestep is pure noise.
     #[serde(default)]
     pub rescale_betas_zero_snr: bool,
-    /// How `n` steps are spread over the training timesteps.
+    /// How `n` steps are spread over the training timesteps; samplers have different defaults.
     #[serde(default)]
-    pub timestep_spacing: TimestepSpacing,
+    pub timestep_spacing: Option<TimestepSpacing>,
     /// Added to every timestep with leading spacing.
     #[serde(default)]
     pub steps_offset: usize,
@@ -367,13 +367,12 @@ pub enum Prediction {
 }
 
 /// How `n` sampling steps are spread over the training timesteps (arXiv 2305.08891, table 2).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
     /// Evenly from both ends.
     Linspace,
     /// Evenly from the clean end, so that pure noise is never visited.
-    #[default]
     Leading,
     /// Evenly from the noisy end.
     Trailing,

@@ -1,0 +1,197 @@
+//! How does a trajectory go from noise to a latent? Every sampler here is linear, so it is written
+//! as coefficients, `x' = a * x + sum(b[i] * denoised[i]) + c * noise`, that depend on the noise
+//! levels passed and to come alone. No loop, no state, no tensor: rows of different samplers
+//! share one fused update, and the mathematics is tested in f64.
+//!
+//! Trajectories start from unit Gaussian latents and agree with diffusers' sampler of the same name
+//! built from the same `scheduler_config.json`, oddities included; where they stand is said beside
+//! the code.
+
+use super::{
+    denoiser::DenoiseCoefficients,
+    noise_schedule::{Level, NoiseSchedule},
+};
+use crate::{
+    catalog::{SamplerKind, architecture::TimestepSpacing},
+    units::{Nfe, Steps},
+};
+
+pub mod ddim;
+pub mod dpmpp_2m;
+
+/// There is no trajectory with this many steps.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SamplerError {
+    /// More steps than training timesteps, or none.
+    #[error("step count {steps} is outside 1..={max}")]
+    StepsOutOfRange {
+        /// The steps asked for.
+        steps: Steps,
+        /// The number of training timesteps.
+        max: usize,
+    },
+    /// The steps would leave the training timesteps, or visit one twice.
+    #[error(
+        "{sampler} cannot spread {steps} steps with {spacing:?} spacing over {n_timesteps} \
+         training timesteps; fewer steps would work"
+    )]
+    ImpossibleSpacing {
+        /// The sampler.
+        sampler: SamplerKind,
+        /// The steps asked for.
+        steps: Steps,
+        /// How they are to be spread.
+        spacing: TimestepSpacing,
+        /// The number of training timesteps.
+        n_timesteps: usize,
+    },
+    /// The trajectory starts at pure noise, where a prediction of the noise says nothing.
+    #[error(
+        "{sampler} cannot start at timestep {timestep}, which is pure noise, with a network that \
+         predicts the noise; v_prediction or leading spacing would work"
+    )]
+    NoSignal {
+        /// The sampler.
+        sampler: SamplerKind,
+        /// The timestep.
+        timestep: f64,
+    },
+}
+
+/// Coefficients of `x' = a * x + sum(b[i] * denoised[i]) + c * noise`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// Weight of the latent.
+    pub a: f64,
+    /// Weights of the denoised latents, the newest first: `b[0]` is of the step itself, `b[1]` of
+    /// the step before. A weight without such a step is 0.
+    pub b: [f64; 3],
+    /// Weight of fresh noise; 0 for a deterministic sampler, which draws none.
+    pub c: f64,
+}
+
+impl Update {
+    /// Returns the next value of one element; `denoised` has the newest first.
+    pub fn apply(&self, x: f64, denoised: [f64; 3], noise: f64) -> f64 {
+        let [b0, b1, b2] = self.b;
+        let [d0, d1, d2] = denoised;
+        self.a * x + b0 * d0 + b1 * d1 + b2 * d2 + self.c * noise
+    }
+
+    /// Number of denoised latents that count, the newest included.
+    pub fn n_denoised(&self) -> usize {
+        let last = self.b.iter().rposition(|weight| *weight != 0.0);
+        last.map_or(0, |index| index + 1)
+    }
+}
+
+/// One step before its coefficients: evaluate `at`, go to `to`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hop {
+    /// Where the network is evaluated.
+    pub at: Level,
+    /// Where the update leads.
+    pub to: Level,
+}
+
+/// One step of a trajectory, ready to be run: evaluate the network at `timestep`, combine its output
+/// with `x` by `denoise`, then `update`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// What the network is told.
+    pub timestep: f64,
+    /// The level of `x` before the step.
+    pub level: Level,
+    /// How the output becomes the denoised latent.
+    pub denoise: DenoiseCoefficients,
+    /// How the latent moves on.
+    pub update: Update,
+}
+
+/// Gives the coefficients of a trajectory's updates. Pure, in f64.
+pub trait Sampler {
+    /// How steps are spread where the configuration does not say.
+    fn default_spacing(&self) -> TimestepSpacing;
+
+    /// Returns the timesteps of `steps` steps in falling order, unchecked; `steps` is not 0.
+    fn timesteps(
+        &self,
+        schedule: &NoiseSchedule,
+        spacing: TimestepSpacing,
+        steps: usize,
+    ) -> Vec<usize>;
+
+    /// Returns where the steps at `timesteps`, which are falling and in the schedule, start and lead.
+    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[usize]) -> Vec<Hop>;
+
+    /// Returns the update that leads to `next`, given the levels evaluated so far, the latest last.
+    /// `passed` is not empty.
+    fn update(&self, passed: &[Level], next: Level) -> Update;
+
+    /// Evaluations for `steps` steps, before guidance.
+    fn nfe(&self, steps: Steps) -> Nfe {
+        steps
+    }
+}
+
+/// Returns the sampler of this kind.
+pub fn of_kind(kind: SamplerKind) -> &'static dyn Sampler {
+    match kind {
+        SamplerKind::Ddim => &ddim::Ddim,
+        SamplerKind::DpmPp2M => &dpmpp_2m::DpmPp2M,
+    }
+}
+
+/// Returns every step of a trajectory, first to last.
+pub fn trajectory(
+    kind: SamplerKind,
+    schedule: &NoiseSchedule,
+    steps: Steps,
+) -> Result<Vec<Step>, SamplerError> {
+    let sampler = of_kind(kind);
+    let hops = sampler.hops(schedule, &timesteps(kind, schedule, steps)?);
+    let passed: Vec<Level> = hops.iter().map(|hop| hop.at).collect();
+    let step = |(idx, hop): (usize, &Hop)| {
+        let denoise = DenoiseCoefficients::new(schedule.prediction(), hop.at);
+        Ok(Step {
+            timestep: hop.at.timestep,
+            level: hop.at,
+            denoise: denoise.ok_or(SamplerError::NoSignal {
+                sampler: kind,
+                timestep: hop.at.timestep,
+            })?,
+            update: sampler.update(&passed[..=idx], hop.to),
+        })
+    };
+    hops.iter().enumerate().map(step).collect()
+}
+
+/// The timesteps at which a trajectory evaluates its network, checked.
+fn timesteps(
+    kind: SamplerKind,
+    schedule: &NoiseSchedule,
+    steps: Steps,
+) -> Result<Vec<usize>, SamplerError> {
+    let n_timesteps = schedule.n_timesteps();
+    let n_steps = steps as usize;
+    if n_steps == 0 || n_steps > n_timesteps {
+        let max = n_timesteps;
+        return Err(SamplerError::StepsOutOfRange { steps, max });
+    }
+    let sampler = of_kind(kind);
+    let spacing = schedule.spacing().unwrap_or(sampler.default_spacing());
+    let timesteps = sampler.timesteps(schedule, spacing, n_steps);
+    let is_falling = timesteps.is_sorted_by(|earlier, later| earlier > later);
+    if timesteps[0] >= n_timesteps || !is_falling {
+        return Err(SamplerError::ImpossibleSpacing {
+            sampler: kind,
+            steps,
+            spacing,
+            n_timesteps,
+        });
+    }
+    Ok(timesteps)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! Tests of the samplers: the mathematics against an exact solution, the details against diffusers.
+
+use serde::Deserialize;
+
+use super::*;
+use crate::catalog::architecture::{NoiseScheduleConfig, Prediction};
+
+/// Clean latents distributed as a Gaussian: the denoiser and the probability-flow trajectories are
+/// known exactly.
+const MEAN: f64 = 0.7;
+const DEVIATION: f64 = 0.5;
+
+fn deviation(level: Level) -> f64 {
+    (level.alpha * DEVIATION).hypot(level.sigma)
+}
+
+fn denoise(x: f64, level: Level) -> f64 {
+    let share = level.alpha * DEVIATION.powi(2) / deviation(level).powi(2);
+    MEAN + share * (x - level.alpha * MEAN)
+}
+
+/// Where the trajectory through `x` at `from` passes `to`.
+fn exact(x: f64, from: Level, to: Level) -> f64 {
+    to.alpha * MEAN + (x - from.alpha * MEAN) * deviation(to) / deviation(from)
+}
+
+fn run_updates(kind: SamplerKind, levels: &[Level], start: f64) -> f64 {
+    let mut history = [0.0; 3];
+    let mut x = start;
+    for idx in 0..levels.len() - 1 {
+        history = [denoise(x, levels[idx]), history[0], history[1]];
+        let update = of_kind(kind).update(&levels[..=idx], levels[idx + 1]);
+        x = update.apply(x, history, 0.0);
+    }
+    x
+}
+
+/// `n` steps, even in lambda, from -3 to 3.
+fn even_levels(n: usize) -> Vec<Level> {
+    let level = |idx: usize| {
+        let lambda = -3.0 + 6.0 * idx as f64 / n as f64;
+        let alpha = (1.0 + (-2.0 * lambda).exp()).recip().sqrt();
+        Level {
+            alpha,
+            sigma: alpha * (-lambda).exp(),
+            timestep: 0.0,
+        }
+    };
+    (0..=n).map(level).collect()
+}
+
+fn error(kind: SamplerKind, n: usize) -> f64 {
+    let levels = even_levels(n);
+    let reached = run_updates(kind, &levels, 1.3);
+    (reached - exact(1.3, levels[0], levels[n])).abs()
+}
+
+#[test]
+fn ddim_is_of_first_and_dpmpp_2m_of_second_order() {
+    for (kind, order) in [(SamplerKind::Ddim, 1.0), (SamplerKind::DpmPp2M, 2.0)] {
+        for n in [80, 160, 320] {
+            let slope = (error(kind, n) / error(kind, 2 * n)).log2();
+            assert!((slope - order).abs() < 0.1, "{kind} {n}: order {slope}");
+        }
+    }
+}
+
+#[test]
+fn every_sampler_converges_on_a_training_schedule() {
+    for kind in SamplerKind::ALL {
+        for zero_snr in [false, true] {
+            let schedule = NoiseSchedule::new(&trailing_velocity(zero_snr)).unwrap();
+            let error = |steps: Steps| {
+                let steps = trajectory(kind, &schedule, steps).unwrap();
+                let reached = run_velocity(&steps, 1.3);
+                (reached - exact(1.3, steps[0].level, Level::CLEAN)).abs()
+            };
+            let errors = [10, 20, 50, 100, 200, 500].map(error);
+            assert!(errors.is_sorted_by(|a, b| a > b), "{kind} {errors:?}");
+            assert!(errors[5] < 5e-3, "{kind} {errors:?}");
+        }
+    }
+}
+
+fn run_velocity(steps: &[Step], start: f64) -> f64 {
+    let mut history = [0.0; 3];
+    let mut x = start;
+    for step in steps {
+        let Level { alpha, sigma, .. } = step.level;
+        let velocity = (alpha * x - denoise(x, step.level)) / sigma;
+        history = [step.denoise.denoised(x, velocity), history[0], history[1]];
+        x = step.update.apply(x, history, 0.0);
+    }
+    x
+}
+
+fn trailing_velocity(zero_snr: bool) -> NoiseScheduleConfig {
+    NoiseScheduleConfig {
+        prediction_type: Prediction::Velocity,
+        rescale_betas_zero_snr: zero_snr,
+        timestep_spacing: Some(TimestepSpacing::Trailing),
+        ..golden().configs[0].clone()
+    }
+}
+
+#[test]
+fn every_step_is_one_evaluation() {
+    let schedule = NoiseSchedule::new(&trailing_velocity(true)).unwrap();
+    for kind in SamplerKind::ALL {
+        for steps in [1, 2, 7, 50, 1000] {
+            let n = trajectory(kind, &schedule, steps).unwrap().len();
+            assert_eq!(n as Nfe, of_kind(kind).nfe(steps), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn coefficients_are_finite_and_reach_no_further_back_than_the_trajectory() {
+    let schedule = NoiseSchedule::new(&trailing_velocity(true)).unwrap();
+    for kind in SamplerKind::ALL {
+        for (idx, step) in trajectory(kind, &schedule, 20).unwrap().iter().enumerate() {
+            let Update {
+                a,
+                b: [b0, b1, b2],
+                c,
+            } = step.update;
+            assert!([a, b0, b1, b2].iter().all(|weight| weight.is_finite()));
+            assert!(step.update.n_denoised() <= idx + 1, "{kind} {step:?}");
+            assert_eq!(c, 0.0, "{kind} draws no noise");
+        }
+    }
+}
+
+#[test]
+fn a_second_order_step_out_of_pure_noise_falls_back_to_first_order() {
+    let pure_noise = Level {
+        alpha: 0.0,
+        sigma: 1.0,
+        timestep: 999.0,
+    };
+    let [from, next] = [even_levels(4)[1], even_levels(4)[2]];
+    let update = of_kind(SamplerKind::DpmPp2M).update(&[pure_noise, from], next);
+    assert_eq!(update.a, ddim::first_order(from, next).a);
+    assert_eq!(update.b[0], ddim::first_order(from, next).b[0]);
+    assert_eq!(update.b[1], 0.0);
+}
+
+#[test]
+fn refuses_step_counts_outside_the_schedule() {
+    let schedule = NoiseSchedule::new(&golden().configs[0]).unwrap();
+    for kind in SamplerKind::ALL {
+        for steps in [0, 1001, Steps::MAX] {
+            let error = trajectory(kind, &schedule, steps).unwrap_err();
+            assert_eq!(error, SamplerError::StepsOutOfRange { steps, max: 1000 });
+        }
+    }
+    let message = trajectory(SamplerKind::Ddim, &schedule, 0)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(message, "step count 0 is outside 1..=1000");
+}
+
+#[test]
+fn refuses_to_read_noise_out_of_pure_noise() {
+    let schedule = NoiseSchedule::new(&NoiseScheduleConfig {
+        prediction_type: Prediction::Epsilon,
+        ..trailing_velocity(true)
+    })
+    .unwrap();
+    let error = trajectory(SamplerKind::Ddim, &schedule, 4).unwrap_err();
+    assert!(matches!(
+        error,
+        SamplerError::NoSignal {
+            timestep: 999.0,
+            ..
+        }
+    ));
+}
+
+// === Against diffusers: scripts/golden/samplers.py ===
+
+#[derive(Deserialize)]
+struct Golden {
+    start: Vec<f64>,
+    configs: Vec<NoiseScheduleConfig>,
+    trajectories: Vec<GoldenTrajectory>,
+    spacing: Vec<GoldenSpacing>,
+}
+
+#[derive(Deserialize)]
+struct GoldenTrajectory {
+    sampler: SamplerKind,
+    config: usize,
+    steps: Steps,
+    timesteps: Vec<usize>,
+    x: Option<Vec<f64>>,
+    largest: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct GoldenSpacing {
+    sampler: SamplerKind,
+    config: usize,
+    sums: Vec<u64>,
+    refused: Vec<Steps>,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("../../../tests/golden/samplers.json")).unwrap()
+}
+
+/// The script's stand-in for a network.
+fn network(x: f64, timestep: f64, element: usize) -> f64 {
+    0.6 * x + 0.4 * (0.01 * timestep + element as f64).sin()
+}
+
+fn run_network(steps: &[Step], start: f64, element: usize) -> f64 {
+    let mut history = [0.0; 3];
+    let mut x = start;
+    for step in steps {
+        let output = network(x, step.timestep, element);
+        history = [step.denoise.denoised(x, output), history[0], history[1]];
+        x = step.update.apply(x, history, 0.0);
+    }
+    x
+}
+
+/// Diffusers computes in f32. Measured: at most 2.4e-6 of the largest number on the way.
+const TOLERANCE: f64 = 1e-5;
+
+#[test]
+fn trajectories_are_those_of_diffusers() {
+    let golden = golden();
+    assert_eq!(golden.trajectories.len(), 2 * golden.configs.len() * 8);
+    for expected in &golden.trajectories {
+        let name = format!(
+            "{} {:?} {} steps",
+            expected.sampler, golden.configs[expected.config], expected.steps
+        );
+        let schedule = NoiseSchedule::new(&golden.configs[expected.config]).unwrap();
+        let steps = trajectory(expected.sampler, &schedule, expected.steps);
+        let (Some(x), Some(largest)) = (&expected.x, expected.largest) else {
+            assert!(
+                matches!(steps, Err(SamplerError::NoSignal { .. })),
+                "{name}"
+            );
+            continue;
+        };
+        let steps = steps.unwrap();
+        let timesteps: Vec<usize> = steps.iter().map(|step| step.timestep as usize).collect();
+        assert_eq!(timesteps, expected.timesteps, "{name}");
+        for (element, theirs) in x.iter().enumerate() {
+            let ours = run_network(&steps, golden.start[element], element);
+            let error = (ours - theirs).abs() / largest.max(1.0);
+            assert!(error < TOLERANCE, "{name}: {ours} {theirs} {error:e}");
+        }
+    }
+}
+
+#[test]
+fn every_step_count_is_spread_as_diffusers_does() {
+    let golden = golden();
+    for expected in &golden.spacing {
+        let schedule = NoiseSchedule::new(&golden.configs[expected.config]).unwrap();
+        let mut sums = vec![0; 20];
+        for steps in 1..=1000 {
+            let timesteps = timesteps(expected.sampler, &schedule, steps);
+            assert_eq!(timesteps.is_err(), expected.refused.contains(&steps));
+            for (idx, timestep) in timesteps.unwrap_or_default().into_iter().enumerate() {
+                let weight = 31 * u64::from(steps) + 7 * idx as u64 + 1;
+                sums[(steps as usize - 1) / 50] += weight * timestep as u64;
+            }
+        }
+        let spacing = schedule.spacing();
+        assert_eq!(sums, expected.sums, "{} {spacing:?}", expected.sampler);
+    }
+}

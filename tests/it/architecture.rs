@@ -1,0 +1,168 @@
+//! Does every module use only what ARCHITECTURE.md lets it use?
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Which modules of this crate a module may use.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("units", &[]),
+    ("config", &["units", "catalog"]),
+    ("catalog", &["units"]),
+    ("telemetry", &["units"]),
+    ("planner", &["units", "catalog"]),
+    ("engine", &["units", "catalog"]),
+    ("evaluator", &["units", "catalog", "engine"]),
+    ("runtime", &["units", "catalog", "planner", "engine", "telemetry"]),
+    ("calibrate", &["units", "catalog", "planner", "engine", "evaluator", "telemetry"]),
+    ("api", &["units", "catalog", "config", "planner", "runtime", "telemetry"]),
+    (
+        "cli",
+        &[
+            "api", "calibrate", "catalog", "config", "engine", "evaluator", "planner", "runtime",
+            "telemetry", "units",
+        ],
+    ),
+];
+
+/// Where a crate may be named.
+const HOMES: &[(&str, &[&str])] = &[
+    ("candle_core", &["engine", "evaluator"]),
+    ("candle_nn", &["engine", "evaluator"]),
+    ("axum", &["api"]),
+    ("tower", &["api"]),
+    ("tower_http", &["api"]),
+    ("utoipa", &["api", "planner"]),
+    ("prometheus", &["telemetry"]),
+    ("clap", &["cli", "config"]),
+    ("tokio", &["runtime", "api", "cli"]),
+    ("anyhow", &["cli", "calibrate"]),
+    ("indicatif", &["cli", "calibrate"]),
+];
+
+#[test]
+fn modules_use_only_what_is_below_them() {
+    let mut faults = BTreeSet::new();
+    for file in sources() {
+        let module = module_of(&file);
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+            continue;
+        };
+        for used in used_modules(&read(&file)) {
+            if used != module && !allowed.contains(&used.as_str()) {
+                faults.insert(format!("{} uses crate::{used}", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn the_runtime_meets_the_engine_in_one_place() {
+    let strangers: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|file| module_of(file) == "runtime")
+        .filter(|file| used_modules(&read(file)).contains("engine"))
+        .filter(|file| !file.ends_with("executor/pipeline.rs"))
+        .collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+#[test]
+fn crates_stay_where_they_belong() {
+    let mut faults = BTreeSet::new();
+    for file in sources() {
+        let (module, text) = (module_of(&file), read(&file));
+        for (name, homes) in HOMES {
+            let named = text.contains(&format!("{name}::")) || text.contains(&format!("use {name}"));
+            if named && !homes.contains(&module.as_str()) && module != "main" {
+                faults.insert(format!("{} names {name}", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn only_the_device_file_knows_of_cuda_features() {
+    let strangers: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|file| read(file).contains("feature = \"cuda\""))
+        .filter(|file| !file.ends_with("engine/device.rs"))
+        .collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+#[test]
+fn every_file_says_what_it_answers() {
+    let silent: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|file| !read(file).starts_with("//!"))
+        .collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|suffix| suffix == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() > 20, "the sources were not found");
+    found
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap()
+}
+
+/// The first part of the path below `src`, without its suffix.
+fn module_of(file: &Path) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let below = file.strip_prefix(source).unwrap();
+    let first = below.components().next().unwrap().as_os_str();
+    first.to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// The names behind `crate::`, those inside one pair of braces too. Tests at the foot count as well.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    let word = |rest: &str| -> String {
+        let letters = rest.trim_start().chars();
+        letters.take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let mut found = BTreeSet::new();
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = code.collect::<Vec<_>>().join("\n");
+    for (position, mark) in code.match_indices("crate::") {
+        let rest = &code[position + mark.len()..];
+        match rest.strip_prefix('{') {
+            None => drop(found.insert(word(rest))),
+            Some(group) => found.extend(top_level_names(group, word)),
+        }
+    }
+    found
+}
+
+fn top_level_names(group: &str, word: impl Fn(&str) -> String) -> Vec<String> {
+    let (mut depth, mut names) = (0, vec![word(group)]);
+    for (position, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(word(&group[position + 1..])),
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
