@@ -1,6 +1,161 @@
-//! How does a plan become a picture?
+//! How does a plan become a picture? Text encoder, U-Net, sampler and decoder on a device.
+//!
+//! - [`pipeline`]: the whole way, for many pictures at once
+//! - [`ops`]: the few fused operations that the networks are written in, and their backends
+//! - [`unet`], [`vae`]: the two networks that cost the time, each written once over [`ops`]
+//! - [`tokenizer`], [`text_encoder`]: prompts to text states, once a request
+//! - [`weights`], [`device`]: where the numbers come from, and where they go
+//! - [`image`]: pixels to files
+
+use crate::catalog::{DeviceSpec, ModelId, architecture::ArchitectureError};
 
 pub mod denoiser;
+pub mod device;
+pub mod image;
 pub mod noise;
 pub mod noise_schedule;
+pub mod ops;
+pub mod pipeline;
 pub mod sampler;
+pub mod text_encoder;
+pub mod tokenizer;
+pub mod unet;
+pub mod vae;
+pub mod weights;
+
+pub use image::Pixels;
+pub use pipeline::{Conditioning, ImageSpec, Latents, Pipeline, Trajectory};
+
+/// The engine cannot load a family or draw a picture.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] device::DeviceError),
+    /// A weights file cannot be used.
+    #[error(transparent)]
+    Weights(#[from] weights::WeightsError),
+    /// The tokenizer's files cannot be used.
+    #[error(transparent)]
+    Tokenizer(#[from] tokenizer::TokenizerError),
+    /// A configuration file cannot be used.
+    #[error(transparent)]
+    Architecture(#[from] ArchitectureError),
+    /// The noise schedule makes no sense.
+    #[error(transparent)]
+    NoiseSchedule(#[from] noise_schedule::NoiseScheduleError),
+    /// The sampler cannot take these steps.
+    #[error(transparent)]
+    Sampler(#[from] sampler::SamplerError),
+    /// The text encoder has an activation that the engine does not know.
+    #[error("text encoder activation {0:?} is not supported; supported: quick_gelu, gelu")]
+    TextActivation(String),
+    /// A tensor has the wrong shape for a layer.
+    #[error("layer {layer:?}: the {what} is {found}, but {expected} is needed")]
+    Shape {
+        /// The layer's name in the checkpoint.
+        layer: String,
+        /// Which tensor.
+        what: &'static str,
+        /// The shape that would do.
+        expected: ops::Shape,
+        /// The shape that came.
+        found: ops::Shape,
+    },
+    /// Channels do not split into groups or heads.
+    #[error("layer {layer:?}: {channels} channels do not split into {parts} equal parts")]
+    Indivisible {
+        /// The layer's name in the checkpoint.
+        layer: String,
+        /// Its channels.
+        channels: usize,
+        /// Groups or heads.
+        parts: usize,
+    },
+    /// The backend failed, for lack of memory for example.
+    #[error("the device failed: {0}")]
+    Backend(#[from] candle_core::Error),
+    /// Models of one family must share a device, as they share text encoder and decoder.
+    #[error("the models of family {family:?} are on {first} and {other}; one device is needed")]
+    MixedDevices {
+        /// The family.
+        family: String,
+        /// Device of the first model.
+        first: DeviceSpec,
+        /// A device that differs.
+        other: DeviceSpec,
+    },
+    /// The model is not loaded.
+    #[error("model {model} is not loaded; loaded: {loaded}")]
+    UnknownModel {
+        /// The model that was asked for.
+        model: ModelId,
+        /// The models there are.
+        loaded: String,
+    },
+    /// The picture's size does not suit the autoencoder.
+    #[error("size {size} is not possible; width and height must be multiples of {multiple}")]
+    Size {
+        /// The size that was asked for.
+        size: crate::units::ImageSize,
+        /// Pixels for each latent.
+        multiple: u32,
+    },
+    /// Guidance must be a number.
+    #[error("guidance scale {0} is not a finite number")]
+    Guidance(f64),
+    /// Initial noise has another size than the picture's latents.
+    #[error("the initial noise has {found} numbers, but the picture's latents have {expected}")]
+    NoiseLength {
+        /// Numbers needed.
+        expected: usize,
+        /// Numbers that came.
+        found: usize,
+    },
+    /// Rows of one step must share model and latent shape.
+    #[error("rows of {first} and {other} cannot share a step; one model and one size are needed")]
+    MixedBatch {
+        /// What the first row is.
+        first: String,
+        /// What another row is.
+        other: String,
+    },
+    /// A trajectory has no step left.
+    #[error("the trajectory of seed {seed} is at its end, after {steps} steps")]
+    Finished {
+        /// The seed.
+        seed: u64,
+        /// Its steps.
+        steps: usize,
+    },
+    /// A row left the range of numbers.
+    #[error("the {what} of seed {seed} has numbers that are not finite, at step {step}")]
+    NonFinite {
+        /// Latents or picture.
+        what: &'static str,
+        /// The seed of the row.
+        seed: u64,
+        /// Steps done.
+        step: usize,
+    },
+    /// A picture left the range of numbers in the decoder.
+    #[error("picture {index} of the decoded batch has numbers that are not finite")]
+    NonFinitePicture {
+        /// Its place in the batch.
+        index: usize,
+    },
+    /// The picture could not be written as PNG.
+    #[error("cannot encode the picture: {0}")]
+    Image(#[from] png::EncodingError),
+}
+
+impl EngineError {
+    fn shape(layer: &str, what: &'static str, expected: ops::Shape, found: ops::Shape) -> Self {
+        Self::Shape {
+            layer: layer.to_owned(),
+            what,
+            expected,
+            found,
+        }
+    }
+}

@@ -98,7 +98,9 @@ impl Pipeline {
         let text_encoder = TextEncoder::load(&device, &text_weights, &family.text_encoder)?;
         let context = family.text_encoder.max_position_embeddings;
         let tokenizer = Tokenizer::load(&family.path.join("tokenizer"), context)?;
-        let empty = text_encoder.forward(&[tokenizer.encode("")?.ids])?.remove(0);
+        let empty = text_encoder
+            .forward(&[tokenizer.encode("")?.ids])?
+            .remove(0);
         Ok(Self {
             decoder: Decoder::load(&ops, &vae_weights, &family.vae)?,
             ops,

@@ -97,11 +97,13 @@ impl TextEncoder {
         let xs = self.final_layer_norm.forward(&xs)?;
         let width = xs.dim(D::Minus1)?;
         let values: Vec<f32> = xs.flatten_all()?.to_vec1()?;
-        let states = values.chunks_exact(tokens * width).map(|values| TextStates {
-            values: values.to_vec(),
-            tokens,
-            width,
-        });
+        let states = values
+            .chunks_exact(tokens * width)
+            .map(|values| TextStates {
+                values: values.to_vec(),
+                tokens,
+                width,
+            });
         Ok(states.collect())
     }
 }
@@ -207,7 +209,10 @@ impl Loader<'_> {
 
     fn linear(&self, vs: &Scope<'_>, inputs: usize, outputs: usize) -> Result<Linear, EngineError> {
         let weight = self.tensor(vs, "weight", &[outputs, inputs])?;
-        Ok(Linear::new(weight, Some(self.tensor(vs, "bias", &[outputs])?)))
+        Ok(Linear::new(
+            weight,
+            Some(self.tensor(vs, "bias", &[outputs])?),
+        ))
     }
 
     fn norm(&self, vs: &Scope<'_>) -> Result<LayerNorm, EngineError> {
@@ -220,9 +225,7 @@ impl Loader<'_> {
 
 fn causal_mask(tokens: usize, device: &Device) -> candle_core::Result<Tensor> {
     let mask: Vec<f32> = (0..tokens)
-        .flat_map(|from| {
-            (0..tokens).map(move |to| if to > from { f32::NEG_INFINITY } else { 0.0 })
-        })
+        .flat_map(|from| (0..tokens).map(move |to| if to > from { f32::NEG_INFINITY } else { 0.0 }))
         .collect();
     Tensor::from_vec(mask, (tokens, tokens), device)
 }

@@ -175,8 +175,7 @@ impl<B: Backend> Attention<B> {
         let ys = self.group_norm.forward(ops, xs)?;
         let ys = self.qkv.forward(ops, &ys)?;
         let ys = attend(ops, &self.name, &ys, None, 1)?;
-        self.out
-            .forward_fused(ops, &ys, Activation::None, Some(xs))
+        self.out.forward_fused(ops, &ys, Activation::None, Some(xs))
     }
 }
 

@@ -157,9 +157,7 @@ impl Weights {
 
     /// Returns the shape of a tensor, if the file has it.
     pub fn shape(&self, tensor: &str) -> Option<&[usize]> {
-        self.metadata
-            .info(tensor)
-            .map(|info| info.shape.as_slice())
+        self.metadata.info(tensor).map(|info| info.shape.as_slice())
     }
 
     /// Refuses the file if tensors that start with one of `prefixes` were never asked for.
@@ -192,7 +190,12 @@ impl Weights {
             file: self.file.clone(),
             tensor: tensor.to_owned(),
         };
-        let shape = self.metadata.info(tensor).ok_or_else(missing)?.shape.clone();
+        let shape = self
+            .metadata
+            .info(tensor)
+            .ok_or_else(missing)?
+            .shape
+            .clone();
         Ok((shape, self.values(tensor)?))
     }
 

@@ -188,9 +188,7 @@ impl Backend for Candle {
         let variance = ys.sqr()?.mean_keepdim((1, 3))?;
         let ys = ys.broadcast_div(&(variance + spec.epsilon)?.sqrt()?)?;
         let ys = ys.reshape((rows, height, width, channels))?;
-        let ys = ys
-            .broadcast_mul(&norm.weight)?
-            .broadcast_add(&norm.bias)?;
+        let ys = ys.broadcast_mul(&norm.weight)?.broadcast_add(&norm.bias)?;
         Ok(if spec.silu { ys.silu()? } else { ys })
     }
 
@@ -198,9 +196,7 @@ impl Backend for Candle {
         let ys = xs.broadcast_sub(&xs.mean_keepdim(D::Minus1)?)?;
         let variance = ys.sqr()?.mean_keepdim(D::Minus1)?;
         let ys = ys.broadcast_div(&(variance + epsilon)?.sqrt()?)?;
-        Ok(ys
-            .broadcast_mul(&norm.weight)?
-            .broadcast_add(&norm.bias)?)
+        Ok(ys.broadcast_mul(&norm.weight)?.broadcast_add(&norm.bias)?)
     }
 
     fn attention(
@@ -231,7 +227,9 @@ impl Backend for Candle {
         let block = (MAX_SCORES / (rows * heads * k.dim(3)?)).clamp(1, tokens);
         let mut parts = Vec::with_capacity(tokens.div_ceil(block));
         for start in (0..tokens).step_by(block) {
-            let q = q.narrow(2, start, block.min(tokens - start))?.contiguous()?;
+            let q = q
+                .narrow(2, start, block.min(tokens - start))?
+                .contiguous()?;
             let weights = candle_nn::ops::softmax_last_dim(&q.matmul(&k)?)?;
             parts.push(weights.matmul(&v)?);
         }

@@ -184,10 +184,7 @@ impl<B: Backend> GroupNorm<B> {
                 parts: spec.groups,
             });
         }
-        let (weight, bias) = (
-            vs.get("weight", &[channels])?,
-            vs.get("bias", &[channels])?,
-        );
+        let (weight, bias) = (vs.get("weight", &[channels])?, vs.get("bias", &[channels])?);
         Ok(Self {
             name: vs.name().to_owned(),
             channels,
@@ -226,10 +223,7 @@ impl<B: Backend> LayerNorm<B> {
         channels: usize,
         epsilon: f64,
     ) -> Result<Self, EngineError> {
-        let (weight, bias) = (
-            vs.get("weight", &[channels])?,
-            vs.get("bias", &[channels])?,
-        );
+        let (weight, bias) = (vs.get("weight", &[channels])?, vs.get("bias", &[channels])?);
         Ok(Self {
             name: vs.name().to_owned(),
             channels,
@@ -292,7 +286,12 @@ pub fn concat<B: Backend>(
     ops.concat(xs, ys)
 }
 
-fn check(layer: &str, what: &'static str, expected: Shape, found: Shape) -> Result<(), EngineError> {
+fn check(
+    layer: &str,
+    what: &'static str,
+    expected: Shape,
+    found: Shape,
+) -> Result<(), EngineError> {
     if expected == found && !found.is_empty() {
         Ok(())
     } else {

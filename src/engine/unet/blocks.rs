@@ -111,11 +111,7 @@ pub(super) struct MidBlock<B: Backend> {
 }
 
 impl<B: Backend> MidBlock<B> {
-    pub(super) fn load(
-        ops: &B,
-        vs: &Scope<'_>,
-        config: &UnetConfig,
-    ) -> Result<Self, EngineError> {
+    pub(super) fn load(ops: &B, vs: &Scope<'_>, config: &UnetConfig) -> Result<Self, EngineError> {
         let level = config.n_levels() - 1;
         let channels = config.block_out_channels[level];
         Ok(Self {

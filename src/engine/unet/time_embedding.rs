@@ -28,11 +28,7 @@ impl<B: Backend> TimeEmbedding<B> {
         EXPANSION * config.block_out_channels[0]
     }
 
-    pub(super) fn load(
-        ops: &B,
-        vs: &Scope<'_>,
-        config: &UnetConfig,
-    ) -> Result<Self, EngineError> {
+    pub(super) fn load(ops: &B, vs: &Scope<'_>, config: &UnetConfig) -> Result<Self, EngineError> {
         let channels = config.block_out_channels[0];
         let width = Self::width(config);
         Ok(Self {

@@ -53,9 +53,7 @@ impl<B: Backend> Transformer<B> {
             silu: false,
         };
         let transformer_blocks = (0..spec.layers)
-            .map(|index| {
-                TransformerBlock::load(ops, &vs.pp("transformer_blocks").pp(index), spec)
-            })
+            .map(|index| TransformerBlock::load(ops, &vs.pp("transformer_blocks").pp(index), spec))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             norm: GroupNorm::load(ops, &vs.pp("norm"), channels, norm)?,
@@ -131,9 +129,7 @@ impl<B: Backend> TransformerBlock<B> {
         context: &B::Tensor,
     ) -> Result<B::Tensor, EngineError> {
         let plain = Activation::None;
-        let qkv = self
-            .self_qkv
-            .forward(ops, &self.norm1.forward(ops, xs)?)?;
+        let qkv = self.self_qkv.forward(ops, &self.norm1.forward(ops, xs)?)?;
         let ys = attend(ops, &self.name, &qkv, None, self.heads)?;
         let xs = self.self_out.forward_fused(ops, &ys, plain, Some(xs))?;
 
