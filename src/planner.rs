@@ -4,6 +4,7 @@
 //! tensors, no async. The same input gives the same plan.
 
 pub mod budget;
+pub mod cost;
 pub mod plan;
 
 pub use budget::{Budget, Cost, Objective, Pins, PlanRequest};
