@@ -119,7 +119,11 @@ def record_trajectories(
     stored = pipeline.scheduler.config
     for sampler, kind in SAMPLERS.items():
         pipeline.scheduler = kind.from_config(stored)
-        effective = {key: pipeline.scheduler.config[key] for key in TELLING if key in pipeline.scheduler.config}
+        effective = {
+            key: pipeline.scheduler.config[key]
+            for key in TELLING
+            if key in pipeline.scheduler.config
+        }
         facts[sampler] = {"class": kind.__name__, "config": effective, "timesteps": {}}
         for steps in plan.steps:
             path = run(pipeline, plan, noise, steps)
@@ -212,25 +216,41 @@ def write_golden(folder: Path, plan: Plan) -> None:
     faults = tame(folder, plan, tensors)
     if faults:
         raise ValueError("; ".join(faults))
-    save_file(tensors, folder / "golden.safetensors")
-    # One line per key: readable in a diff, without a line for every token id.
-    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(description.items())]
-    (folder / "golden.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    write_files(folder, tensors, description)
 
 
 def check_golden(folder: Path) -> list[str]:
     """Recomputes a folder's goldens and says where the files on disk differ."""
-    stored = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    stored = read_description(folder)
     plan = Plan(**{key: stored[key] for key in Plan.__dataclass_fields__})
-    plan.other_sizes.update({name: tuple(size) for name, size in plan.other_sizes.items()})
     tensors, description = record(folder, plan)
-    faults = tame(folder, plan, tensors)
-    for key in ("token_ids", "samplers", "tensors"):
-        if json.loads(json.dumps(description[key])) != stored[key]:
+    return tame(folder, plan, tensors) + differences(folder, tensors, description)
+
+
+def write_files(folder: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
+    """Writes the tensors and their description, one line per key: readable in a diff."""
+    save_file(tensors, folder / "golden.safetensors")
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(description.items())]
+    (folder / "golden.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The stored `golden.json`."""
+    return json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+
+
+def differences(
+    folder: Path, tensors: dict[str, Tensor], description: dict[str, Any]
+) -> list[str]:
+    """Where the files on disk differ from what was computed again; library versions may."""
+    stored, faults = read_description(folder), []
+    for key, value in json.loads(json.dumps(description)).items():
+        if key != "versions" and value != stored.get(key):
             faults.append(f"{folder.name}: golden.json disagrees on {key}")
     on_disk = load_file(folder / "golden.safetensors")
     for name, tensor in tensors.items():
         if name not in on_disk or on_disk[name].shape != tensor.shape:
+            faults.append(f"{folder.name}: {name} is missing or of another shape")
             continue
         apart = (tensor.double() - on_disk[name].double()).abs().max()
         limit = 1.0 if tensor.dtype == torch.uint8 else 1e-5 * tensor.double().abs().max()
