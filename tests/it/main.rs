@@ -3,3 +3,4 @@
 mod architecture;
 mod dashboards;
 mod engine;
+mod planner;
