@@ -39,7 +39,11 @@ fn the_grafana_dashboard_is_json_with_a_title_for_every_panel() {
     let panels = dashboard["panels"].as_array().unwrap();
     assert!(!panels.is_empty());
     for panel in panels {
-        assert!(panel["title"].as_str().is_some_and(|title| !title.is_empty()));
+        assert!(
+            panel["title"]
+                .as_str()
+                .is_some_and(|title| !title.is_empty())
+        );
         assert!(panel["targets"][0]["expr"].is_string(), "{panel}");
     }
 }
