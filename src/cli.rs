@@ -1,3 +1,4 @@
 //! Stub.
 
 pub mod flops;
+pub mod generate;

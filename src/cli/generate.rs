@@ -125,8 +125,15 @@ fn choose<'a>(family: &'a Family, name: Option<&str>) -> anyhow::Result<&'a Mode
         model.id.0 == name || model.unet_path.file_name().is_some_and(|file| file == name)
     };
     family.models.iter().find(is_called).with_context(|| {
-        let names: Vec<_> = family.models.iter().map(|model| model.id.0.as_str()).collect();
-        format!("there is no model {name:?}; choose one of {}", names.join(", "))
+        let names: Vec<_> = family
+            .models
+            .iter()
+            .map(|model| model.id.0.as_str())
+            .collect();
+        format!(
+            "there is no model {name:?}; choose one of {}",
+            names.join(", ")
+        )
     })
 }
 
@@ -146,11 +153,17 @@ impl Noises {
         };
         let (shape, values) = Weights::open(file)?.read("latents")?;
         let &[n, channels, height, width] = shape.as_slice() else {
-            bail!("{}: `latents` is {shape:?}, not N x C x H x W", file.display());
+            bail!(
+                "{}: `latents` is {shape:?}, not N x C x H x W",
+                file.display()
+            );
         };
         if values.is_empty() || channels != family.vae.latent_channels {
             let expected = family.vae.latent_channels;
-            bail!("{}: `latents` is {shape:?}, but C is {expected}", file.display());
+            bail!(
+                "{}: `latents` is {shape:?}, but C is {expected}",
+                file.display()
+            );
         }
         let size = ImageSize {
             width: width as u32 * family.vae.downscale(),
@@ -231,7 +244,10 @@ fn numbered(file: &Path, index: usize) -> PathBuf {
 
 /// Writes beside the file and renames, so that nobody ever sees half of it.
 fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut name = file.file_name().context("the output is not a file name")?.to_owned();
+    let mut name = file
+        .file_name()
+        .context("the output is not a file name")?
+        .to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = file.with_file_name(name);
     let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, file));
@@ -247,7 +263,10 @@ mod tests {
 
     #[test]
     fn several_pictures_are_numbered_before_the_ending() {
-        assert_eq!(numbered(Path::new("a/out.png"), 3), Path::new("a/out-3.png"));
+        assert_eq!(
+            numbered(Path::new("a/out.png"), 3),
+            Path::new("a/out-3.png")
+        );
         assert_eq!(numbered(Path::new("out"), 0), Path::new("out-0"));
     }
 

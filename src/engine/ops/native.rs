@@ -19,7 +19,7 @@ mod linear;
 mod norm;
 
 /// Multiply-accumulates below which waking another thread costs more than it saves.
-const MIN_PARALLEL_WORK: usize = 1 << 17;
+const MIN_PARALLEL_WORK: usize = 1 << 20;
 
 /// The operations on this machine's processor.
 #[derive(Debug, Clone, Copy, Default)]
