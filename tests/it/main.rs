@@ -1,1 +1,4 @@
 //! The one integration binary; what goes where follows the tree of `src`.
+
+mod api;
+mod openapi;
