@@ -77,7 +77,7 @@ impl Probe {
         };
         let mut sample = None;
         for model in &family.models {
-            for rows in rows_of(model) {
+            for &rows in rows_of(model) {
                 let (laps, picture) = self.model(executor, &model.id, rows, size)?;
                 times.text.extend(laps.of(Boundary::Text));
                 times.decode.extend(laps.of(Boundary::Decode));
