@@ -286,8 +286,10 @@ impl LimitFlags {
             ("--body-timeout", self.body_timeout.as_secs_f64()),
             ("--request-timeout", self.request_timeout.as_secs_f64()),
         ];
-        // Written so that NaN is refused too.
-        match positive.into_iter().find(|(_, value)| !(*value > 0.0)) {
+        match positive
+            .into_iter()
+            .find(|(_, value)| value.is_nan() || *value <= 0.0)
+        {
             None => Ok(()),
             Some((flag, value)) => Err(ConfigError::ZeroLimit {
                 flag,

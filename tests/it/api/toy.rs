@@ -229,9 +229,7 @@ fn worker(
     };
     WorkerSpec {
         device: DeviceSpec::Cpu,
-        models: MODELS
-            .map(|(id, ..)| ModelId(id.to_owned()))
-            .to_vec(),
+        models: MODELS.map(|(id, ..)| ModelId(id.to_owned())).to_vec(),
         load: Box::new(move |on_loaded| {
             if let Some(gate) = load_gate {
                 gate.recv().ok();
