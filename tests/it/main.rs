@@ -1,6 +1,10 @@
 //! The one integration binary; what goes where follows the tree of `src`.
 
+mod api;
 mod architecture;
 mod dashboards;
 mod engine;
+mod models_toml;
+mod openapi;
 mod planner;
+mod runtime;
