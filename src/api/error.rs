@@ -375,7 +375,7 @@ impl ApiError {
 fn refusal_status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::UnknownModel { .. } => StatusCode::NOT_FOUND,
-        Refusal::Conflict(_) => StatusCode::BAD_REQUEST,
+        Refusal::UnknownSize { .. } | Refusal::Conflict(_) => StatusCode::BAD_REQUEST,
         Refusal::MinScoreOutOfReach { .. } | Refusal::Infeasible(_) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
@@ -387,6 +387,7 @@ fn refusal_status(refusal: &Refusal) -> StatusCode {
 fn refusal_kind(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::UnknownModel { .. } => "model_not_found",
+        Refusal::UnknownSize { .. } => "invalid_value",
         Refusal::Conflict(_) => "conflicting_fields",
         Refusal::MinScoreOutOfReach { .. } => "min_score_out_of_reach",
         Refusal::Infeasible(_) => "budget_infeasible",

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use super::{deadline::LatencySource, spec::Spec};
 use crate::{
-    planner::{Cost, Estimate, Objective, Plan, Quality},
+    planner::{Cost, Estimate, Notice, Objective, Plan, Quality},
     runtime::{Outcome, Phases, Rendered},
-    units::{ImageSize, Millis, Nfe, Steps},
+    units::{Flops, ImageSize, Millis, Nfe, Steps},
 };
 
 /// The pictures, the plan that made them, and how the prediction did.
@@ -38,7 +38,7 @@ pub(in crate::api) struct GenerateReply {
     /// The budget as it was understood.
     pub(super) budget: BudgetReply,
     /// What the client should know.
-    pub(super) warnings: Vec<Warning>,
+    pub(super) warnings: Vec<Notice>,
 }
 
 /// One picture.
@@ -54,7 +54,7 @@ pub(super) struct ImageReply {
     /// Whether the plan was cut short to be in time; never for now.
     degraded: bool,
     /// Whether the reply missed `latency_ms`.
-    late: bool,
+    pub(super) late: bool,
 }
 
 /// What came out.
@@ -110,27 +110,13 @@ pub(in crate::api) struct BudgetReply {
     on_late: &'static str,
 }
 
-/// Something the client should know; the request was answered all the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(in crate::api) struct Warning {
-    /// Which warning it is, one of [`Warning::CODES`]; stable.
-    #[schema(example = "unknown_words")]
-    pub(in crate::api) code: &'static str,
-    /// For people.
-    pub(in crate::api) message: String,
-    /// With `unknown_words`: which ones.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    pub(in crate::api) words: Vec<String>,
-}
-
 impl BudgetReply {
     pub(in crate::api) fn of(spec: &Spec<'_>) -> Self {
         let budget = &spec.plan_request.budget;
         Self {
             latency_ms: budget.latency.map(|limit| limit.0),
             latency_from: spec.latency_from,
-            tflops: budget.flops.map(crate::units::Flops::tflops),
+            tflops: budget.flops.map(Flops::tflops),
             quality: budget.quality,
             objective: budget.objective,
             min_score: budget.min_score,
@@ -141,13 +127,13 @@ impl BudgetReply {
 }
 
 impl ImageReply {
-    pub(super) fn new(image: &Rendered, late: bool) -> Self {
+    pub(super) fn new(image: &Rendered) -> Self {
         Self {
             b64_json: STANDARD.encode(&image.png),
             seed: image.seed,
             steps_run: image.steps_run,
             degraded: false,
-            late,
+            late: false,
         }
     }
 }

@@ -1,10 +1,24 @@
+use std::time::Duration;
+
 use serde_json::json;
 use utoipa::PartialSchema;
 
 use super::*;
+use crate::units::Flops;
 
 fn limits() -> Limits {
-    crate::api::state::default_limits()
+    let soon = Duration::from_secs(1);
+    Limits {
+        max_body_bytes: 65_536,
+        max_prompt_chars: 2000,
+        max_images: 10,
+        max_pixels: 1 << 20,
+        max_flops: Flops::from_tflops(1000.0),
+        header_timeout: soon,
+        body_timeout: soon,
+        request_timeout: soon,
+        max_connections: 1,
+    }
 }
 
 fn parse(value: Value) -> Result<GenerateRequest, ApiError> {

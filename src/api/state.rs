@@ -1,0 +1,142 @@
+//! What does every request share? The catalog, a planner for each family, the runtime and the meters.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use super::{error::ApiError, generate::warnings, layers::auth::Keys};
+use crate::{
+    catalog::{Catalog, Family},
+    config::{ApiKey, Limits},
+    planner::{CostTable, LatencyModel, Load, Planner, Profile},
+    runtime::Runtime,
+    telemetry::{Clock, Metrics},
+    units::Millis,
+};
+
+/// What the interface is built from.
+#[derive(Debug)]
+pub struct Parts {
+    /// What may be asked for.
+    pub catalog: Arc<Catalog>,
+    /// What was measured, one entry for each family of the catalog in its order.
+    pub profiles: Vec<Option<Profile>>,
+    /// What this machine takes; learned from as requests finish.
+    pub latency: Arc<RwLock<LatencyModel>>,
+    /// Who runs the work.
+    pub runtime: Runtime,
+    /// What the operator sees.
+    pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What is refused.
+    pub limits: Limits,
+    /// Who may ask; empty for everybody.
+    pub api_keys: Vec<ApiKey>,
+}
+
+/// What every request shares; clones are handles to the same.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+struct Shared {
+    parts: Parts,
+    hosted: Vec<Hosted>,
+    keys: Keys,
+}
+
+/// What is derived from one family, once.
+pub(super) struct Hosted {
+    pub(super) planner: Planner,
+    pub(super) costs: CostTable,
+}
+
+impl AppState {
+    /// Prepares the planners and the series of the metrics.
+    pub fn new(parts: Parts) -> Self {
+        let families = parts.catalog.families.iter();
+        let hosted = families
+            .zip(&parts.profiles)
+            .map(|(family, profile)| {
+                let costs = CostTable::of(family);
+                Hosted {
+                    planner: Planner::with_costs(family, profile.clone(), costs.clone()),
+                    costs,
+                }
+            })
+            .collect();
+        parts
+            .metrics
+            .declare_codes(&ApiError::KINDS, &warnings::CODES);
+        Self(Arc::new(Shared {
+            keys: Keys::new(&parts.api_keys),
+            hosted,
+            parts,
+        }))
+    }
+
+    /// Returns what may be asked for.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.parts.catalog
+    }
+
+    /// Returns who runs the work.
+    pub fn runtime(&self) -> &Runtime {
+        &self.0.parts.runtime
+    }
+
+    /// Returns what is refused.
+    pub fn limits(&self) -> &Limits {
+        &self.0.parts.limits
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.parts.metrics
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.0.parts.clock
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    /// Returns what was measured of a family of the catalog.
+    pub(super) fn profile(&self, family: &Family) -> Option<&Profile> {
+        self.0.parts.profiles.get(self.place(family))?.as_ref()
+    }
+
+    /// Returns what is derived from a family of the catalog.
+    pub(super) fn hosted(&self, family: &Family) -> &Hosted {
+        &self.0.hosted[self.place(family)]
+    }
+
+    /// Returns what this machine is known to take.
+    pub(super) fn latency(&self) -> RwLockReadGuard<'_, LatencyModel> {
+        // A write leaves the model whole or panics before it begins, so a poisoned lock is sound.
+        let latency = self.0.parts.latency.read();
+        latency.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns from a finished request: the predicted sum of its phases, and what it took without the queue.
+    pub(super) fn learn(&self, phases: Millis, actual: Millis) {
+        let latency = self.0.parts.latency.write();
+        latency
+            .unwrap_or_else(PoisonError::into_inner)
+            .observe(phases, actual);
+    }
+
+    /// Returns what else the server has to do.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            queued: self.runtime().queued_work(),
+        }
+    }
+
+    fn place(&self, family: &Family) -> usize {
+        let families = &self.0.parts.catalog.families;
+        families
+            .iter()
+            .position(|known| known.id == family.id)
+            .expect("a request's family is one of the catalog's")
+    }
+}
