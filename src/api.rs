@@ -20,7 +20,8 @@ mod router;
 mod serve;
 mod state;
 
+pub use generate::{BudgetRequest, GenerateRequest};
 pub use openapi::document;
 pub use router::app;
 pub use serve::serve;
-pub use state::{AppState, Parts};
+pub use state::{AppState, FamilyParts, Parts};

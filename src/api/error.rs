@@ -143,7 +143,9 @@ pub enum ApiError {
     #[error("the server is shutting down; ask another one")]
     ShuttingDown,
     /// The answer took longer than the server allows for any request.
-    #[error("the request took longer than {limit_ms} ms, the most this server allows; ask for fewer pictures")]
+    #[error(
+        "the request took longer than {limit_ms} ms, the most this server allows; ask for fewer pictures"
+    )]
     RequestTimeout {
         /// The limit.
         limit_ms: u64,
@@ -427,10 +429,7 @@ impl IntoResponse for ApiError {
             );
         }
         if matches!(self, Self::Unauthorized { .. }) {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer"),
-            );
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
@@ -477,7 +476,10 @@ impl IntoResponses for RequestErrors {
                 422,
                 "budget_infeasible: no plan fits even an idle server, `minimum_feasible` would do; or min_score_out_of_reach",
             ),
-            (503, "loading, latency_unknown or shutting_down; see Retry-After"),
+            (
+                503,
+                "loading, latency_unknown or shutting_down; see Retry-After",
+            ),
         ])
     }
 }
@@ -488,7 +490,10 @@ pub(super) struct RunErrors;
 impl IntoResponses for RunErrors {
     fn responses() -> BTreeMap<String, RefOr<response::Response>> {
         documented(&[
-            (429, "overloaded: only the load prevents it; see Retry-After"),
+            (
+                429,
+                "overloaded: only the load prevents it; see Retry-After",
+            ),
             (504, "request_timeout"),
         ])
     }

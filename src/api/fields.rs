@@ -3,7 +3,7 @@
 //! Serde's derived reader would stop at "expected u32". Here each refusal names the field by its
 //! path, shows what was found and says what would work. `null` is the same as leaving a field out.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
@@ -125,23 +125,6 @@ impl Fields {
         })
     }
 
-    /// Takes a string and parses it; the parser's own message tells what would work.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(
-        &mut self,
-        name: &'static str,
-    ) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text(name)? else {
-            return Ok(None);
-        };
-        text.parse().map(Some).map_err(|error: T::Err| {
-            let param = self.path(name);
-            ApiError::InvalidValue {
-                message: format!("{param}: {error}"),
-                param,
-            }
-        })
-    }
-
     /// Takes any value at all, for fields that have one neutral value only.
     pub(super) fn any(&mut self, name: &'static str) -> Option<Value> {
         self.take(name)
@@ -149,7 +132,11 @@ impl Fields {
 
     /// Refuses the first field that nobody took.
     pub(super) fn finish(self) -> Result<(), ApiError> {
-        let Some(param) = self.values.keys().find(|key| !self.asked.contains(&key.as_str())) else {
+        let Some(param) = self
+            .values
+            .keys()
+            .find(|key| !self.asked.contains(&key.as_str()))
+        else {
             return Ok(());
         };
         let nearest = self

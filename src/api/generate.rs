@@ -24,7 +24,7 @@ pub(super) mod request;
 pub(super) mod spec;
 pub(super) mod warnings;
 
-pub(super) use request::GenerateRequest;
+pub use request::{BudgetRequest, GenerateRequest};
 pub(super) use spec::Spec;
 
 /// Draw.
@@ -73,7 +73,7 @@ fn refuse_until_ready(state: &AppState) -> Result<(), ApiError> {
 
 /// Chooses the plan, and holds it against the server's own limit.
 fn decide(state: &AppState, spec: &Spec<'_>) -> Result<Decision, ApiError> {
-    let planner = &state.hosted(spec.family).planner;
+    let planner = state.planner(spec.family);
     let load = state.load();
     let decision = planner.choose(&spec.plan_request, &state.latency(), load)?;
     refuse_beyond(state.limits().max_flops, &decision.estimate)?;
@@ -134,12 +134,12 @@ fn not_admitted(state: &AppState, error: &SubmitError) -> ApiError {
             message: error.to_string(),
             // A full queue has room again when its first job is done, which nobody knows better
             // than its share of the whole.
-            retry_after: Duration::from_secs_f64(
-                (state.load().queued.0 / 1e3).clamp(1.0, 60.0),
-            ),
+            retry_after: Duration::from_secs_f64((state.load().queued.0 / 1e3).clamp(1.0, 60.0)),
         },
         SubmitError::ShuttingDown => ApiError::ShuttingDown,
-        SubmitError::NotReady => refuse_until_ready(state).err().unwrap_or(ApiError::ShuttingDown),
+        SubmitError::NotReady => refuse_until_ready(state)
+            .err()
+            .unwrap_or(ApiError::ShuttingDown),
         SubmitError::UnknownModel(_) => ApiError::Failed {
             message: error.to_string(),
         },
@@ -185,7 +185,7 @@ fn answer(
         size: decision.plan.size,
         quality: spec.plan_request.budget.quality.unwrap_or_default(),
         background: "opaque",
-        warnings: warnings::of(state.metrics(), spec, warnings::told(decision.warnings)),
+        warnings: warnings::of(state.metrics(), warnings::told(decision.warnings)),
         budget: reply::BudgetReply::of(spec),
         actual: Actual::new(outcome, latency),
         estimate: decision.estimate,
@@ -210,9 +210,13 @@ fn record(
     }
     let budget = &spec.plan_request.budget;
     if let Some(limit) = budget.latency {
-        state.metrics().budget(BudgetKind::Latency, latency <= limit);
+        state
+            .metrics()
+            .budget(BudgetKind::Latency, latency <= limit);
     }
     if let Some(limit) = budget.flops {
-        state.metrics().budget(BudgetKind::Tflops, outcome.flops <= limit);
+        state
+            .metrics()
+            .budget(BudgetKind::Tflops, outcome.flops <= limit);
     }
 }

@@ -15,7 +15,9 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
+};
 use tracing::{Instrument, Span, info_span};
 
 use super::{
@@ -58,7 +60,10 @@ async fn observe(State(state): State<AppState>, mut request: Request, next: Next
     let took = state.clock().now().since(arrived);
     let status = response.status();
     state.metrics().answered(route, status.as_u16(), took);
-    let refusal = response.extensions().get::<RefusalKind>().map(|kind| kind.0);
+    let refusal = response
+        .extensions()
+        .get::<RefusalKind>()
+        .map(|kind| kind.0);
     if let Some(kind) = refusal {
         state.metrics().refused(kind);
     }
@@ -76,14 +81,27 @@ fn log(span: &Span, route: &str, status: StatusCode, refusal: Option<&str>, seco
     let _entered = span.enter();
     let status = status.as_u16();
     if route.starts_with("/v1/") {
-        tracing::info!("http.status" = status, "error.kind" = refusal, duration_seconds = seconds, "request answered");
+        tracing::info!(
+            "http.status" = status,
+            "error.kind" = refusal,
+            duration_seconds = seconds,
+            "request answered"
+        );
     } else {
-        tracing::debug!("http.status" = status, "error.kind" = refusal, duration_seconds = seconds, "request answered");
+        tracing::debug!(
+            "http.status" = status,
+            "error.kind" = refusal,
+            duration_seconds = seconds,
+            "request answered"
+        );
     }
 }
 
 /// The reply to a request that hit a fault of ours. What it was goes to the log, not to the client.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer hands the payload over"
+)]
 fn after_panic(payload: Box<dyn Any + Send>) -> Response {
     let reason = payload
         .downcast_ref::<String>()

@@ -15,7 +15,8 @@ use super::{
     state::AppState,
 };
 use crate::{
-    catalog::{Family, ModelCard, SamplerKind},
+    catalog::{Dtype, Family, ModelCard, SamplerKind},
+    planner::SizeCost,
     units::{ImageSize, Steps},
 };
 
@@ -53,7 +54,7 @@ pub(super) struct Model {
     device: String,
     /// Precision of its arithmetic.
     #[schema(value_type = String, example = "f32")]
-    dtype: crate::catalog::Dtype,
+    dtype: Dtype,
     /// Whether guidance is baked in.
     distilled: bool,
     /// 10^12 operations of each kind of work, by picture size.
@@ -102,8 +103,6 @@ struct FamilyReply {
     weights_digest: String,
     /// 10^12 operations of one picture behind the names in `quality`.
     quality_tflops: NamedBudgetsReply,
-    /// The words it was trained on; null if it does not say.
-    vocabulary: Option<Vec<String>>,
 }
 
 /// What `quality` grants for one picture, in 10^12 operations.
@@ -197,26 +196,25 @@ impl FamilyReply {
                 high: budgets.high.tflops(),
                 xhigh: budgets.xhigh.tflops(),
             },
-            vocabulary: family.vocabulary.as_ref().map(|known| known.words().map(str::to_owned).collect()),
         }
     }
 }
 
 fn costs(state: &AppState, family: &Family, card: &ModelCard) -> Vec<CostReply> {
     let place = family.models.iter().position(|model| model.id == card.id);
-    let of_size = |cost: &crate::planner::SizeCost| {
+    let of_size = |cost: &SizeCost| {
         Some(CostReply {
             size: cost.size,
             tflops_per_evaluation: cost.evaluations.get(place?)?.tflops(),
             tflops_decode: cost.decode.tflops(),
         })
     };
-    let sizes = &state.hosted(family).costs.sizes;
+    let sizes = &state.known_of(family).costs.sizes;
     sizes.iter().filter_map(of_size).collect()
 }
 
 fn measured(state: &AppState, family: &Family, card: &ModelCard) -> Measured {
-    let Some(profile) = state.profile(family) else {
+    let Some(profile) = &state.known_of(family).profile else {
         return Measured::default();
     };
     let cells = || profile.cells.iter().filter(|cell| cell.model == card.id);

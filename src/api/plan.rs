@@ -51,7 +51,7 @@ pub(super) async fn plan(
 ) -> Result<Json<PlanReply>, ApiError> {
     let request = GenerateRequest::parse(body, state.limits())?;
     let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
-    let planner = &state.hosted(spec.family).planner;
+    let planner = state.planner(spec.family);
     let load = state.load();
     let explained = planner.explain(&spec.plan_request, &state.latency(), load)?;
     refuse_beyond(state.limits().max_flops, &explained.estimate)?;
@@ -61,6 +61,6 @@ pub(super) async fn plan(
         next_better: explained.next_better,
         runners_up: explained.runners_up,
         budget: BudgetReply::of(&spec),
-        warnings: warnings::of(state.metrics(), &spec, explained.warnings),
+        warnings: warnings::of(state.metrics(), explained.warnings),
     }))
 }

@@ -17,8 +17,8 @@ use crate::{
 pub struct Parts {
     /// What may be asked for.
     pub catalog: Arc<Catalog>,
-    /// What was measured, one entry for each family of the catalog in its order.
-    pub profiles: Vec<Option<Profile>>,
+    /// What is known of each family of the catalog, in its order.
+    pub families: Vec<FamilyParts>,
     /// What this machine takes; learned from as requests finish.
     pub latency: Arc<RwLock<LatencyModel>>,
     /// Who runs the work.
@@ -33,34 +33,33 @@ pub struct Parts {
     pub api_keys: Vec<ApiKey>,
 }
 
+/// What is known of one family.
+#[derive(Debug)]
+pub struct FamilyParts {
+    /// What its plans cost.
+    pub costs: CostTable,
+    /// What its plans are worth, if that was measured.
+    pub profile: Option<Profile>,
+}
+
 /// What every request shares; clones are handles to the same.
 #[derive(Clone)]
 pub struct AppState(Arc<Shared>);
 
 struct Shared {
     parts: Parts,
-    hosted: Vec<Hosted>,
+    /// One for each family of the catalog, in its order.
+    planners: Vec<Planner>,
     keys: Keys,
-}
-
-/// What is derived from one family, once.
-pub(super) struct Hosted {
-    pub(super) planner: Planner,
-    pub(super) costs: CostTable,
 }
 
 impl AppState {
     /// Prepares the planners and the series of the metrics.
     pub fn new(parts: Parts) -> Self {
-        let families = parts.catalog.families.iter();
-        let hosted = families
-            .zip(&parts.profiles)
-            .map(|(family, profile)| {
-                let costs = CostTable::of(family);
-                Hosted {
-                    planner: Planner::with_costs(family, profile.clone(), costs.clone()),
-                    costs,
-                }
+        let families = parts.catalog.families.iter().zip(&parts.families);
+        let planners = families
+            .map(|(family, known)| {
+                Planner::with_costs(family, known.profile.clone(), known.costs.clone())
             })
             .collect();
         parts
@@ -68,7 +67,7 @@ impl AppState {
             .declare_codes(&ApiError::KINDS, &warnings::CODES);
         Self(Arc::new(Shared {
             keys: Keys::new(&parts.api_keys),
-            hosted,
+            planners,
             parts,
         }))
     }
@@ -100,14 +99,14 @@ impl AppState {
         &self.0.keys
     }
 
-    /// Returns what was measured of a family of the catalog.
-    pub(super) fn profile(&self, family: &Family) -> Option<&Profile> {
-        self.0.parts.profiles.get(self.place(family))?.as_ref()
+    /// Returns who chooses plans for a family of the catalog.
+    pub(super) fn planner(&self, family: &Family) -> &Planner {
+        &self.0.planners[self.place(family)]
     }
 
-    /// Returns what is derived from a family of the catalog.
-    pub(super) fn hosted(&self, family: &Family) -> &Hosted {
-        &self.0.hosted[self.place(family)]
+    /// Returns what is known of a family of the catalog.
+    pub(super) fn known_of(&self, family: &Family) -> &FamilyParts {
+        &self.0.parts.families[self.place(family)]
     }
 
     /// Returns what this machine is known to take.

@@ -1,5 +1,7 @@
 //! The one integration binary; what goes where follows the tree of `src`.
 
+mod api;
 mod architecture;
 mod dashboards;
 mod engine;
+mod openapi;

@@ -15,7 +15,7 @@ use crate::{api::error::ApiError, units::Millis};
 
 /// Where the latency limit in force came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-pub enum LatencySource {
+pub(in crate::api) enum LatencySource {
     /// The field `budget.latency_ms`.
     #[serde(rename = "budget.latency_ms")]
     Body,

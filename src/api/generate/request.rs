@@ -154,7 +154,7 @@ const COSTS: [(&str, Cost); 2] = [("latency", Cost::Latency), ("tflops", Cost::T
 
 impl GenerateRequest {
     /// Reads the body of a request. Every field is checked on its own; unknown ones are refused.
-    pub(super) fn parse(
+    pub(in crate::api) fn parse(
         body: Map<String, Value>,
         limits: &Limits,
     ) -> Result<Self, ApiError> {
@@ -175,7 +175,13 @@ impl GenerateRequest {
                 .map(|n| n as u32),
             size: size(fields)?,
             quality: fields.choice("quality", &QUALITIES)?,
-            response_format: only(fields, "response_format", &["b64_json"], "b64_json", &["url"])?,
+            response_format: only(
+                fields,
+                "response_format",
+                &["b64_json"],
+                "b64_json",
+                &["url"],
+            )?,
             output_format: only(fields, "output_format", &["png"], "png", &["jpeg", "webp"])?,
             output_compression: only_number(fields, "output_compression", 100)?,
             background: only(
@@ -256,10 +262,7 @@ fn prompt(fields: &mut Fields, limits: &Limits) -> Result<String, ApiError> {
     Ok(prompt)
 }
 
-fn negative_prompt(
-    fields: &mut Fields,
-    limits: &Limits,
-) -> Result<Option<String>, ApiError> {
+fn negative_prompt(fields: &mut Fields, limits: &Limits) -> Result<Option<String>, ApiError> {
     let negative = fields.text("negative_prompt")?;
     if let Some(text) = &negative {
         within_length("negative_prompt", text, limits)?;

@@ -19,7 +19,14 @@ use crate::{
 };
 
 /// Routes that need no key.
-const OPEN: [&str; 6] = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics"];
+const OPEN: [&str; 6] = [
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/livez",
+    "/readyz",
+    "/metrics",
+];
 
 /// The keys that open the server, as digests of one length.
 #[derive(Clone)]
@@ -93,9 +100,8 @@ mod tests {
 
     #[test]
     fn reads_bearer_tokens_whatever_the_case_of_the_scheme() {
-        let sent = |value: &str| {
-            HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
-        };
+        let sent =
+            |value: &str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
         assert_eq!(bearer(&sent("Bearer abc")), Some("abc"));
         assert_eq!(bearer(&sent("bearer  abc")), Some("abc"));
         for none in ["abc", "Basic abc", "Bearer ", "Bearer"] {

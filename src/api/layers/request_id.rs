@@ -44,7 +44,11 @@ mod tests {
 
     #[test]
     fn a_sane_id_is_kept() {
-        for id in ["7", "req_01HX-9.2:a/b", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f0-01"] {
+        for id in [
+            "7",
+            "req_01HX-9.2:a/b",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f0-01",
+        ] {
             assert_eq!(of(&sent(id)), id);
         }
     }

@@ -111,21 +111,41 @@ fn a_value_out_of_range_is_refused_with_what_would_work() {
         ("n", json!(11), "1 to 10"),
         ("size", json!("big"), "WIDTHxHEIGHT"),
         ("size", json!("0x64"), "WIDTHxHEIGHT"),
-        ("quality", json!("hd"), "auto, low, medium, high, xhigh, max"),
-        ("quality", json!("standard"), "auto, low, medium, high, xhigh, max"),
+        (
+            "quality",
+            json!("hd"),
+            "auto, low, medium, high, xhigh, max",
+        ),
+        (
+            "quality",
+            json!("standard"),
+            "auto, low, medium, high, xhigh, max",
+        ),
         ("response_format", json!("png"), "one of b64_json"),
         ("output_format", json!("gif"), "one of png"),
         ("num_inference_steps", json!(0), "1 to 1000"),
         ("guidance_scale", json!(0.5), "from 1 (unguided) to 30"),
         ("seed", json!(-1), "0 to 9007199254740991"),
-        ("seed", json!(9_007_199_254_740_992_u64), "0 to 9007199254740991"),
+        (
+            "seed",
+            json!(9_007_199_254_740_992_u64),
+            "0 to 9007199254740991",
+        ),
         ("sampler", json!("euler"), "ddim, dpmpp_2m"),
         ("budget", json!(800), "an object"),
         ("budget", json!({ "latency_ms": 0 }), "milliseconds above 0"),
         ("budget", json!({ "tflops": -1.5 }), "operations above 0"),
-        ("budget", json!({ "objective": "beauty" }), "fidelity, alignment, balanced"),
+        (
+            "budget",
+            json!({ "objective": "beauty" }),
+            "fidelity, alignment, balanced",
+        ),
         ("budget", json!({ "min_score": 1.1 }), "from 0 to 1"),
-        ("budget", json!({ "min_score": 0.5, "minimize": "cost" }), "latency, tflops"),
+        (
+            "budget",
+            json!({ "min_score": 0.5, "minimize": "cost" }),
+            "latency, tflops",
+        ),
     ] {
         let (code, message) = refusal(name, value);
         assert_eq!(code, "invalid_value", "{message}");
