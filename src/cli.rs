@@ -1,3 +1,5 @@
 //! Stub.
 
 pub mod flops;
+pub mod models;
+pub mod serve;

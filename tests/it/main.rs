@@ -4,4 +4,7 @@ mod api;
 mod architecture;
 mod dashboards;
 mod engine;
+mod models_toml;
 mod openapi;
+mod planner;
+mod runtime;

@@ -12,7 +12,10 @@ fn committed() -> String {
 #[test]
 fn the_committed_document_is_the_one_that_is_served() {
     let (committed, served) = (committed(), goldilocks::api::document());
-    let differs = committed.lines().zip(served.lines()).position(|(a, b)| a != b);
+    let differs = committed
+        .lines()
+        .zip(served.lines())
+        .position(|(a, b)| a != b);
     assert!(
         committed == served,
         "openapi/openapi.json is out of date (line {:?}); rewrite it with \
@@ -65,7 +68,9 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| collect_references(item, found)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_references(item, found)),
         _ => {}
     }
 }

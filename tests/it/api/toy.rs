@@ -21,7 +21,7 @@ use goldilocks::{
     config::{ServeFlags, ServerConfig},
     planner::{CostTable, LatencyModel, PhaseTimes, Profile, SizeCost},
     runtime::{
-        Boundary, DrawError, Drawn, Executor, Hosted, Job, OnBoundary, Picture, Runtime, Settings,
+        Boundary, DrawError, Drawn, Executor, Job, OnBoundary, Picture, Runtime, Settings,
         WorkerSpec,
     },
     telemetry::{ManualClock, Metrics},
@@ -230,10 +230,7 @@ fn worker(
     WorkerSpec {
         device: DeviceSpec::Cpu,
         models: MODELS
-            .map(|(id, ..)| Hosted {
-                model: ModelId(id.to_owned()),
-                size: SIZE,
-            })
+            .map(|(id, ..)| ModelId(id.to_owned()))
             .to_vec(),
         load: Box::new(move |on_loaded| {
             if let Some(gate) = load_gate {
@@ -301,6 +298,7 @@ impl Device {
             pictures: job.seeds.iter().map(picture).collect(),
             nfe,
             flops: Flops::from_tflops(tflops),
+            tokens_cut: 0,
         })
     }
 
