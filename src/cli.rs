@@ -2,4 +2,5 @@
 
 pub mod flops;
 pub mod models;
+pub mod openapi;
 pub mod serve;

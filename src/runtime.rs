@@ -261,7 +261,9 @@ impl Runtime {
 
 impl Shared {
     fn lane_of(&self, model: &ModelId) -> Option<usize> {
-        self.lanes.iter().position(|lane| lane.models.contains(model))
+        self.lanes
+            .iter()
+            .position(|lane| lane.models.contains(model))
     }
 
     /// Changes the progress of the warm-up, and ends it once everything is loaded and timed.

@@ -92,7 +92,9 @@ impl Listed {
             sizes: family.sizes.clone(),
             text_encoder: Part::new(text::cost(&family.text_encoder)),
             decoder: Part::new(vae::decoder_cost(&family.vae, latents)),
-            models: models.map(|model| ListedModel::new(model, latents, n_tokens)).collect(),
+            models: models
+                .map(|model| ListedModel::new(model, latents, n_tokens))
+                .collect(),
             digest: family.digest.clone(),
             profile: ProfileState::of(family),
         }

@@ -124,7 +124,10 @@ async fn answer_until_stopped(
     let serving = api::serve(listener, state, async { drop(told.await) });
     let stopping = async {
         stop.next().await;
-        tracing::info!(grace_seconds = grace.as_secs_f64(), "told to stop; finishing what is admitted");
+        tracing::info!(
+            grace_seconds = grace.as_secs_f64(),
+            "told to stop; finishing what is admitted"
+        );
         tell.send(()).ok();
         tokio::select! {
             () = runtime.shutdown(grace) => tokio::time::sleep(LAST_WORDS).await,
@@ -188,7 +191,11 @@ fn known_of(catalog: &Catalog) -> anyhow::Result<Vec<FamilyParts>> {
         .map(|family| {
             Ok(FamilyParts {
                 costs: CostTable::of(family),
-                profile: family.profile.as_ref().map(|path| read_profile(family, path)).transpose()?,
+                profile: family
+                    .profile
+                    .as_ref()
+                    .map(|path| read_profile(family, path))
+                    .transpose()?,
             })
         })
         .collect()
@@ -206,7 +213,10 @@ async fn keep_learned(file: LatencyFile, latency: Arc<RwLock<LatencyModel>>) {
     let mut n_kept = 0;
     loop {
         tokio::time::sleep(KEEP_EVERY).await;
-        let n_observed = latency.read().unwrap_or_else(PoisonError::into_inner).n_observed();
+        let n_observed = latency
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .n_observed();
         if n_observed != n_kept {
             keep(&file, &latency);
             n_kept = n_observed;
@@ -215,7 +225,10 @@ async fn keep_learned(file: LatencyFile, latency: Arc<RwLock<LatencyModel>>) {
 }
 
 fn keep(file: &LatencyFile, latency: &RwLock<LatencyModel>) {
-    let latency = latency.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let latency = latency
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     if let Err(error) = file.save(&latency) {
         tracing::warn!(%error, "learned latencies could not be kept");
     }

@@ -87,7 +87,8 @@ impl Probe {
                 sample = Some((model.id.clone(), picture));
             }
         }
-        let (model, picture) = sample.ok_or_else(|| format!("family {} has no model", family.id))?;
+        let (model, picture) =
+            sample.ok_or_else(|| format!("family {} has no model", family.id))?;
         times.encode = self.encoder(&job(&model, 1, 1, size), &picture)?;
         Ok(times)
     }
@@ -118,7 +119,9 @@ impl Probe {
         let failed = |reason| format!("model {} fails its first picture: {reason}", job.plan.model);
         let drawn = drawn.map_err(|error| failed(error.to_string()))?;
         let picture = drawn.pictures.into_iter().next();
-        picture.map(|picture| (laps, picture)).ok_or_else(|| failed("there is none".into()))
+        picture
+            .map(|picture| (laps, picture))
+            .ok_or_else(|| failed("there is none".into()))
     }
 
     fn encoder(&self, job: &Job, picture: &Picture) -> Result<Millis, String> {

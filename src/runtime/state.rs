@@ -127,7 +127,9 @@ impl LatencyFile {
             fs::create_dir_all(folder)?;
         }
         // Two servers with one state folder must not write into one file.
-        let draft = self.path.with_extension(format!("{}.tmp", std::process::id()));
+        let draft = self
+            .path
+            .with_extension(format!("{}.tmp", std::process::id()));
         let mut file = File::create(&draft)?;
         file.write_all(&text)?;
         file.sync_all()?;
@@ -170,12 +172,17 @@ mod tests {
     #[test]
     fn what_was_learned_elsewhere_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
-        LatencyFile::new(folder.path(), key()).save(&learned()).unwrap();
+        LatencyFile::new(folder.path(), key())
+            .save(&learned())
+            .unwrap();
         let other_weights = LatencyKey {
             weights: vec!["sha256:bb".into()],
             ..key()
         };
-        let other_threads = LatencyKey { threads: 4, ..key() };
+        let other_threads = LatencyKey {
+            threads: 4,
+            ..key()
+        };
         for other in [other_weights, other_threads] {
             assert_eq!(LatencyFile::new(folder.path(), other).load(), None);
         }
@@ -196,8 +203,13 @@ mod tests {
     #[test]
     fn a_save_leaves_no_draft_behind() {
         let folder = tempfile::tempdir().unwrap();
-        LatencyFile::new(folder.path(), key()).save(&learned()).unwrap();
-        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        LatencyFile::new(folder.path(), key())
+            .save(&learned())
+            .unwrap();
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert_eq!(names, ["latency.json"]);
     }
 }

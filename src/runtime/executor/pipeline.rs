@@ -87,7 +87,8 @@ impl Executor for PipelineExecutor {
         let model = &job.plan.model;
         let hosts = |hosted: &&Hosted| hosted.family.model(&model.0).is_some();
         let hosted = self.hosted.iter().find(hosts);
-        let hosted = hosted.ok_or_else(|| failed(format!("model {model} is not on this device")))?;
+        let hosted =
+            hosted.ok_or_else(|| failed(format!("model {model} is not on this device")))?;
         hosted.draw(job, on_boundary)
     }
 }
@@ -170,7 +171,11 @@ impl Hosted {
         let models = &self.family.models;
         let place = models.iter().position(is_model);
         let place = place.expect("the family was found by its model");
-        let n_prompts = if job.negative_prompt.is_empty() { 1.0 } else { 2.0 };
+        let n_prompts = if job.negative_prompt.is_empty() {
+            1.0
+        } else {
+            2.0
+        };
         Ok(self.costs.text * n_prompts
             + at_size.evaluations[place] * f64::from(nfe)
             + at_size.decode * job.seeds.len() as f64)
