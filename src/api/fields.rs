@@ -125,9 +125,11 @@ impl Fields {
         })
     }
 
-    /// Takes any value at all, for fields that have one neutral value only.
-    pub(super) fn any(&mut self, name: &'static str) -> Option<Value> {
-        self.take(name)
+    /// Takes a field that is known only to be refused, and so is not suggested to anybody.
+    pub(super) fn unlisted(&mut self, name: &str) -> Option<Value> {
+        self.values
+            .shift_remove(name)
+            .filter(|value| !value.is_null())
     }
 
     /// Refuses the first field that nobody took.
@@ -166,9 +168,7 @@ impl Fields {
 
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.asked.push(name);
-        self.values
-            .shift_remove(name)
-            .filter(|value| !value.is_null())
+        self.unlisted(name)
     }
 
     fn refused(&self, name: &str, expected: &str, found: &Value) -> ApiError {

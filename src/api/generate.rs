@@ -16,7 +16,7 @@ use crate::{
     telemetry::BudgetKind,
     units::{Flops, Millis, Moment},
 };
-use reply::{Actual, GenerateReply, ImageReply};
+use reply::{Actual, BudgetReply, GenerateReply, ImageReply};
 
 mod deadline;
 pub(super) mod reply;
@@ -35,6 +35,7 @@ pub(super) use spec::Spec;
 #[utoipa::path(
     post,
     path = "/v1/images/generations",
+    operation_id = "createImage",
     tag = "images",
     request_body = GenerateRequest,
     responses(
@@ -130,12 +131,14 @@ fn submit(
 
 fn not_admitted(state: &AppState, error: &SubmitError) -> ApiError {
     match error {
-        SubmitError::Overloaded { .. } => ApiError::Overloaded {
-            message: error.to_string(),
-            // A full queue has room again when its first job is done, which nobody knows better
-            // than its share of the whole.
-            retry_after: Duration::from_secs_f64((state.load().queued.0 / 1e3).clamp(1.0, 60.0)),
-        },
+        // A full queue has room again when one job is done, so the wait is one job's share of it.
+        SubmitError::Overloaded { capacity } => {
+            let share = state.load().queued.0 / 1e3 / *capacity as f64;
+            ApiError::Overloaded {
+                message: error.to_string(),
+                retry_after: Duration::from_secs_f64(share.clamp(0.1, 60.0)),
+            }
+        }
         SubmitError::ShuttingDown => ApiError::ShuttingDown,
         SubmitError::NotReady => refuse_until_ready(state)
             .err()
@@ -185,8 +188,12 @@ fn answer(
         size: decision.plan.size,
         quality: spec.plan_request.budget.quality.unwrap_or_default(),
         background: "opaque",
-        warnings: warnings::of(state.metrics(), warnings::told(decision.warnings)),
-        budget: reply::BudgetReply::of(spec),
+        warnings: warnings::of(
+            state.metrics(),
+            spec,
+            warnings::told(decision.warnings, outcome.tokens_cut),
+        ),
+        budget: BudgetReply::of(spec, &decision.estimate),
         actual: Actual::new(outcome, latency),
         estimate: decision.estimate,
         plan: decision.plan,

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     catalog::{Dtype, Family, ModelCard, SamplerKind},
-    planner::SizeCost,
+    planner::{
+        SizeCost,
+        cost::{Grid, unet},
+    },
     units::{ImageSize, Steps},
 };
 
@@ -49,6 +52,8 @@ pub(super) struct Model {
     family: String,
     /// Whether its weights are in memory and its speed is known.
     loaded: bool,
+    /// Trained numbers of the U-Net.
+    parameters: u64,
     /// Where it runs.
     #[schema(example = "cpu")]
     device: String,
@@ -103,6 +108,8 @@ struct FamilyReply {
     weights_digest: String,
     /// 10^12 operations of one picture behind the names in `quality`.
     quality_tflops: NamedBudgetsReply,
+    /// The words it was trained on; null if it does not say.
+    vocabulary: Option<Vec<String>>,
 }
 
 /// What `quality` grants for one picture, in 10^12 operations.
@@ -124,6 +131,7 @@ struct NamedBudgetsReply {
 #[utoipa::path(
     get,
     path = "/v1/models",
+    operation_id = "listModels",
     tag = "models",
     responses((status = 200, description = "Every hosted model", body = ModelList), AnyRouteErrors)
 )]
@@ -144,6 +152,7 @@ pub(super) async fn list(State(state): State<AppState>) -> Json<ModelList> {
 #[utoipa::path(
     get,
     path = "/v1/models/{id}",
+    operation_id = "retrieveModel",
     tag = "models",
     params(("id" = String, Path, description = "A model's id", example = "emoji-c16")),
     responses(
@@ -173,6 +182,7 @@ impl Model {
             owned_by: family.id.clone(),
             family: family.id.clone(),
             loaded: state.runtime().readiness().is_ready(),
+            parameters: parameters(family, card),
             device: card.device.to_string(),
             dtype: card.dtype,
             distilled: card.distilled,
@@ -196,8 +206,19 @@ impl FamilyReply {
                 high: budgets.high.tflops(),
                 xhigh: budgets.xhigh.tflops(),
             },
+            vocabulary: family
+                .vocabulary
+                .as_ref()
+                .map(|known| known.words().map(str::to_owned).collect()),
         }
     }
+}
+
+/// The picture's size does not change how many there are.
+fn parameters(family: &Family, card: &ModelCard) -> u64 {
+    let latents = Grid::of_latents(family.default_size(), family.vae.downscale());
+    let n_tokens = family.text_encoder.max_position_embeddings;
+    unet::cost(&card.unet, latents, n_tokens).parameters
 }
 
 fn costs(state: &AppState, family: &Family, card: &ModelCard) -> Vec<CostReply> {

@@ -37,6 +37,7 @@ pub(super) struct PlanReply {
 #[utoipa::path(
     post,
     path = "/v1/plan",
+    operation_id = "createPlan",
     tag = "images",
     request_body = GenerateRequest,
     responses(
@@ -60,7 +61,7 @@ pub(super) async fn plan(
         estimate: explained.estimate,
         next_better: explained.next_better,
         runners_up: explained.runners_up,
-        budget: BudgetReply::of(&spec),
-        warnings: warnings::of(state.metrics(), explained.warnings),
+        budget: BudgetReply::of(&spec, &explained.estimate),
+        warnings: warnings::of(state.metrics(), &spec, explained.warnings),
     }))
 }

@@ -95,10 +95,10 @@ pub(in crate::api) struct BudgetReply {
     latency_ms: Option<f64>,
     /// The field or header that set it: the lowest one counts.
     latency_from: Option<LatencySource>,
-    /// The limit on the operations of the whole request; null for none in numbers.
+    /// The limit in force on the operations of the whole request; null for none.
     tflops: Option<f64>,
-    /// The named budget, if one was named.
-    quality: Option<Quality>,
+    /// The field that set it: the lower one counts.
+    tflops_from: Option<TflopsSource>,
     /// Which score is maximized.
     objective: Objective,
     /// The score that must be reached.
@@ -110,19 +110,49 @@ pub(in crate::api) struct BudgetReply {
     on_late: &'static str,
 }
 
+/// Where the limit on operations came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(in crate::api) enum TflopsSource {
+    /// The field `budget.tflops`.
+    #[serde(rename = "budget.tflops")]
+    Budget,
+    /// The field `quality`.
+    #[serde(rename = "quality")]
+    Quality,
+}
+
 impl BudgetReply {
-    pub(in crate::api) fn of(spec: &Spec<'_>) -> Self {
+    /// Tells what was granted to a request whose plan needs `estimate`.
+    pub(in crate::api) fn of(spec: &Spec<'_>, estimate: &Estimate) -> Self {
         let budget = &spec.plan_request.budget;
+        let (tflops, tflops_from) = tflops_in_force(spec, estimate).unzip();
         Self {
+            tflops,
+            tflops_from,
             latency_ms: budget.latency.map(|limit| limit.0),
             latency_from: spec.latency_from,
-            tflops: budget.flops.map(Flops::tflops),
-            quality: budget.quality,
             objective: budget.objective,
             min_score: budget.min_score,
             minimize: budget.minimize,
             on_late: "run_late",
         }
+    }
+}
+
+/// The lower one of `budget.tflops` and what `quality` stands for. A name that grants less than the
+/// cheapest plan needs grants that plan, so a plan above the name's number is the grant.
+fn tflops_in_force(spec: &Spec<'_>, estimate: &Estimate) -> Option<(f64, TflopsSource)> {
+    let request = &spec.plan_request;
+    let explicit = request.budget.flops.map(Flops::tflops);
+    let named = request.budget.quality.and_then(|quality| {
+        let per_image = quality.flops_per_image(&spec.family.budgets)?;
+        let granted = per_image * f64::from(request.n_images);
+        Some(granted.tflops().max(estimate.tflops))
+    });
+    match (explicit, named) {
+        (Some(explicit), Some(named)) if named < explicit => Some((named, TflopsSource::Quality)),
+        (Some(explicit), _) => Some((explicit, TflopsSource::Budget)),
+        (None, named) => named.map(|named| (named, TflopsSource::Quality)),
     }
 }
 

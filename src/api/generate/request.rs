@@ -359,7 +359,7 @@ fn not_streamed(fields: &mut Fields) -> Result<Option<bool>, ApiError> {
 
 /// `style` belongs to OpenAI's request, but no value of it would change nothing here.
 fn refuse_style(fields: &mut Fields) -> Result<(), ApiError> {
-    match fields.any("style") {
+    match fields.unlisted("style") {
         None => Ok(()),
         Some(_) => Err(ApiError::NotImplemented {
             param: "style".to_owned(),

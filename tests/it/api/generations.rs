@@ -84,6 +84,44 @@ async fn a_pin_that_was_never_measured_is_honoured_without_a_score_and_with_a_wa
 }
 
 #[tokio::test]
+async fn words_that_the_family_does_not_know_are_told() {
+    let toy = Toy::start().await;
+    let reply = toy
+        .draw(json!({ "prompt": "a zebra heart, zebra!" }))
+        .await
+        .ok();
+    assert_eq!(reply["warnings"][0]["code"], "unknown_words");
+    let message = reply["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("not trained on \"zebra\";"), "{message}");
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_cut_is_told() {
+    let toy = Toy::start().await;
+    let reply = toy
+        .draw(json!({ "prompt": "a heart ".repeat(20) }))
+        .await
+        .ok();
+    assert_eq!(reply["warnings"][0]["code"], "prompt_truncated");
+}
+
+#[tokio::test]
+async fn a_named_budget_is_told_as_the_operations_it_grants() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a heart", "n": 2, "quality": "low" });
+    let reply = toy.draw(body).await.ok();
+    assert_eq!(reply["budget"]["tflops"], 0.04);
+    assert_eq!(reply["budget"]["tflops_from"], "quality");
+    assert!(
+        reply["actual"]["tflops"].as_f64().unwrap() <= 0.04,
+        "{reply}"
+    );
+    let body = json!({ "prompt": "a heart", "quality": "max", "budget": { "tflops": 0.03 } });
+    let reply = toy.draw(body).await.ok();
+    assert_eq!(reply["budget"]["tflops_from"], "budget.tflops");
+}
+
+#[tokio::test]
 async fn each_picture_reports_a_seed_that_reproduces_it_alone() {
     let toy = Toy::start().await;
     let body = json!({ "prompt": "a heart", "n": 3, "seed": 9_007_199_254_740_989_u64 });

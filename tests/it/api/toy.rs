@@ -17,7 +17,7 @@ use axum::{
 use clap::Parser;
 use goldilocks::{
     api::{self, AppState, FamilyParts, Parts},
-    catalog::{Catalog, DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets},
+    catalog::{Catalog, DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets, Vocabulary},
     config::{ServeFlags, ServerConfig},
     planner::{CostTable, LatencyModel, PhaseTimes, Profile, SizeCost},
     runtime::{
@@ -296,7 +296,8 @@ impl Device {
             pictures: job.seeds.iter().map(picture).collect(),
             nfe,
             flops: Flops::from_tflops(tflops),
-            tokens_cut: 0,
+            // A token for each letter, which is not how CLIP counts.
+            tokens_cut: job.prompt.chars().count().saturating_sub(100),
         })
     }
 
@@ -345,7 +346,7 @@ fn family() -> Family {
             high: Flops::from_tflops(0.1),
             xhigh: Flops::from_tflops(1.0),
         },
-        vocabulary: None,
+        vocabulary: Some(Vocabulary::new(["a", "heart"])),
         vae: serde_json::from_value(vae).unwrap(),
         text_encoder: serde_json::from_value(text_encoder).unwrap(),
         noise_schedule: serde_json::from_value(json!({ "num_train_timesteps": 500 })).unwrap(),

@@ -188,8 +188,6 @@ fn the_document_lists_exactly_the_fields_that_are_read() {
     ]));
     GenerateRequest::take_from(&mut fields, &limits()).unwrap();
     let mut read: Vec<&str> = fields.asked().to_vec();
-    // `style` is read to be refused by name, and so is not offered.
-    read.retain(|name| *name != "style");
     read.sort_unstable();
     let schema = serde_json::to_value(GenerateRequest::schema()).unwrap();
     let properties = schema["properties"].as_object().unwrap();
