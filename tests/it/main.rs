@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
 mod architecture;
 mod dashboards;
 mod engine;
+mod models_toml;
+mod openapi;
 mod planner;
+mod runtime;
