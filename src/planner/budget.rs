@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    catalog::{ModelId, SamplerKind},
+    catalog::{ModelId, NamedBudgets, SamplerKind},
     units::{Flops, ImageSize, Millis, Steps},
 };
 
@@ -15,15 +15,59 @@ pub struct Budget {
     pub latency: Option<Millis>,
     /// Operations of the whole request, all its pictures together.
     pub flops: Option<Flops>,
+    /// A budget with a name. Absent, and no limit either, means [`Quality::Auto`].
+    pub quality: Option<Quality>,
     /// Which score is maximised.
     pub objective: Objective,
     /// Never choose a plan that is predicted to score less.
     pub min_score: Option<f64>,
     /// The dual problem: the cheapest plan that reaches `min_score`.
     pub minimize: Option<Cost>,
-    /// Among the best, the cheapest within this much of the best score (`quality: auto` has 0.01).
-    pub tolerance: f64,
 }
+
+impl Budget {
+    /// Whether a number was granted, rather than a name or nothing.
+    pub fn is_limited(&self) -> bool {
+        self.latency.is_some() || self.flops.is_some()
+    }
+}
+
+/// Budgets with a name, OpenAI's `quality`. None of them is ever infeasible by itself: where the
+/// name grants less than the cheapest plan needs, the cheapest plan is granted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// The cheapest plan within [`AUTO_TOLERANCE`] of the family's best. Beside a limit in numbers
+    /// it adds nothing: the limit decides.
+    #[default]
+    Auto,
+    /// The family's `low` operations for each picture.
+    Low,
+    /// The family's `medium` operations for each picture.
+    Medium,
+    /// The family's `high` operations for each picture.
+    High,
+    /// The family's `xhigh` operations for each picture.
+    Xhigh,
+    /// The best plan, whatever it costs.
+    Max,
+}
+
+impl Quality {
+    /// Returns the operations that the name grants for one picture, if it names a number.
+    pub fn flops_per_image(self, budgets: &NamedBudgets) -> Option<Flops> {
+        match self {
+            Self::Low => Some(budgets.low),
+            Self::Medium => Some(budgets.medium),
+            Self::High => Some(budgets.high),
+            Self::Xhigh => Some(budgets.xhigh),
+            Self::Auto | Self::Max => None,
+        }
+    }
+}
+
+/// How much score [`Quality::Auto`] gives away for a cheaper plan.
+pub const AUTO_TOLERANCE: f64 = 0.01;
 
 /// Which score is maximised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -61,6 +105,13 @@ pub struct Pins {
     pub guidance_scale: Option<f64>,
 }
 
+impl Pins {
+    /// Whether nothing is fixed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One request, as the planner sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanRequest {
@@ -74,4 +125,18 @@ pub struct PlanRequest {
     pub pins: Pins,
     /// A negative prompt excludes unguided and distilled plans.
     pub has_negative_prompt: bool,
+}
+
+/// What else the server has to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Load {
+    /// Predicted work ahead of this request.
+    pub queued: Millis,
+}
+
+impl Load {
+    /// Nothing ahead: what "infeasible" is judged by.
+    pub const IDLE: Self = Self {
+        queued: Millis::ZERO,
+    };
 }

@@ -34,14 +34,19 @@ impl Plan {
         self.guidance_scale != 1.0
     }
 
+    /// Rows of the batch that one picture fills: a guided one is evaluated with and without its text.
+    pub fn rows(&self) -> u32 {
+        if self.is_guided() { 2 } else { 1 }
+    }
+
     /// Network evaluations for one picture.
     pub fn nfe(&self) -> Nfe {
-        self.steps * if self.is_guided() { 2 } else { 1 }
+        self.steps.saturating_mul(self.rows())
     }
 }
 
 /// What the planner predicts for a request that runs a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Estimate {
     /// Latency of the whole request; null before the latency of this machine is known.
     pub latency_ms: Option<LatencyEstimate>,
@@ -78,6 +83,7 @@ pub struct LatencyEstimate {
 
 /// A predicted score in [0, 1], higher is better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ScoreEstimate {
     /// The mean over the measured captions.
     pub mean: f64,

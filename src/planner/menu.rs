@@ -1,0 +1,149 @@
+//! What could a request get, before its budget selects from it?
+//!
+//! The menu depends on the request's size, number of pictures, pins, negative prompt and objective,
+//! and on the phase table; neither on the limits nor on the machine's speed. So it may be built once
+//! and kept where candidates become many.
+
+use super::{
+    budget::PlanRequest,
+    candidates::{self, Candidate},
+    choice::Planner,
+    frontier::{self, Offer},
+    latency::LatencyModel,
+    phases,
+    refusal::{Conflict, Refusal},
+};
+use crate::units::Millis;
+
+/// Everything a request could get, before its budget selects from it.
+pub(super) struct Menu {
+    /// Every plan that agrees with the pins.
+    pub(super) candidates: Vec<Offer>,
+    /// Those worth offering.
+    pub(super) offers: Vec<Offer>,
+}
+
+impl Planner {
+    /// Everything the request could get. It depends on size, pins, negative prompt, objective and
+    /// phase table, and neither on the limits nor on the machine's speed.
+    pub(super) fn menu(
+        &self,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+    ) -> Result<Menu, Refusal> {
+        self.check(request)?;
+        let mut plans: Vec<Candidate> = Vec::new();
+        if self.measured_size == Some(request.size) {
+            plans.extend(candidates::measured(&self.family, &self.scores, request));
+        }
+        if plans.is_empty() {
+            plans = candidates::unmeasured(&self.family, &self.scores, request);
+        }
+        if plans.is_empty() {
+            return Err(Refusal::Conflict(self.all_distilled(request)));
+        }
+        let candidates = self.priced(&plans, request, latency)?;
+        let offers = frontier::offers(&candidates, |a, b| {
+            a.worth
+                .beats(b.worth, &self.scores, request.budget.objective)
+        });
+        Ok(Menu { candidates, offers })
+    }
+
+    /// Refuses what no budget could make possible.
+    fn check(&self, request: &PlanRequest) -> Result<(), Refusal> {
+        let pins = &request.pins;
+        let unguided = pins.guidance_scale == Some(1.0);
+        if request.budget.minimize.is_some() && request.budget.min_score.is_none() {
+            return Err(Refusal::Conflict(Conflict::MinimizeWithoutMinScore));
+        }
+        if request.has_negative_prompt && unguided {
+            return Err(Refusal::Conflict(Conflict::NegativePromptUnguided));
+        }
+        let Some(id) = &pins.model else {
+            return Ok(());
+        };
+        let Some(card) = self.family.model(&id.0) else {
+            let known: Vec<&str> = self.family.models.iter().map(|m| m.id.0.as_str()).collect();
+            return Err(Refusal::UnknownModel {
+                model: id.0.clone(),
+                family: self.family.id.clone(),
+                known: known.join(", "),
+            });
+        };
+        let model = card.id.clone();
+        match card.distilled {
+            true if request.has_negative_prompt => {
+                Err(Refusal::Conflict(Conflict::NegativePromptDistilled {
+                    model,
+                }))
+            }
+            true if pins.guidance_scale.is_some() && !unguided => {
+                Err(Refusal::Conflict(Conflict::GuidedDistilled { model }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Why no model of the family will do: guidance is asked for, and all of them are distilled.
+    fn all_distilled(&self, request: &PlanRequest) -> Conflict {
+        let model = self.family.models[0].id.clone();
+        if request.has_negative_prompt {
+            Conflict::NegativePromptDistilled { model }
+        } else {
+            Conflict::GuidedDistilled { model }
+        }
+    }
+
+    fn priced(
+        &self,
+        plans: &[Candidate],
+        request: &PlanRequest,
+        latency: &LatencyModel,
+    ) -> Result<Vec<Offer>, Refusal> {
+        let Some(costs) = self.costs.at(request.size) else {
+            let known: Vec<String> = self
+                .costs
+                .sizes
+                .iter()
+                .map(|s| s.size.to_string())
+                .collect();
+            return Err(Refusal::UnknownSize {
+                size: request.size,
+                known: known.join(", "),
+            });
+        };
+        let (n_images, n_prompts) = (request.n_images, n_prompts(request));
+        let times = latency.phases();
+        let overhead = times.overhead(&self.family.id, request.size, n_prompts, n_images);
+        // Looked up once for each model: candidates are many, models and row counts are few.
+        let steps: Vec<[Option<Millis>; 2]> = self
+            .family
+            .models
+            .iter()
+            .map(|card| [1, 2].map(|rows| times.step(&card.id, request.size, rows)))
+            .collect();
+        let text = self.costs.text * f64::from(n_prompts);
+        let price = |candidate: &Candidate| {
+            let nfe = f64::from(candidate.steps) * f64::from(candidate.rows());
+            let image = costs.evaluations[candidate.model] * nfe + costs.decode;
+            let step = steps[candidate.model][candidate.rows() as usize - 1];
+            Offer {
+                candidate: *candidate,
+                merit: candidate
+                    .worth
+                    .merit(&self.scores, request.budget.objective),
+                flops: text + image * f64::from(n_images),
+                phases: overhead.zip(step).map(|(overhead, step)| {
+                    overhead + phases::denoise(step, candidate.steps, n_images)
+                }),
+            }
+        };
+        Ok(plans.iter().map(price).collect())
+    }
+}
+
+/// Prompts to encode: the empty prompt of guidance is encoded once for all requests.
+fn n_prompts(request: &PlanRequest) -> u32 {
+    1 + u32::from(request.has_negative_prompt)
+}

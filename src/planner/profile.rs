@@ -1,0 +1,403 @@
+//! What was measured of a family's plans? The file `calibration/<family>.json`, which
+//! `goldilocks calibrate quality` writes and the planner reads.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::ScoreEstimate;
+use crate::{
+    catalog::{ModelId, SamplerKind},
+    units::{ImageSize, Steps},
+};
+
+/// The version of the file format that this program reads and writes.
+pub const PROFILE_VERSION: u32 = 1;
+
+/// Measured scores of a family's plans, with the digest of the weights they were measured on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// [`PROFILE_VERSION`].
+    pub version: u32,
+    /// The family's id.
+    pub family: String,
+    /// Where the numbers come from.
+    pub kind: ProfileKind,
+    /// Digest of the weights that were measured, as [`crate::catalog::Family::digest`].
+    pub weights_digest: String,
+    /// Size of the measured pictures.
+    pub size: ImageSize,
+    /// How the numbers came about.
+    pub provenance: Provenance,
+    /// Bandwidth of the Gaussian kernel of CMMD (arXiv 2401.09603), frozen at the first calibration.
+    pub cmmd_bandwidth: f64,
+    /// The plan that scores zero fidelity, never re-chosen.
+    pub anchor: Anchor,
+    /// What pictures score that no plan made.
+    #[serde(default)]
+    pub reference: References,
+    /// One entry for each measured plan.
+    pub cells: Vec<Cell>,
+}
+
+/// Where the numbers of a profile come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileKind {
+    /// The family's evaluator looked at pictures.
+    Measured,
+    /// Distance to the family's own dearest plan, for a family without an evaluator.
+    #[serde(rename = "self")]
+    SelfReference,
+    /// Printed in a paper: for display, never planned with.
+    Literature,
+}
+
+/// How the numbers of a profile came about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Commit of the program.
+    pub commit: String,
+    /// Day of the measurement, as `YYYY-MM-DD`.
+    pub date: String,
+    /// Captions, the same for every cell.
+    pub n_captions: usize,
+    /// Bootstrap replicates in every cell.
+    pub n_replicates: usize,
+    /// Digest of the evaluator's weights, as `sha256:<hex>`.
+    pub evaluator_digest: String,
+    /// The command line that measures it again.
+    pub command: String,
+}
+
+/// The plan that scores zero fidelity: the family's smallest model at one unguided step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchor {
+    /// Its model.
+    pub model: ModelId,
+    /// Its sampler.
+    pub sampler: SamplerKind,
+    /// Its steps, 1.
+    pub steps: Steps,
+    /// Its guidance scale, 1.
+    pub guidance_scale: f64,
+    /// Its CMMD to real pictures, the denominator of every fidelity.
+    pub cmmd: f64,
+}
+
+/// What pictures score that no plan made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct References {
+    /// Real pictures against other real pictures: the best there is.
+    pub real: Option<ReferenceRow>,
+    /// Real pictures after a round trip through the autoencoder: the best a plan can do.
+    pub reconstruction: Option<ReferenceRow>,
+}
+
+/// One row of references.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceRow {
+    /// Share of pictures in which the evaluator finds every attribute of the caption.
+    pub alignment: f64,
+    /// CMMD to real pictures.
+    pub cmmd: f64,
+    /// Frechet distance to real pictures; biased by `n`.
+    pub frechet: f64,
+    /// Pictures looked at.
+    pub n: usize,
+}
+
+/// One measured plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    /// The model.
+    pub model: ModelId,
+    /// The sampler.
+    pub sampler: SamplerKind,
+    /// The steps.
+    pub steps: Steps,
+    /// The guidance scale; 1 is unguided.
+    pub guidance_scale: f64,
+    /// Pictures looked at, one for each caption.
+    pub n: usize,
+    /// Share of pictures in which the evaluator finds every attribute of the caption.
+    pub alignment: ScoreEstimate,
+    /// 1 - CMMD / CMMD of the anchor, clipped to [0, 1].
+    pub fidelity: ScoreEstimate,
+    /// The mean of both.
+    pub balanced: ScoreEstimate,
+    /// CMMD to real pictures.
+    pub cmmd: f64,
+    /// Frechet distance to real pictures; biased by `n`.
+    pub frechet: f64,
+    /// What the scores might have been.
+    pub replicates: Replicates,
+}
+
+/// Bootstrap replicates of a cell's scores. Replicate `i` resamples *the same captions in every
+/// cell*, so that the standard deviation of the difference of two cells' replicates is the standard
+/// error of their paired difference.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replicates {
+    /// Of the alignment, rounded to four decimals.
+    pub alignment: Vec<f32>,
+    /// Of the fidelity, rounded to four decimals.
+    pub fidelity: Vec<f32>,
+}
+
+/// A profile cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The text is not a profile.
+    #[error("the profile is not valid: {0}; write it again with `goldilocks calibrate quality`")]
+    Malformed(#[from] serde_json::Error),
+    /// Another version of the format.
+    #[error(
+        "the profile has version {found}, this program reads version {PROFILE_VERSION}; \
+         measure again with `goldilocks calibrate quality`"
+    )]
+    Version {
+        /// The version in the file.
+        found: u32,
+    },
+    /// Other weights than those in use.
+    #[error(
+        "the profile of family {family:?} was measured on weights {measured}, but the weights in \
+         use are {in_use}; measure these with `goldilocks calibrate quality --family {family}`"
+    )]
+    OtherWeights {
+        /// The family.
+        family: String,
+        /// The digest in the file.
+        measured: String,
+        /// The digest of the weights in use.
+        in_use: String,
+    },
+    /// The numbers contradict each other.
+    #[error("{place} of the profile is not valid: {fault}")]
+    Inconsistent {
+        /// The key of the offending number.
+        place: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+impl Profile {
+    /// Reads and checks a profile for weights with this digest.
+    pub fn from_json(text: &str, weights_digest: &str) -> Result<Self, ProfileError> {
+        /// Read first, so that a later version is named as such and not as an unknown field.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let Versioned { version } = serde_json::from_str(text)?;
+        if version != PROFILE_VERSION {
+            return Err(ProfileError::Version { found: version });
+        }
+        let profile: Self = serde_json::from_str(text)?;
+        if profile.weights_digest != weights_digest {
+            return Err(ProfileError::OtherWeights {
+                family: profile.family,
+                measured: profile.weights_digest,
+                in_use: weights_digest.to_owned(),
+            });
+        }
+        profile.check()?;
+        Ok(profile)
+    }
+
+    /// Refuses numbers that contradict each other; `calibrate` calls it before it writes.
+    pub fn check(&self) -> Result<(), ProfileError> {
+        let positive = |place: &str, value: f64| match value > 0.0 && value.is_finite() {
+            true => Ok(()),
+            false => Err(inconsistent(place, format!("{value} is not above zero"))),
+        };
+        positive("cmmd_bandwidth", self.cmmd_bandwidth)?;
+        positive("anchor.cmmd", self.anchor.cmmd)?;
+        let mut seen = HashSet::new();
+        for (i, cell) in self.cells.iter().enumerate() {
+            let place = format!("cells[{i}]");
+            positive(&place, cell.guidance_scale)?;
+            cell.check(&place, self.provenance.n_replicates)?;
+            if !seen.insert((
+                &cell.model,
+                cell.sampler,
+                cell.steps,
+                cell.guidance_scale.to_bits(),
+            )) {
+                let fault = format!(
+                    "{} with {} at {} steps and guidance {} stands there twice",
+                    cell.model, cell.sampler, cell.steps, cell.guidance_scale
+                );
+                return Err(inconsistent(&place, fault));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cell {
+    fn check(&self, place: &str, n_replicates: usize) -> Result<(), ProfileError> {
+        if self.steps == 0 {
+            return Err(inconsistent(place, "0 steps make no picture".into()));
+        }
+        let scores = [
+            ("alignment", self.alignment, &self.replicates.alignment),
+            ("fidelity", self.fidelity, &self.replicates.fidelity),
+        ];
+        for (name, score, replicates) in scores {
+            let place = format!("{place}.{name}");
+            if !(0.0..=1.0).contains(&score.mean) {
+                return Err(inconsistent(
+                    &place,
+                    format!("{} is outside [0, 1]", score.mean),
+                ));
+            }
+            if replicates.len() != n_replicates || n_replicates < 2 {
+                let n = replicates.len();
+                let fault = format!(
+                    "{n} replicates where provenance.n_replicates = {n_replicates}, at least 2"
+                );
+                return Err(inconsistent(&place, fault));
+            }
+            if let Some(odd) = replicates.iter().find(|r| !(0.0..=1.0).contains(*r)) {
+                return Err(inconsistent(
+                    &place,
+                    format!("replicate {odd} is outside [0, 1]"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn inconsistent(place: &str, fault: String) -> ProfileError {
+    ProfileError::Inconsistent {
+        place: place.to_owned(),
+        fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile() -> Profile {
+        let score = ScoreEstimate {
+            mean: 0.5,
+            standard_error: 0.02,
+        };
+        let model = ModelId("tiny".into());
+        Profile {
+            version: PROFILE_VERSION,
+            family: "toy".into(),
+            kind: ProfileKind::Measured,
+            weights_digest: "sha256:aa".into(),
+            size: "64x64".parse().unwrap(),
+            provenance: Provenance {
+                commit: "abc".into(),
+                date: "2026-01-01".into(),
+                n_captions: 8,
+                n_replicates: 2,
+                evaluator_digest: "sha256:bb".into(),
+                command: "goldilocks calibrate quality".into(),
+            },
+            cmmd_bandwidth: 10.0,
+            anchor: Anchor {
+                model: model.clone(),
+                sampler: SamplerKind::Ddim,
+                steps: 1,
+                guidance_scale: 1.0,
+                cmmd: 0.3,
+            },
+            reference: References::default(),
+            cells: vec![Cell {
+                model,
+                sampler: SamplerKind::Ddim,
+                steps: 4,
+                guidance_scale: 3.0,
+                n: 8,
+                alignment: score,
+                fidelity: score,
+                balanced: score,
+                cmmd: 0.1,
+                frechet: 90.0,
+                replicates: Replicates {
+                    alignment: vec![0.48, 0.5312],
+                    fidelity: vec![0.51, 0.49],
+                },
+            }],
+        }
+    }
+
+    fn read(edit: impl FnOnce(&mut Profile)) -> Result<Profile, ProfileError> {
+        let mut profile = profile();
+        edit(&mut profile);
+        Profile::from_json(&serde_json::to_string(&profile).unwrap(), "sha256:aa")
+    }
+
+    #[test]
+    fn a_profile_is_read_as_it_was_written() {
+        assert_eq!(read(|_| ()).unwrap(), profile());
+    }
+
+    #[test]
+    fn a_profile_for_other_weights_is_refused_and_says_how_to_measure_again() {
+        let message = read(|p| p.weights_digest = "sha256:cc".into())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("sha256:cc") && message.contains("sha256:aa"),
+            "{message}"
+        );
+        assert!(
+            message.contains("goldilocks calibrate quality --family toy"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_later_version_is_named_even_if_its_fields_are_unknown() {
+        let error = Profile::from_json(r#"{"version": 2, "novel": true}"#, "sha256:aa");
+        assert!(
+            matches!(error, Err(ProfileError::Version { found: 2 })),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let mut json = serde_json::to_value(profile()).unwrap();
+        json["cells"][0]["novel"] = true.into();
+        let error = Profile::from_json(&json.to_string(), "sha256:aa").unwrap_err();
+        assert!(error.to_string().contains("novel"), "{error}");
+    }
+
+    #[test]
+    fn numbers_that_contradict_each_other_are_refused_with_their_place() {
+        type Edit = fn(&mut Profile);
+        let faults: [(&str, Edit); 7] = [
+            ("cmmd_bandwidth", |p| p.cmmd_bandwidth = 0.0),
+            ("anchor.cmmd", |p| p.anchor.cmmd = -1.0),
+            ("cells[0].alignment", |p| p.cells[0].alignment.mean = 1.5),
+            ("cells[0].fidelity", |p| {
+                p.cells[0].replicates.fidelity.truncate(1);
+            }),
+            ("cells[0]", |p| p.cells[0].steps = 0),
+            ("cells[0]", |p| p.cells[0].guidance_scale = 0.0),
+            ("cells[1]", |p| p.cells.push(p.cells[0].clone())),
+        ];
+        for (place, edit) in faults {
+            let message = read(edit).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{place} of")), "{message}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Why is there no plan, and what would do?
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    catalog::ModelId,
+    units::{Flops, ImageSize, Millis},
+};
+
+/// No plan fits. The first one that applies is told.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The pinned model is not one of the family.
+    #[error("model {model:?} is not one of family {family:?}; choose one of {known}")]
+    UnknownModel {
+        /// What was asked for.
+        model: String,
+        /// The family.
+        family: String,
+        /// What would work.
+        known: String,
+    },
+    /// The family makes no pictures of this size.
+    #[error("size {size} is not on offer; choose one of {known}")]
+    UnknownSize {
+        /// What was asked for.
+        size: ImageSize,
+        /// What would work.
+        known: String,
+    },
+    /// Parts of the request exclude each other, whatever the budget.
+    #[error("{0}")]
+    Conflict(Conflict),
+    /// No plan is predicted to score as much, whatever the budget.
+    #[error("no plan {}reaches min_score {min_score}; {}", pinned(.because_of_pins), best_there_is(.best))]
+    MinScoreOutOfReach {
+        /// What was asked for.
+        min_score: f64,
+        /// The best score that any plan within the pins has; null if they were never measured.
+        best: Option<f64>,
+        /// Whether some plan would reach it without the pins.
+        because_of_pins: bool,
+    },
+    /// A latency was asked for, and this machine has not been timed.
+    #[error(
+        "the latency of this machine is not known yet, so latency_ms cannot be promised; \
+         `goldilocks serve` measures it at start"
+    )]
+    LatencyUnknown,
+    /// No plan fits the budget, even on an idle server.
+    #[error("{0}")]
+    Infeasible(Infeasible),
+    /// A plan would fit on an idle server, but not behind the work that waits.
+    #[error(
+        "the server is busy: the fastest plan that fits would now take {:.0} ms; \
+         try again in {:.0} ms", .fastest.0, .retry_after.0
+    )]
+    Overloaded {
+        /// Predicted p95 of the fastest plan that fits otherwise, queue included.
+        fastest: Millis,
+        /// When the queue is predicted to have become short enough.
+        retry_after: Millis,
+    },
+}
+
+impl Refusal {
+    /// A stable name for replies and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownModel { .. } => "unknown_model",
+            Self::UnknownSize { .. } => "unknown_size",
+            Self::Conflict(_) => "conflicting_fields",
+            Self::MinScoreOutOfReach { .. } => "min_score_out_of_reach",
+            Self::LatencyUnknown => "latency_unknown",
+            Self::Infeasible(_) => "infeasible_budget",
+            Self::Overloaded { .. } => "overloaded",
+        }
+    }
+
+    /// Whether the same request may succeed later: only the load is in its way.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Overloaded { .. } | Self::LatencyUnknown)
+    }
+
+    /// The request field that is to blame, if there is one.
+    pub fn param(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownModel { .. } => Some("model"),
+            Self::UnknownSize { .. } => Some("size"),
+            Self::Conflict(conflict) => Some(conflict.param()),
+            Self::MinScoreOutOfReach { .. } => Some("budget.min_score"),
+            Self::LatencyUnknown | Self::Overloaded { .. } => Some("budget.latency_ms"),
+            Self::Infeasible(infeasible) => Some(match infeasible.limit {
+                Limit::Latency => "budget.latency_ms",
+                Limit::Tflops => "budget.tflops",
+                Limit::Either | Limit::Both => "budget",
+            }),
+        }
+    }
+}
+
+/// Parts of a request that exclude each other.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Conflict {
+    /// An unguided plan does not see the negative prompt.
+    #[error(
+        "a negative prompt needs guidance, but guidance_scale is 1; \
+         leave guidance_scale out or set it above 1"
+    )]
+    NegativePromptUnguided,
+    /// A distilled model has its guidance baked in.
+    #[error("a negative prompt needs guidance, and {model} is distilled; leave one of them out")]
+    NegativePromptDistilled {
+        /// The model.
+        model: ModelId,
+    },
+    /// A distilled model is not guided.
+    #[error("{model} is distilled, its guidance is baked in; leave guidance_scale out")]
+    GuidedDistilled {
+        /// The model.
+        model: ModelId,
+    },
+    /// There is nothing to minimise towards.
+    #[error("minimize looks for the cheapest plan that reaches min_score; give min_score too")]
+    MinimizeWithoutMinScore,
+}
+
+impl Conflict {
+    /// The request field that is to blame.
+    pub fn param(&self) -> &'static str {
+        match self {
+            Self::NegativePromptUnguided | Self::GuidedDistilled { .. } => "guidance_scale",
+            Self::NegativePromptDistilled { .. } => "negative_prompt",
+            Self::MinimizeWithoutMinScore => "budget.minimize",
+        }
+    }
+}
+
+/// No plan fits the budget, even on an idle server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Infeasible {
+    /// Which limit is too low.
+    pub limit: Limit,
+    /// What would do.
+    pub minimum_feasible: MinimumFeasible,
+    /// Whether some plan would fit without the pins.
+    pub because_of_pins: bool,
+    /// Whether some plan would fit without `min_score`.
+    pub because_of_min_score: bool,
+}
+
+/// Which limit of a budget is too low.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// `latency_ms` must rise.
+    Latency,
+    /// `tflops` must rise.
+    Tflops,
+    /// Raising one of them is enough.
+    Either,
+    /// Both must rise.
+    Both,
+}
+
+/// The least budget that would do, everything else being as it was asked. With [`Limit::Both`] both
+/// numbers are needed; else each of them does alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
+pub struct MinimumFeasible {
+    /// The least `latency_ms`; null if `latency_ms` is not what is in the way.
+    #[schema(value_type = Option<f64>)]
+    pub latency_ms: Option<Millis>,
+    /// The least `tflops`; null if `tflops` is not what is in the way.
+    pub tflops: Option<f64>,
+}
+
+impl MinimumFeasible {
+    /// The least operations.
+    pub fn flops(&self) -> Option<Flops> {
+        self.tflops.map(Flops::from_tflops)
+    }
+}
+
+impl std::fmt::Display for Infeasible {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pinned = pinned(&self.because_of_pins);
+        let scored = if self.because_of_min_score {
+            "and the min_score "
+        } else {
+            ""
+        };
+        let latency = self
+            .minimum_feasible
+            .latency_ms
+            .map(|ms| format!("latency_ms of at least {:.1}", round_up(ms.0, 10.0)));
+        let tflops = self
+            .minimum_feasible
+            .tflops
+            .map(|tflops| format!("tflops of at least {:.6}", round_up(tflops, 1e6)));
+        let join = if self.limit == Limit::Both {
+            " and "
+        } else {
+            " or "
+        };
+        let would_do: Vec<String> = latency.into_iter().chain(tflops).collect();
+        let would_do = would_do.join(join);
+        write!(
+            f,
+            "no plan {pinned}{scored}fits the budget, even on an idle server; {would_do} would do"
+        )
+    }
+}
+
+/// Rounds up, so that the number that is told really would do.
+fn round_up(value: f64, places: f64) -> f64 {
+    (value * places).ceil() / places
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "thiserror hands in references"
+)]
+fn pinned(because_of_pins: &bool) -> &'static str {
+    if *because_of_pins {
+        "with these pins "
+    } else {
+        ""
+    }
+}
+
+#[expect(clippy::ref_option, reason = "thiserror hands in references")]
+fn best_there_is(best: &Option<f64>) -> String {
+    match best {
+        Some(best) => format!("the best one is predicted to score {best:.4}"),
+        None => "none of them was ever measured".to_owned(),
+    }
+}
