@@ -121,9 +121,15 @@ impl Evaluator {
 
     fn evaluate_batch(&self, batch: &[Pixels]) -> Result<Vec<Assessment>, EvaluatorError> {
         let side = self.config.picture.side;
-        let size = ImageSize { width: side, height: side };
+        let size = ImageSize {
+            width: side,
+            height: side,
+        };
         if let Some(odd) = batch.iter().find(|picture| picture.size != size) {
-            return Err(EvaluatorError::Size { found: odd.size, taken: size });
+            return Err(EvaluatorError::Size {
+                found: odd.size,
+                taken: size,
+            });
         }
         let pixels = batch
             .iter()

@@ -41,7 +41,11 @@ impl Network {
 
     /// Looks at pictures of `side` x `side`, given as interleaved 8-bit RGB one after the other.
     /// Returns, by picture, its features and the most likely class of each head.
-    pub(super) fn look(&self, pixels: Vec<u8>, side: usize) -> Result<(Vec<Vec<f32>>, Vec<Vec<u32>>)> {
+    pub(super) fn look(
+        &self,
+        pixels: Vec<u8>,
+        side: usize,
+    ) -> Result<(Vec<Vec<f32>>, Vec<Vec<u32>>)> {
         let n_rows = pixels.len() / (3 * side * side);
         let pictures = Tensor::from_vec(pixels, (n_rows, side, side, 3), &Device::Cpu)?
             .to_dtype(DType::F32)?
