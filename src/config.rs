@@ -1,1 +1,353 @@
-//! Stub.
+//! What does the person who starts the server decide? Flags and environment, read once.
+//!
+//! [`ServeFlags`] is what was typed, [`ServerConfig`] is what it means. Every default stands here and
+//! shows in `--help`; every flag has a variable `GOLDILOCKS_...`.
+
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use crate::units::Flops;
+
+/// What was typed after `goldilocks serve`, or set in the environment.
+#[derive(Debug, Clone, Args)]
+pub struct ServeFlags {
+    /// Address and port to listen on
+    #[arg(long, env = "GOLDILOCKS_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The hosted models
+    #[arg(long, env = "GOLDILOCKS_CONFIG", default_value = "models.toml")]
+    pub config: PathBuf,
+
+    /// Where measured latencies are kept [default: goldilocks in the XDG state folder]
+    #[arg(long, env = "GOLDILOCKS_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// File with one API key a line; without it everybody may ask
+    #[arg(long, env = "GOLDILOCKS_API_KEY_FILE")]
+    pub api_key_file: Option<PathBuf>,
+
+    /// Log filter: a level, or `target=level` pairs
+    #[arg(long, env = "GOLDILOCKS_LOG", default_value = "info")]
+    pub log: String,
+
+    /// Shape of the log lines on standard error
+    #[arg(long, env = "GOLDILOCKS_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    #[command(flatten)]
+    limits: LimitFlags,
+
+    /// Print the configuration in force and leave
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// Shape of a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The limits, as flags.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitFlags {
+    /// Longest request body in bytes
+    #[arg(long, env = "GOLDILOCKS_MAX_BODY_BYTES", default_value_t = 64 * 1024)]
+    max_body_bytes: usize,
+
+    /// Longest prompt in characters
+    #[arg(long, env = "GOLDILOCKS_MAX_PROMPT_CHARS", default_value_t = 2000)]
+    max_prompt_chars: usize,
+
+    /// Most pictures for one request
+    #[arg(long, env = "GOLDILOCKS_MAX_IMAGES", default_value_t = 10)]
+    max_images: u32,
+
+    /// Most pixels in one picture
+    #[arg(long, env = "GOLDILOCKS_MAX_PIXELS", default_value_t = 1024 * 1024)]
+    max_pixels: u64,
+
+    /// Most work for one request, in 10^12 operations
+    #[arg(long, env = "GOLDILOCKS_MAX_TFLOPS", default_value_t = 1000.0)]
+    max_tflops: f64,
+
+    /// Seconds for the head of a request to arrive
+    #[arg(long, env = "GOLDILOCKS_HEADER_TIMEOUT", default_value = "10", value_parser = seconds)]
+    header_timeout: Duration,
+
+    /// Seconds for the body of a request to arrive
+    #[arg(long, env = "GOLDILOCKS_BODY_TIMEOUT", default_value = "10", value_parser = seconds)]
+    body_timeout: Duration,
+
+    /// Seconds for a request to be answered, whatever its budget
+    #[arg(long, env = "GOLDILOCKS_REQUEST_TIMEOUT", default_value = "300", value_parser = seconds)]
+    request_timeout: Duration,
+
+    /// Most connections at once
+    #[arg(long, env = "GOLDILOCKS_MAX_CONNECTIONS", default_value_t = 1024)]
+    max_connections: usize,
+
+    /// Most requests waiting for one device
+    #[arg(long, env = "GOLDILOCKS_QUEUE_CAPACITY", default_value_t = 64)]
+    queue_capacity: usize,
+
+    /// Seconds that admitted requests have to finish once the server is told to stop
+    #[arg(long, env = "GOLDILOCKS_SHUTDOWN_GRACE", default_value = "25", value_parser = seconds)]
+    shutdown_grace: Duration,
+}
+
+/// What a server does, with nothing left to decide.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// The file with the hosted models.
+    pub config: PathBuf,
+    /// Where measured latencies are kept.
+    pub state_dir: PathBuf,
+    /// Who may ask; empty for everybody.
+    pub api_keys: Vec<ApiKey>,
+    /// What is refused.
+    pub limits: Limits,
+    /// Most jobs waiting for one device.
+    pub queue_capacity: usize,
+    /// What admitted requests have to finish once the server is told to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// What a request may ask for, and how long it may take to ask.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Longest body in bytes.
+    pub max_body_bytes: usize,
+    /// Longest prompt in characters.
+    pub max_prompt_chars: usize,
+    /// Most pictures for one request.
+    pub max_images: u32,
+    /// Most pixels in one picture.
+    pub max_pixels: u64,
+    /// Most work for one request.
+    pub max_flops: Flops,
+    /// Time for the head to arrive.
+    pub header_timeout: Duration,
+    /// Time for the body to arrive.
+    pub body_timeout: Duration,
+    /// Time for the reply, whatever the budget.
+    pub request_timeout: Duration,
+    /// Most connections at once.
+    pub max_connections: usize,
+}
+
+/// A secret that `Debug` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// Returns the secret.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey(..)")
+    }
+}
+
+/// The flags do not make a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No place for the state.
+    #[error("there is no home folder for measured latencies; name one with --state-dir")]
+    NoStateDir,
+    /// The key file cannot be read.
+    #[error("cannot read the API keys in {path}: {source}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The key file would lock everybody out.
+    #[error("{path} holds no API key; write one a line, or leave --api-key-file out")]
+    NoKeys {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A limit that would refuse everything.
+    #[error("{flag} {value} would refuse every request; give it a value above zero")]
+    ZeroLimit {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        value: String,
+    },
+}
+
+impl ServerConfig {
+    /// Completes and checks what was typed; reads the key file.
+    pub fn new(flags: ServeFlags) -> Result<Self, ConfigError> {
+        flags.limits.check()?;
+        let state_dir = match flags.state_dir {
+            Some(folder) => folder,
+            None => default_state_dir().ok_or(ConfigError::NoStateDir)?,
+        };
+        let api_keys = match flags.api_key_file {
+            Some(path) => read_keys(path)?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            listen: flags.listen,
+            config: flags.config,
+            state_dir,
+            api_keys,
+            queue_capacity: flags.limits.queue_capacity,
+            shutdown_grace: flags.limits.shutdown_grace,
+            limits: flags.limits.into(),
+        })
+    }
+}
+
+impl LimitFlags {
+    fn check(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("--max-body-bytes", self.max_body_bytes as f64),
+            ("--max-prompt-chars", self.max_prompt_chars as f64),
+            ("--max-images", f64::from(self.max_images)),
+            ("--max-pixels", self.max_pixels as f64),
+            ("--max-tflops", self.max_tflops),
+            ("--max-connections", self.max_connections as f64),
+            ("--queue-capacity", self.queue_capacity as f64),
+            ("--header-timeout", self.header_timeout.as_secs_f64()),
+            ("--body-timeout", self.body_timeout.as_secs_f64()),
+            ("--request-timeout", self.request_timeout.as_secs_f64()),
+        ];
+        // Written so that NaN is refused too.
+        match positive.into_iter().find(|(_, value)| !(*value > 0.0)) {
+            None => Ok(()),
+            Some((flag, value)) => Err(ConfigError::ZeroLimit {
+                flag,
+                value: value.to_string(),
+            }),
+        }
+    }
+}
+
+impl From<LimitFlags> for Limits {
+    fn from(flags: LimitFlags) -> Self {
+        Self {
+            max_body_bytes: flags.max_body_bytes,
+            max_prompt_chars: flags.max_prompt_chars,
+            max_images: flags.max_images,
+            max_pixels: flags.max_pixels,
+            max_flops: Flops::from_tflops(flags.max_tflops),
+            header_timeout: flags.header_timeout,
+            body_timeout: flags.body_timeout,
+            request_timeout: flags.request_timeout,
+            max_connections: flags.max_connections,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let fault = || format!("{text:?} is not a number of seconds; write for example 10 or 0.5");
+    let seconds: f64 = text.parse().map_err(|_| fault())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| fault())
+}
+
+/// `$XDG_STATE_HOME/goldilocks`, else `~/.local/state/goldilocks`, as the base directory specification says.
+fn default_state_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let state = named
+        .filter(|folder| folder.is_absolute())
+        .or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
+    Some(state.join("goldilocks"))
+}
+
+fn read_keys(path: PathBuf) -> Result<Vec<ApiKey>, ConfigError> {
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(ConfigError::KeyFile { path, source }),
+    };
+    let lines = text.lines().map(str::trim);
+    let keys: Vec<ApiKey> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| ApiKey(line.to_owned()))
+        .collect();
+    if keys.is_empty() {
+        return Err(ConfigError::NoKeys { path });
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: ServeFlags,
+    }
+
+    fn config(words: &[&str]) -> Result<ServerConfig, ConfigError> {
+        let words = ["serve", "--state-dir", "state"].iter().chain(words);
+        ServerConfig::new(Line::try_parse_from(words).unwrap().flags)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_design() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(config.limits.max_body_bytes, 65_536);
+        assert_eq!(config.limits.max_prompt_chars, 2000);
+        assert_eq!(config.limits.max_images, 10);
+        assert!(config.api_keys.is_empty());
+    }
+
+    #[test]
+    fn a_limit_that_refuses_everything_is_refused_itself() {
+        for flag in ["--max-images", "--queue-capacity", "--max-tflops"] {
+            let message = config(&[flag, "0"]).unwrap_err().to_string();
+            assert!(message.contains(flag), "{message}");
+        }
+        assert!(config(&["--max-tflops", "NaN"]).is_err());
+    }
+
+    #[test]
+    fn keys_are_read_one_a_line_and_never_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "# staff\nalpha\n\n  beta \n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let keys = config(&["--api-key-file", path]).unwrap().api_keys;
+        let secrets: Vec<&str> = keys.iter().map(ApiKey::secret).collect();
+        assert_eq!(secrets, ["alpha", "beta"]);
+        assert!(!format!("{keys:?}").contains("alpha"));
+    }
+
+    #[test]
+    fn a_key_file_without_keys_locks_nobody_out_by_accident() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "# nobody yet\n").unwrap();
+        let error = config(&["--api-key-file", file.path().to_str().unwrap()]).unwrap_err();
+        assert!(matches!(error, ConfigError::NoKeys { .. }));
+    }
+
+    #[test]
+    fn seconds_may_have_decimals_but_no_sign() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["-1", "soon", "inf"] {
+            assert!(seconds(text).unwrap_err().contains(text));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Where does the work happen? The real executor owns a device; tests have one that owns a script.
+
+use std::ops::ControlFlow;
+
+use super::Job;
+use crate::{
+    catalog::ModelId,
+    units::{Flops, Nfe, Steps},
+};
+
+/// A place where a job can stop, named for what was just done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boundary {
+    /// The prompt is encoded.
+    Text,
+    /// One sampling step of all pictures ran.
+    Step,
+    /// The pictures are decoded.
+    Decode,
+}
+
+/// Told of every boundary; `Break` stops the job there.
+pub type OnBoundary<'a> = dyn FnMut(Boundary) -> ControlFlow<()> + 'a;
+
+/// Draws pictures. It reads no clock: whoever calls it times the boundaries.
+pub trait Executor {
+    /// Draws one picture for each seed of the job.
+    fn draw(&mut self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError>;
+}
+
+/// Told of every model whose weights are loaded.
+pub type OnLoaded<'a> = dyn FnMut(&ModelId) + 'a;
+
+/// Makes an executor on the thread that will use it, which may take minutes.
+pub type LoadExecutor =
+    Box<dyn FnOnce(&mut OnLoaded<'_>) -> Result<Box<dyn Executor>, String> + Send>;
+
+/// Turns one picture of a job into a file; runs on another thread than the executor.
+pub type EncodeImage = fn(&Job, &Picture) -> Result<Vec<u8>, String>;
+
+/// What an executor made of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drawn {
+    /// One for each seed, in order.
+    pub pictures: Vec<Picture>,
+    /// Network evaluations of all pictures together.
+    pub nfe: Nfe,
+    /// Operations that ran.
+    pub flops: Flops,
+}
+
+/// A decoded picture: 8-bit RGB, rows from the top, `3 * width * height` bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+    /// The bytes.
+    pub rgb: Vec<u8>,
+    /// The seed that reproduces it alone.
+    pub seed: u64,
+    /// Steps that ran.
+    pub steps_run: Steps,
+}
+
+/// Why there are no pictures.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DrawError {
+    /// The caller said so at a boundary.
+    #[error("stopped")]
+    Stopped,
+    /// The engine refused or failed this job.
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,1 @@
+"""Makes the weights of the default family: scenes, autoencoder, text encoder, evaluator, U-Nets, export."""

@@ -1,0 +1,77 @@
+"""What do the U-Nets train on? Latents of training pictures with their captions, encoded once and kept.
+
+Each shard is made from its own seed, so several processes can fill disjoint ranges side by side, and one that was interrupted
+goes on with the first shard that is missing.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import autoencoder, captions, runs, tokenizer
+from .pixels import to_tensor
+from .scenes import Painter
+from .split import TrainingScenes
+
+SHARD = 2048
+SEED = 40_000
+BATCH = 32
+
+
+def folder(work: Path) -> Path:
+    return work / "latents"
+
+
+@torch.no_grad()
+def make_shard(work: Path, number: int, size: int, device: torch.device) -> dict[str, Tensor]:
+    """Returns latents (f16) and token ids of one shard."""
+    scenes, painter = TrainingScenes(SEED + number), Painter()
+    model = autoencoder.load(work, device).to(memory_format=torch.channels_last)
+    words = tokenizer.load(work)
+    parts: list[Tensor] = []
+    texts: list[str] = []
+    while len(texts) < size:
+        drawn = [scenes.draw() for _ in range(min(BATCH, size - len(texts)))]
+        texts += [captions.caption(scene, scenes.rng) for scene in drawn]
+        pictures = to_tensor((painter.paint(scene, scenes.rng) for scene in drawn), device)
+        with torch.autocast(device.type, torch.bfloat16):
+            latent = autoencoder.encode(model, pictures.contiguous(memory_format=torch.channels_last))
+        parts.append(latent.half().cpu().contiguous())
+    ids = torch.tensor(tokenizer.ids(words, texts), dtype=torch.int16)
+    return {"latents": torch.cat(parts), "ids": ids}
+
+
+def load(work: Path, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Returns latents and token ids of every finished shard."""
+    shards = [torch.load(path) for path in sorted(folder(work).glob("*.pt"))]
+    if not shards:
+        raise FileNotFoundError(f"no shard in {folder(work)}: run the latents stage first")
+    joined = {name: torch.cat([shard[name] for shard in shards]) for name in ("latents", "ids")}
+    return joined["latents"].to(device), joined["ids"].long().to(device)
+
+
+def main() -> None:
+    parser = runs.arguments(__doc__)
+    parser.add_argument("--first", type=int, default=0, help="number of the first shard")
+    parser.add_argument("--shards", type=int, default=20)
+    parser.add_argument("--size", type=int, default=SHARD, help="pictures in a shard")
+    options = parser.parse_args()
+    device = runs.prepare(options)
+    folder(options.work).mkdir(parents=True, exist_ok=True)
+    for number in range(options.first, options.first + options.shards):
+        path = folder(options.work) / f"{number:04}.pt"
+        if path.exists():
+            continue
+        start = time.monotonic()
+        shard = make_shard(options.work, number, options.size, device)
+        torch.save(shard, path.with_suffix(".partial"))
+        path.with_suffix(".partial").replace(path)
+        print(json.dumps({"shard": number, "seconds": round(time.monotonic() - start, 1)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

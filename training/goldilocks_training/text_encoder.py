@@ -1,0 +1,191 @@
+"""How does a caption become what the U-Nets listen to? Trains a small `CLIPTextModel` against pictures.
+
+Plain contrastive training learns what is in a picture, not how many or which colour, so every picture also comes with one hard
+negative: its caption with a single attribute changed. The picture side keeps supervised heads, or its features lose colours.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from . import captions, runs, tokenizer, tower
+from .pixels import to_tensor
+from .scenes import Painter, Scene
+from .split import TrainingScenes
+from .vocabulary import EMOJI
+
+WIDTH = 128
+LAYERS = 3
+RATE = 1.5e-3
+VALIDATION_SEED = 910_001
+
+
+def build(vocabulary: int, width: int = WIDTH, layers: int = LAYERS) -> CLIPTextModel:
+    """Returns an untrained text encoder; the two special tokens are the vocabulary's last."""
+    config = CLIPTextConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=tokenizer.LENGTH,
+        hidden_act="quick_gelu",
+        bos_token_id=vocabulary - 2,
+        eos_token_id=vocabulary - 1,
+        pad_token_id=vocabulary - 1,
+    )
+    return CLIPTextModel(config)
+
+
+def _other(rng: Generator, values: tuple, current: object) -> object:
+    return rng.choice([value for value in values if value != current])
+
+
+def edit(scene: Scene, rng: Generator) -> Scene:
+    """Changes one attribute so that the caption of the result is wrong for the picture."""
+    attribute = rng.choice(["object", "count" if scene.size is None else "size", "color", "background"])
+    if attribute == "object":
+        edited = replace(scene, object=str(_other(rng, EMOJI.objects, scene.object)))
+    elif attribute == "count":
+        edited = replace(scene, count=int(_other(rng, EMOJI.counts, scene.count)))
+    elif attribute == "size":
+        edited = replace(scene, size=str(_other(rng, EMOJI.sizes, scene.size)))
+    elif attribute == "color":
+        edited = replace(scene, color=str(_other(rng, EMOJI.colors, scene.color)))
+    else:
+        edited = replace(scene, background=str(_other(rng, EMOJI.backgrounds, scene.background)))
+    same_colors = attribute == "color" and edited.painted_color == scene.painted_color
+    return edit(scene, rng) if same_colors else edited
+
+
+class Contrast(nn.Module):
+    """Text encoder and picture tower with their projections into one space."""
+
+    def __init__(self, text: CLIPTextModel, width: int) -> None:
+        super().__init__()
+        self.text, self.picture = text, tower.Tower(width)
+        self.text_projection = nn.Linear(text.config.hidden_size, WIDTH, bias=False)
+        self.picture_projection = nn.Linear(tower.FEATURES, WIDTH)
+        self.scale = nn.Parameter(torch.tensor(2.6))
+
+    def embed_texts(self, ids: Tensor) -> Tensor:
+        return functional.normalize(self.text_projection(self.text(ids).pooler_output), dim=-1)
+
+    def embed_pictures(self, pooled: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        features, logits = self.picture(pooled)
+        return functional.normalize(self.picture_projection(features), dim=-1), logits
+
+
+class Batches:
+    """Pictures with their captions and one hard negative each."""
+
+    def __init__(self, work: Path, seed: int, device: torch.device) -> None:
+        self._scenes, self._painter = TrainingScenes(seed), Painter()
+        self._tokenizer, self._device = tokenizer.load(work), device
+
+    def ids(self, texts: list[str]) -> Tensor:
+        """Returns ids without the padding all rows share: attention is causal, so it changes nothing but the time."""
+        ids = torch.tensor(tokenizer.ids(self._tokenizer, texts))
+        longest = int((ids == ids[0, -1]).int().argmax(1).max()) + 1
+        return ids[:, :longest].to(self._device)
+
+    def draw(self, count: int, complete: bool = False) -> tuple[Tensor, list[Scene], Tensor]:
+        """Returns pooled pictures, scenes and the ids of all right captions followed by all wrong ones."""
+        rng = self._scenes.rng
+        drawn = [self._scenes.draw() for _ in range(count)]
+        pictures = to_tensor((self._painter.paint(scene, rng) for scene in drawn), self._device)
+        right = [captions.caption(scene, rng, complete) for scene in drawn]
+        wrong = [captions.caption(edit(scene, rng), rng, complete=True) for scene in drawn]
+        return tower.pool(pictures), drawn, self.ids(right + wrong)
+
+
+def loss(model: Contrast, pooled: Tensor, drawn: list[Scene], ids: Tensor) -> Tensor:
+    """Contrast within the batch, against the hard negatives, and the supervised heads."""
+    count = len(drawn)
+    seen, logits = model.embed_pictures(tower.soften(pooled))
+    likeness = model.scale.exp() * seen @ model.embed_texts(ids).T
+    target = torch.arange(count, device=pooled.device)
+    contrast = functional.cross_entropy(likeness, target) + functional.cross_entropy(likeness[:, :count].T, target)
+    hard = functional.softplus(likeness.diagonal(count) - likeness.diagonal()).mean()
+    truth = {name: label.to(pooled.device) for name, label in tower.labels(drawn).items()}
+    return contrast / 2 + hard + 0.4 * tower.supervised_loss(logits, truth)
+
+
+@torch.no_grad()
+def evaluate(model: Contrast, batches: Batches, count: int) -> dict[str, float]:
+    """Returns retrieval among `count` captions and the share of hard negatives beaten."""
+    model.eval()
+    pooled, _, ids = batches.draw(count, complete=True)
+    seen, _ = model.embed_pictures(pooled)
+    likeness = seen @ model.embed_texts(ids).T
+    beaten = likeness.diagonal() > likeness.diagonal(count)
+    found = likeness[:, :count].argmax(1) == torch.arange(count, device=pooled.device)
+    model.train()
+    return {"recall_at_1": found.float().mean().item(), "hard_negatives_beaten": beaten.float().mean().item()}
+
+
+def folder(work: Path) -> Path:
+    return work / "text_encoder" / "frozen"
+
+
+def load(work: Path, device: torch.device | str = "cpu") -> CLIPTextModel:
+    """Returns the frozen text encoder, in f32."""
+    return CLIPTextModel.from_pretrained(folder(work), dtype=torch.float32).to(device).eval()
+
+
+def train(options: argparse.Namespace) -> None:
+    device = runs.prepare(options)
+    run = runs.Run(options.work, "text_encoder", options.report_every)
+    words = tokenizer.load(options.work).get_vocab_size()
+    model = Contrast(build(words, options.width, options.layers), options.tower).to(device)
+    model.picture.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    step = 0
+    if state := run.resume():
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+    batches = Batches(options.work, options.seed + step + 5, device)
+    while (share := run.seconds() / (60 * options.minutes)) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share)
+        value = loss(model, *batches.draw(options.batch))
+        optimizer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        model.scale.data.clamp_(0, 4.6)
+        step += 1
+        if run.due_report():
+            run.report(step=step, loss=value.item(), **evaluate(model, Batches(options.work, VALIDATION_SEED, device), options.validation))
+        if run.due_save():
+            run.save(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+    run.save(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+    model.text.half().float()
+    figures = evaluate(model, Batches(options.work, VALIDATION_SEED, device), options.validation)
+    run.report(event="frozen", step=step, samples=step * options.batch, **figures)
+    model.text.half().save_pretrained(folder(options.work))
+
+
+def main() -> None:
+    parser = runs.arguments(__doc__)
+    parser.add_argument("--minutes", type=float, default=9)
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--width", type=int, default=WIDTH, help="hidden size")
+    parser.add_argument("--layers", type=int, default=LAYERS)
+    parser.add_argument("--tower", type=int, default=24, help="width of the picture tower")
+    parser.add_argument("--validation", type=int, default=256, help="captions in the retrieval test")
+    parser.add_argument("--report-every", type=float, default=30.0)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
