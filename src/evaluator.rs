@@ -197,3 +197,6 @@ fn contradiction(config: &EvaluatorConfig) -> Option<String> {
         "accepted head {stranger:?} is not one of the heads"
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use super::{
     bootstrap::{self, standard_error},
     captions::EvaluationCaption,
+    reference::Sample,
     sweep::Measured,
 };
 use crate::{
@@ -76,15 +77,15 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// Scores pictures that no plan made; row `i` belongs to caption `i`.
-    pub fn row(&self, assessments: &[Assessment]) -> ReferenceRow {
-        let features = features(assessments);
-        let verdicts = self.verdicts(assessments.iter().map(|seen| &seen.attributes));
+    /// Scores as many pictures that no plan made as there are captions.
+    pub fn row(&self, sample: &Sample) -> ReferenceRow {
+        let features = Features::from_rows(sample.features.iter().map(Vec::as_slice))
+            .first(self.captions.len());
         ReferenceRow {
-            alignment: rounded(alignment::share(&verdicts)),
+            alignment: rounded(sample.alignment),
             cmmd: rounded(self.reference.compare(&features).value()),
             frechet: rounded(frechet::distance(&features, &self.equal_reference)),
-            n: assessments.len(),
+            n: features.len(),
         }
     }
 
