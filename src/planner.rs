@@ -9,6 +9,7 @@
 
 pub mod budget;
 pub mod choice;
+pub mod cost;
 pub mod explain;
 pub mod latency;
 pub mod phases;

@@ -205,13 +205,13 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     fn shape(&self, xs: &Self::Tensor) -> Shape;
 
     /// Brings numbers to the device, row by row, channel by channel, line by line.
-    fn from_chw(&self, shape: Shape, values: &[f32]) -> Result<Self::Tensor, EngineError>;
+    fn upload_chw(&self, shape: Shape, values: &[f32]) -> Result<Self::Tensor, EngineError>;
 
     /// Brings numbers to the device, row by row, position by position, channel by channel.
-    fn from_tokens(&self, shape: Shape, values: Vec<f32>) -> Result<Self::Tensor, EngineError>;
+    fn upload_tokens(&self, shape: Shape, values: Vec<f32>) -> Result<Self::Tensor, EngineError>;
 
     /// Brings numbers back, row by row, channel by channel, line by line.
-    fn to_chw(&self, xs: &Self::Tensor) -> Result<Vec<f32>, EngineError>;
+    fn download_chw(&self, xs: &Self::Tensor) -> Result<Vec<f32>, EngineError>;
 
     /// 3x3 convolution, with bias and what `fusion` names.
     fn conv(

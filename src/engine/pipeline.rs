@@ -240,14 +240,14 @@ impl Pipeline {
             .map(|value| (f64::from(*value) / scale) as f32)
             .collect();
         let shape = Shape::grid(rows.len(), height, width, channels);
-        let xs = self.ops.from_chw(shape, &values)?;
+        let xs = self.ops.upload_chw(shape, &values)?;
         let ys = self.decoder.forward(&self.ops, &xs)?;
         let shape = self.ops.shape(&ys);
         let size = ImageSize {
             width: shape.width as u32,
             height: shape.height as u32,
         };
-        let values = self.ops.to_chw(&ys)?;
+        let values = self.ops.download_chw(&ys)?;
         let pictures = values.chunks_exact(shape.positions() * shape.channels);
         pictures
             .enumerate()
@@ -279,11 +279,11 @@ impl Pipeline {
         }
         let n_rows = timesteps.len();
         let shape = Shape::grid(n_rows, height, width, channels);
-        let xs = self.ops.from_chw(shape, &values)?;
+        let xs = self.ops.upload_chw(shape, &values)?;
         let text = Shape::tokens(n_rows, self.empty.tokens, self.empty.width);
-        let context = self.ops.from_tokens(text, states)?;
+        let context = self.ops.upload_tokens(text, states)?;
         let output = unet.forward(&self.ops, &xs, &timesteps, &context)?;
-        let output = self.ops.to_chw(&output)?;
+        let output = self.ops.download_chw(&output)?;
         let mut outputs = output.chunks_exact(channels * height * width);
         let mut next = || outputs.next().expect("the network gives a row for a row");
         Ok(rows.iter().map(|row| row.guide(&mut next)).collect())

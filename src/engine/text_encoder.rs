@@ -110,12 +110,12 @@ impl TextEncoder {
 
 #[derive(Debug)]
 struct Layer {
-    layer_norm1: LayerNorm,
+    norm1: LayerNorm,
     q_proj: Linear,
     k_proj: Linear,
     v_proj: Linear,
     out_proj: Linear,
-    layer_norm2: LayerNorm,
+    norm2: LayerNorm,
     fc1: Linear,
     fc2: Linear,
     heads: usize,
@@ -135,12 +135,12 @@ impl Layer {
         }
         let attention = vs.pp("self_attn");
         Ok(Self {
-            layer_norm1: load.norm(&vs.pp("layer_norm1"))?,
+            norm1: load.norm(&vs.pp("layer_norm1"))?,
             q_proj: load.linear(&attention.pp("q_proj"), width, width)?,
             k_proj: load.linear(&attention.pp("k_proj"), width, width)?,
             v_proj: load.linear(&attention.pp("v_proj"), width, width)?,
             out_proj: load.linear(&attention.pp("out_proj"), width, width)?,
-            layer_norm2: load.norm(&vs.pp("layer_norm2"))?,
+            norm2: load.norm(&vs.pp("layer_norm2"))?,
             fc1: load.linear(&vs.pp("mlp.fc1"), width, inner)?,
             fc2: load.linear(&vs.pp("mlp.fc2"), inner, width)?,
             heads,
@@ -149,8 +149,8 @@ impl Layer {
     }
 
     fn forward(&self, xs: &Tensor, mask: &Tensor) -> candle_core::Result<Tensor> {
-        let xs = (self.attend(&self.layer_norm1.forward(xs)?, mask)? + xs)?;
-        let ys = self.fc1.forward(&self.layer_norm2.forward(&xs)?)?;
+        let xs = (self.attend(&self.norm1.forward(xs)?, mask)? + xs)?;
+        let ys = self.fc1.forward(&self.norm2.forward(&xs)?)?;
         self.fc2.forward(&self.activation.apply(&ys)?)? + xs
     }
 

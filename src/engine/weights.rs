@@ -12,7 +12,10 @@ use std::{
 };
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::Metadata};
+use safetensors::{
+    Dtype, SafeTensorError, SafeTensors,
+    tensor::{Metadata, TensorInfo},
+};
 
 /// Bytes of the length that a safetensors file opens with.
 const HEADER_LENGTH_BYTES: usize = 8;
@@ -186,31 +189,20 @@ impl Weights {
 
     /// Reads a whole tensor whatever its shape, with its shape.
     pub fn read(&self, tensor: &str) -> Result<(Vec<usize>, Vec<f32>), WeightsError> {
-        let missing = || WeightsError::TensorMissing {
-            file: self.file.clone(),
-            tensor: tensor.to_owned(),
-        };
-        let shape = self
-            .metadata
-            .info(tensor)
-            .ok_or_else(missing)?
-            .shape
-            .clone();
+        let shape = self.info(tensor)?.shape.clone();
         Ok((shape, self.values(tensor)?))
     }
 
+    /// Returns the bytes of a whole tensor, whatever they mean.
+    pub fn read_bytes(&self, tensor: &str) -> Result<&[u8], WeightsError> {
+        let (start, end) = self.info(tensor)?.data_offsets;
+        Ok(&self.bytes[self.data_start + start..self.data_start + end])
+    }
+
     fn values(&self, tensor: &str) -> Result<Vec<f32>, WeightsError> {
-        let info = self
-            .metadata
-            .info(tensor)
-            .ok_or_else(|| WeightsError::TensorMissing {
-                file: self.file.clone(),
-                tensor: tensor.to_owned(),
-            })?;
-        let (start, end) = info.data_offsets;
-        let bytes = &self.bytes[self.data_start + start..self.data_start + end];
+        let bytes = self.read_bytes(tensor)?;
         self.used.borrow_mut().insert(tensor.to_owned());
-        match info.dtype {
+        match self.info(tensor)?.dtype {
             Dtype::F32 => Ok(decode(bytes, f32::from_le_bytes)),
             Dtype::F16 => Ok(decode(bytes, |b| f16::from_le_bytes(b).to_f32())),
             Dtype::BF16 => Ok(decode(bytes, |b| bf16::from_le_bytes(b).to_f32())),
@@ -220,6 +212,14 @@ impl Weights {
                 dtype,
             }),
         }
+    }
+
+    fn info(&self, tensor: &str) -> Result<&TensorInfo, WeightsError> {
+        let missing = || WeightsError::TensorMissing {
+            file: self.file.clone(),
+            tensor: tensor.to_owned(),
+        };
+        self.metadata.info(tensor).ok_or_else(missing)
     }
 }
 

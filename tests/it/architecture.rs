@@ -15,14 +15,45 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("planner", &["units", "catalog"]),
     ("engine", &["units", "catalog"]),
     ("evaluator", &["units", "catalog", "engine"]),
-    ("runtime", &["units", "catalog", "planner", "engine", "telemetry"]),
-    ("calibrate", &["units", "catalog", "planner", "engine", "evaluator", "telemetry"]),
-    ("api", &["units", "catalog", "config", "planner", "runtime", "telemetry"]),
+    (
+        "runtime",
+        &["units", "catalog", "planner", "engine", "telemetry"],
+    ),
+    (
+        "calibrate",
+        &[
+            "units",
+            "catalog",
+            "planner",
+            "engine",
+            "evaluator",
+            "telemetry",
+        ],
+    ),
+    (
+        "api",
+        &[
+            "units",
+            "catalog",
+            "config",
+            "planner",
+            "runtime",
+            "telemetry",
+        ],
+    ),
     (
         "cli",
         &[
-            "api", "calibrate", "catalog", "config", "engine", "evaluator", "planner", "runtime",
-            "telemetry", "units",
+            "api",
+            "calibrate",
+            "catalog",
+            "config",
+            "engine",
+            "evaluator",
+            "planner",
+            "runtime",
+            "telemetry",
+            "units",
         ],
     ),
 ];
@@ -76,7 +107,8 @@ fn crates_stay_where_they_belong() {
     for file in sources() {
         let (module, text) = (module_of(&file), read(&file));
         for (name, homes) in HOMES {
-            let named = text.contains(&format!("{name}::")) || text.contains(&format!("use {name}"));
+            let named =
+                text.contains(&format!("{name}::")) || text.contains(&format!("use {name}"));
             if named && !homes.contains(&module.as_str()) && module != "main" {
                 faults.insert(format!("{} names {name}", file.display()));
             }
@@ -137,10 +169,14 @@ fn module_of(file: &Path) -> String {
 fn used_modules(text: &str) -> BTreeSet<String> {
     let word = |rest: &str| -> String {
         let letters = rest.trim_start().chars();
-        letters.take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+        letters
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
     };
     let mut found = BTreeSet::new();
-    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     let code = code.collect::<Vec<_>>().join("\n");
     for (position, mark) in code.match_indices("crate::") {
         let rest = &code[position + mark.len()..];

@@ -1,1 +1,5 @@
 //! The one integration binary; what goes where follows the tree of `src`.
+
+mod architecture;
+mod dashboards;
+mod engine;

@@ -101,18 +101,18 @@ impl Backend for Candle {
         Shape::grid(rows, height, width, channels)
     }
 
-    fn from_chw(&self, shape: Shape, values: &[f32]) -> Result<Tensor, EngineError> {
+    fn upload_chw(&self, shape: Shape, values: &[f32]) -> Result<Tensor, EngineError> {
         let dims = (shape.rows, shape.channels, shape.height, shape.width);
         let xs = Tensor::from_slice(values, dims, &self.device)?;
         Ok(xs.permute((0, 2, 3, 1))?.contiguous()?)
     }
 
-    fn from_tokens(&self, shape: Shape, values: Vec<f32>) -> Result<Tensor, EngineError> {
+    fn upload_tokens(&self, shape: Shape, values: Vec<f32>) -> Result<Tensor, EngineError> {
         let dims = (shape.rows, shape.height, shape.width, shape.channels);
         Ok(Tensor::from_vec(values, dims, &self.device)?)
     }
 
-    fn to_chw(&self, xs: &Tensor) -> Result<Vec<f32>, EngineError> {
+    fn download_chw(&self, xs: &Tensor) -> Result<Vec<f32>, EngineError> {
         let xs = xs.permute((0, 3, 1, 2))?.contiguous()?;
         Ok(xs.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
     }

@@ -49,7 +49,7 @@ impl<B: Backend> TimeEmbedding<B> {
                 sinusoids(timestep, self.channels, self.cosine_first, self.freq_shift)
             })
             .collect();
-        let xs = ops.from_tokens(Shape::vectors(timesteps.len(), self.channels), values)?;
+        let xs = ops.upload_tokens(Shape::vectors(timesteps.len(), self.channels), values)?;
         let xs = self
             .linear_1
             .forward_fused(ops, &xs, Activation::Silu, None)?;

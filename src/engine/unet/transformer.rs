@@ -36,7 +36,7 @@ pub(super) struct TransformerSpec {
 pub(super) struct Transformer<B: Backend> {
     norm: GroupNorm<B>,
     proj_in: Linear<B>,
-    transformer_blocks: Vec<TransformerBlock<B>>,
+    blocks: Vec<TransformerBlock<B>>,
     proj_out: Linear<B>,
 }
 
@@ -52,13 +52,13 @@ impl<B: Backend> Transformer<B> {
             epsilon: GROUP_NORM_EPSILON,
             silu: false,
         };
-        let transformer_blocks = (0..spec.layers)
+        let blocks = (0..spec.layers)
             .map(|index| TransformerBlock::load(ops, &vs.pp("transformer_blocks").pp(index), spec))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             norm: GroupNorm::load(ops, &vs.pp("norm"), channels, norm)?,
             proj_in: Linear::load(ops, &vs.pp("proj_in"), channels, channels)?,
-            transformer_blocks,
+            blocks,
             proj_out: Linear::load(ops, &vs.pp("proj_out"), channels, channels)?,
         })
     }
@@ -71,7 +71,7 @@ impl<B: Backend> Transformer<B> {
     ) -> Result<B::Tensor, EngineError> {
         let ys = self.norm.forward(ops, xs)?;
         let mut ys = self.proj_in.forward(ops, &ys)?;
-        for block in &self.transformer_blocks {
+        for block in &self.blocks {
             ys = block.forward(ops, &ys, context)?;
         }
         self.proj_out

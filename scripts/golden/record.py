@@ -1,0 +1,233 @@
+"""What does diffusers compute from a model folder? Its networks' outputs and whole guided trajectories.
+
+Everything is computed in f32, on one thread, from the folder's f16 weights upcast to f32. The tensors and
+`golden.json` are described in README.md beside this file.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy
+import torch
+import transformers
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+# The samplers by goldilocks' name; both read the folder's own scheduler_config.json.
+SAMPLERS = {"ddim": DDIMScheduler, "dpmpp_2m": DPMSolverMultistepScheduler}
+# Keys of an effective scheduler configuration that say what was computed.
+TELLING = (
+    "algorithm_type beta_end beta_schedule beta_start clip_sample euler_at_final final_sigmas_type "
+    "lower_order_final num_train_timesteps prediction_type rescale_betas_zero_snr set_alpha_to_one "
+    "solver_order solver_type steps_offset timestep_spacing"
+).split()
+# Guided latents of a random network grow larger than a trained one's, but may not run away.
+MAX_LATENT = 20.0
+# Prompts whose token ids are recorded: case, digits, punctuation, accents, scripts, spaces, length.
+PROMPTS = [
+    "a red cat on grass",
+    "",
+    "A Photo of THREE Birds",
+    "2 cats, 15 dogs & one (large) house; 100%?",
+    "don't stop: it's the cat's mat, we'll see - they've gone",
+    "caf\u00e9 na\u00efve \u00dcber stra\u00dfe \u6771\u4eac \U0001f431 \u00bd\u00b2",
+    "e\u0301 decomposed, and \u0130stanbul",
+    "  spaces\tand\nnew   lines  ",
+    "hello world!",
+    "wow!!! a cat! ...",
+    "a photo of a cat on the mat near the river, " * 12,
+]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to record of a folder."""
+
+    seed: int
+    guidance: float
+    prompt: str = PROMPTS[0]
+    negative_prompt: str = ""
+    steps: list[int] = field(default_factory=lambda: [1, 4, 8, 20])
+    # Step count whose pixels are recorded for every sampler.
+    pixels_at: int = 8
+    # Step count whose latents are recorded after every step.
+    path_at: int = 4
+    other_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def load(folder: Path, unet: str = "unet") -> StableDiffusionPipeline:
+    """The folder as diffusers' pipeline in f32, with the U-Net in the subfolder `unet`."""
+    parts = {}
+    if unet != "unet":
+        parts["unet"] = diffusers.UNet2DConditionModel.from_pretrained(
+            folder, subfolder=unet, torch_dtype=torch.float32
+        )
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, torch_dtype=torch.float32, safety_checker=None, **parts
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def tokenize(pipeline: StableDiffusionPipeline, prompts: list[str]) -> Tensor:
+    """Token ids as the pipeline makes them: padded and cut to the context, [prompts, context]."""
+    tokenizer = pipeline.tokenizer
+    return tokenizer(
+        prompts,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+
+
+@torch.no_grad()
+def record_networks(pipeline: StableDiffusionPipeline, plan: Plan) -> dict[str, Tensor]:
+    """Inputs and outputs of the text encoder, the U-Net and the decoder."""
+    generator = torch.Generator().manual_seed(1000 + plan.seed)
+    ids = tokenize(pipeline, [plan.prompt, plan.negative_prompt])
+    states = pipeline.text_encoder(ids).last_hidden_state
+    tensors = {"text.ids": ids, "text.states": states}
+    side = pipeline.unet.config.sample_size
+    rows = {"square": (side, side)} | plan.other_sizes
+    for name, (height, width) in rows.items():
+        sample = torch.randn(3, 4, height, width, generator=generator)
+        timesteps = torch.tensor([1, 421, 999])
+        context = states[[0, 1, 0]]
+        output = pipeline.unet(sample, timesteps, encoder_hidden_states=context).sample
+        tensors |= {f"unet.{name}.sample": sample, f"unet.{name}.output": output}
+    tensors |= {"unet.timesteps": timesteps, "unet.states": context}
+    # The decoder's input: latents of unit variance divided by the scaling factor.
+    latents = torch.randn(1, 4, side, side, generator=generator) / pipeline.vae.config.scaling_factor
+    pixels = pipeline.vae.decode(latents).sample
+    return tensors | {"vae.input": latents, "vae.output": pixels}
+
+
+@torch.no_grad()
+def record_trajectories(
+    pipeline: StableDiffusionPipeline, plan: Plan
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Whole guided trajectories of both samplers, and which scheduler and timesteps made each."""
+    side = pipeline.unet.config.sample_size
+    generator = torch.Generator().manual_seed(2000 + plan.seed)
+    noise = torch.randn(1, 4, side, side, generator=generator)
+    tensors, facts = {"trajectory.latents": noise}, {}
+    stored = pipeline.scheduler.config
+    for sampler, kind in SAMPLERS.items():
+        pipeline.scheduler = kind.from_config(stored)
+        effective = {key: pipeline.scheduler.config[key] for key in TELLING if key in pipeline.scheduler.config}
+        facts[sampler] = {"class": kind.__name__, "config": effective, "timesteps": {}}
+        for steps in plan.steps:
+            path = run(pipeline, plan, noise, steps)
+            facts[sampler]["timesteps"][str(steps)] = pipeline.scheduler.timesteps.tolist()
+            name = f"trajectory.{sampler}.{steps}"
+            tensors[f"{name}.latents"] = path[-1]
+            if steps == plan.path_at:
+                tensors[f"{name}.path"] = torch.stack(path)
+            if steps == plan.pixels_at:
+                tensors[f"{name}.pixels"] = pixels_of(pipeline, path[-1])
+    return tensors, facts
+
+
+def run(
+    pipeline: StableDiffusionPipeline, plan: Plan, noise: Tensor, steps: int
+) -> list[Tensor]:
+    """The latents after every step."""
+    path: list[Tensor] = []
+
+    def keep(_pipeline: Any, _step: int, _timestep: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        path.append(state["latents"].clone())
+        return {}
+
+    pipeline(
+        plan.prompt,
+        negative_prompt=plan.negative_prompt,
+        num_inference_steps=steps,
+        guidance_scale=plan.guidance,
+        height=noise.shape[2] * pipeline.vae_scale_factor,
+        width=noise.shape[3] * pipeline.vae_scale_factor,
+        latents=noise.clone(),
+        output_type="latent",
+        callback_on_step_end=keep,
+    )
+    return path
+
+
+def pixels_of(pipeline: StableDiffusionPipeline, latents: Tensor) -> Tensor:
+    """The decoded picture as diffusers stores it: u8, height x width x 3."""
+    decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
+    picture = pipeline.image_processor.postprocess(decoded, output_type="pil")[0]
+    return torch.from_numpy(numpy.array(picture))
+
+
+def record(folder: Path, plan: Plan) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Every tensor and the description of a folder's goldens."""
+    pipeline = load(folder)
+    tensors = record_networks(pipeline, plan)
+    trajectories, samplers = record_trajectories(pipeline, plan)
+    tensors |= trajectories
+    description = asdict(plan) | {
+        "made_by": "scripts/golden/models.py",
+        "versions": versions(),
+        "samplers": samplers,
+        "token_ids": dict(zip(PROMPTS, tokenize(pipeline, PROMPTS).tolist())),
+        "tensors": {name: list(tensor.shape) for name, tensor in sorted(tensors.items())},
+    }
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}, description
+
+
+def versions() -> dict[str, str]:
+    """The libraries that computed the numbers."""
+    libraries = (diffusers, transformers, torch, numpy)
+    return {library.__name__: library.__version__ for library in libraries}
+
+
+def tame(folder: Path, tensors: dict[str, Tensor]) -> list[str]:
+    """What makes a golden useless: non-finite numbers, latents out of range, pixels without contrast."""
+    faults = []
+    for name, tensor in tensors.items():
+        values = tensor.double()
+        if not values.isfinite().all():
+            faults.append(f"{folder.name}: {name} is not finite")
+        elif name.startswith("trajectory.") and name.endswith(".latents") and values.abs().max() >= MAX_LATENT:
+            faults.append(f"{folder.name}: {name} reaches {values.abs().max():.1f}, want < {MAX_LATENT}")
+        elif name.endswith(".pixels") and values.std() < 10:
+            faults.append(f"{folder.name}: {name} is flat (deviation {values.std():.1f})")
+    return faults
+
+
+def write_golden(folder: Path, plan: Plan) -> None:
+    """Writes `golden.safetensors` and `golden.json`; raises if the numbers are not tame."""
+    tensors, description = record(folder, plan)
+    faults = tame(folder, tensors)
+    if faults:
+        raise ValueError("; ".join(faults))
+    save_file(tensors, folder / "golden.safetensors")
+    # One line per key: readable in a diff, without a line for every token id.
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(description.items())]
+    (folder / "golden.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def check_golden(folder: Path) -> list[str]:
+    """Recomputes a folder's goldens and says where the files on disk differ."""
+    stored = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    plan = Plan(**{key: stored[key] for key in Plan.__dataclass_fields__})
+    plan.other_sizes.update({name: tuple(size) for name, size in plan.other_sizes.items()})
+    tensors, description = record(folder, plan)
+    faults = tame(folder, tensors)
+    for key in ("token_ids", "samplers", "tensors"):
+        if json.loads(json.dumps(description[key])) != stored[key]:
+            faults.append(f"{folder.name}: golden.json disagrees on {key}")
+    on_disk = load_file(folder / "golden.safetensors")
+    for name, tensor in tensors.items():
+        if name not in on_disk or on_disk[name].shape != tensor.shape:
+            continue
+        apart = (tensor.double() - on_disk[name].double()).abs().max()
+        limit = 1.0 if tensor.dtype == torch.uint8 else 1e-5 * tensor.double().abs().max()
+        if apart > limit:
+            faults.append(f"{folder.name}: {name} is {apart:.2e} apart, want <= {limit:.2e}")
+    return faults

@@ -1,0 +1,157 @@
+//! Is a picture the same alone and in any company, and does a bad row fail alone?
+
+use goldilocks::{
+    catalog::{ModelId, SamplerKind},
+    engine::{EngineError, ImageSpec, Pipeline, Trajectory},
+    units::ImageSize,
+};
+
+use super::golden::{Golden, unet_id};
+
+/// Largest difference that company may make, in latents of about unit size.
+const COMPANY_TOLERANCE: f32 = 1e-5;
+
+fn spec(sampler: SamplerKind, steps: u32, guidance_scale: f64, seed: u64) -> ImageSpec {
+    ImageSpec {
+        sampler,
+        steps,
+        guidance_scale,
+        seed,
+        size: ImageSize {
+            width: 64,
+            height: 64,
+        },
+        initial_noise: None,
+    }
+}
+
+fn begin(pipeline: &Pipeline, prompt: &str, spec: &ImageSpec) -> Trajectory {
+    let conditioning = pipeline.encode(&[prompt], "").unwrap().remove(0);
+    pipeline.begin(&unet_id(), spec, conditioning).unwrap()
+}
+
+#[test]
+fn a_row_is_the_same_alone_and_among_rows_of_other_plans() {
+    let plans = [
+        ("a red cat", spec(SamplerKind::Ddim, 2, 7.5, 1)),
+        ("grass", spec(SamplerKind::DpmPp2M, 5, 1.0, 2)),
+        ("two dogs on a mat", spec(SamplerKind::DpmPp2M, 3, 3.0, 3)),
+    ];
+    for model in ["sd2", "bk-tiny"] {
+        let pipeline = Golden::open(model).pipeline();
+        let start = || {
+            plans
+                .each_ref()
+                .map(|(prompt, spec)| begin(&pipeline, prompt, spec))
+        };
+        let (mut alone, mut together) = (start(), start());
+        for row in &mut alone {
+            pipeline.finish(&mut [row]).unwrap();
+        }
+        pipeline.finish(&mut together.each_mut()).unwrap();
+        for (one, other) in alone.iter().zip(&together) {
+            let pairs = one.latents().values().iter().zip(other.latents().values());
+            let apart = pairs.map(|(one, other)| (one - other).abs());
+            let apart = apart.fold(0.0, f32::max);
+            assert!(apart < COMPANY_TOLERANCE, "{model} {}: {apart}", one.seed());
+        }
+    }
+}
+
+#[test]
+fn pictures_decoded_together_are_those_decoded_alone() {
+    let pipeline = Golden::open("sd1").pipeline();
+    let rows = [1, 2, 3].map(|seed| {
+        let mut row = begin(&pipeline, "cat", &spec(SamplerKind::Ddim, 1, 1.0, seed));
+        pipeline.finish(&mut [&mut row]).unwrap();
+        row
+    });
+    let together = pipeline
+        .decode(&rows.each_ref().map(|row| row.latents()))
+        .unwrap();
+    for (row, picture) in rows.iter().zip(together) {
+        let alone = pipeline.decode(&[row.latents()]).unwrap().remove(0);
+        let apart = alone.rgb.iter().zip(&picture.rgb);
+        assert!(apart.map(|(one, other)| one.abs_diff(*other)).max() <= Some(1));
+    }
+}
+
+#[test]
+fn a_row_that_is_not_finite_fails_alone() {
+    let pipeline = Golden::open("sd1").pipeline();
+    let good = spec(SamplerKind::Ddim, 2, 3.0, 1);
+    let bad = ImageSpec {
+        initial_noise: Some(vec![f32::INFINITY; 256]),
+        seed: 13,
+        ..good.clone()
+    };
+    let (mut good, mut bad) = (
+        begin(&pipeline, "cat", &good),
+        begin(&pipeline, "cat", &bad),
+    );
+    let moved = pipeline.step(&mut [&mut good, &mut bad]).unwrap();
+    assert!(moved[0].is_ok());
+    let fault = moved[1].as_ref().unwrap_err();
+    assert!(
+        matches!(fault, EngineError::NonFinite { seed: 13, .. }),
+        "{fault}"
+    );
+}
+
+#[test]
+fn the_same_seed_starts_from_the_same_noise_under_every_plan() {
+    let pipeline = Golden::open("sd1").pipeline();
+    let one = begin(&pipeline, "cat", &spec(SamplerKind::Ddim, 2, 3.0, 7));
+    let other = begin(&pipeline, "dog", &spec(SamplerKind::DpmPp2M, 9, 1.0, 7));
+    assert_eq!(one.latents(), other.latents());
+}
+
+#[test]
+fn what_cannot_be_drawn_is_refused_before_it_starts() {
+    let pipeline = Golden::open("sd1").pipeline();
+    let fine = spec(SamplerKind::Ddim, 2, 3.0, 1);
+    let refuse = |model: &str, spec: &ImageSpec| {
+        let conditioning = pipeline.encode(&["cat"], "").unwrap().remove(0);
+        let fault = pipeline.begin(&ModelId(model.into()), spec, conditioning);
+        fault.unwrap_err().to_string()
+    };
+    assert!(refuse("other", &fine).contains("loaded: unet"));
+    let size = |width, height| ImageSpec {
+        size: ImageSize { width, height },
+        ..fine.clone()
+    };
+    assert!(refuse("unet", &size(60, 64)).contains("multiples of 8"));
+    assert!(refuse("unet", &size(64, 0)).contains("multiples of 8"));
+    let guidance = spec(SamplerKind::Ddim, 2, f64::NAN, 1);
+    assert!(refuse("unet", &guidance).contains("guidance"));
+    let steps = spec(SamplerKind::Ddim, 0, 3.0, 1);
+    assert!(refuse("unet", &steps).contains("step count 0"));
+    let noise = ImageSpec {
+        initial_noise: Some(vec![0.0; 3]),
+        ..fine
+    };
+    assert!(refuse("unet", &noise).contains("256"));
+}
+
+#[test]
+fn rows_that_cannot_share_an_evaluation_are_refused_together() {
+    let pipeline = Golden::open("sd1").pipeline();
+    let square = spec(SamplerKind::Ddim, 1, 3.0, 1);
+    let wide = ImageSpec {
+        size: ImageSize {
+            width: 128,
+            height: 64,
+        },
+        ..square.clone()
+    };
+    let (mut square, mut wide) = (
+        begin(&pipeline, "cat", &square),
+        begin(&pipeline, "cat", &wide),
+    );
+    let fault = pipeline.step(&mut [&mut square, &mut wide]).unwrap_err();
+    assert!(matches!(fault, EngineError::MixedBatch { .. }), "{fault}");
+    pipeline.finish(&mut [&mut square]).unwrap();
+    let fault = pipeline.step(&mut [&mut square]).unwrap_err();
+    assert!(matches!(fault, EngineError::Finished { .. }), "{fault}");
+    assert!(pipeline.step(&mut []).unwrap().is_empty());
+}
