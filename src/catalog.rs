@@ -10,11 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Flops, ImageSize};
 
 pub mod architecture;
+mod assemble;
 pub mod digest;
 pub mod raw;
+mod render;
+mod table;
 pub mod vocabulary;
 
-pub use raw::{CatalogError, load};
+pub use raw::{CatalogError, family_from_folder, load};
+pub use table::Fault;
 pub use vocabulary::Vocabulary;
 
 use architecture::{NoiseScheduleConfig, TextEncoderConfig, UnetConfig, VaeConfig};
@@ -119,6 +123,25 @@ pub enum Dtype {
     /// 32-bit floating point.
     #[default]
     F32,
+}
+
+impl FromStr for Dtype {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "f32" => Ok(Self::F32),
+            _ => Err(format!("{text:?} is not a precision; write f32")),
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::F32 => f.write_str("f32"),
+        }
+    }
 }
 
 /// Where a model runs, written `cpu` or `cuda:0`.

@@ -1,6 +1,217 @@
-//! stub
-/// s
-#[derive(Debug)]
-pub struct CatalogError;
-/// s
-pub fn load() {}
+//! What does `models.toml` say? The file as it was written, read strictly: every fault at once.
+
+use std::{
+    fmt, fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Catalog, DeviceSpec, Dtype, Family,
+    assemble::assemble,
+    table::{Fault, Faults, Table, read_table},
+};
+use crate::units::ImageSize;
+
+/// The hosted models cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// There is no such file.
+    #[error(
+        "there is no {}; run from a checkout of goldilocks, or name the file that lists the models with --config",
+        path.display()
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file is there and cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{} is not valid TOML: {source}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        source: Box<toml::de::Error>,
+    },
+    /// The file is TOML and does not describe models that can be hosted.
+    #[error("{} cannot be used:{}", path.display(), Lines(faults))]
+    Faults {
+        /// The file or folder.
+        path: PathBuf,
+        /// Everything that is wrong, in the file's order.
+        faults: Vec<Fault>,
+    },
+}
+
+struct Lines<'a>(&'a [Fault]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+/// One `[[family]]`, paths as written.
+#[derive(Debug, Default)]
+pub(super) struct RawFamily {
+    pub(super) id: String,
+    pub(super) path: String,
+    pub(super) profile: Option<String>,
+    pub(super) vocabulary: Option<String>,
+    pub(super) sizes: Vec<ImageSize>,
+    pub(super) budgets: RawBudgets,
+    pub(super) models: Vec<RawModel>,
+}
+
+/// `[family.budgets]`, in 10^12 operations for one picture.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct RawBudgets {
+    pub(super) low: f64,
+    pub(super) medium: f64,
+    pub(super) high: f64,
+    pub(super) xhigh: f64,
+}
+
+/// One `[[family.model]]`.
+#[derive(Debug, Default)]
+pub(super) struct RawModel {
+    pub(super) id: String,
+    pub(super) unet: String,
+    pub(super) dtype: Dtype,
+    pub(super) device: DeviceSpec,
+    pub(super) distilled: bool,
+}
+
+/// Reads `models.toml` and everything it names but the weights themselves, which are only hashed.
+pub fn load(path: &Path) -> Result<Catalog, CatalogError> {
+    let text = fs::read_to_string(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => CatalogError::Missing {
+            path: path.to_owned(),
+        },
+        _ => CatalogError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
+    })?;
+    let values: toml::Table = text.parse().map_err(|source| CatalogError::Syntax {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    let mut faults = Faults::default();
+    let families = read_table(String::new(), values, &mut faults, |table| {
+        table.tables("family", RawFamily::read)
+    });
+    let folder = path.parent().unwrap_or(Path::new(""));
+    assemble(folder, families, faults).map_err(|faults| CatalogError::Faults {
+        path: path.to_owned(),
+        faults,
+    })
+}
+
+/// Makes a family of a folder alone: a plain Stable Diffusion folder with `unet/`, or one with several
+/// `unet-<size>/`, whose models are then called `<folder>-<size>`.
+pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, CatalogError> {
+    let fault = |reason: String| CatalogError::Faults {
+        path: path.to_owned(),
+        faults: vec![Fault {
+            key: "unet".into(),
+            reason,
+        }],
+    };
+    let name = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let id = name.file_name().map_or("family".into(), |name| name.to_string_lossy());
+    let entries = fs::read_dir(path).map_err(|source| fault(format!("cannot be looked for: {source}")))?;
+    let mut models: Vec<RawModel> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|unet| {
+            let model_id = match unet.strip_prefix("unet")? {
+                "" => id.to_string(),
+                size => format!("{id}{size}"),
+            };
+            let is_model = size_suffix(&unet) && path.join(&unet).join("config.json").is_file();
+            is_model.then_some(RawModel {
+                id: model_id,
+                unet,
+                device,
+                ..RawModel::default()
+            })
+        })
+        .collect();
+    if models.is_empty() {
+        let reason = "is missing; a model folder has unet/config.json or unet-<size>/config.json";
+        return Err(fault(reason.into()));
+    }
+    models.sort_by(|a, b| a.unet.cmp(&b.unet));
+    if models.len() == 1 {
+        models[0].id = id.to_string();
+    }
+    let family = RawFamily {
+        // A family and its only model may not share a name in a catalog; here nobody can confuse them.
+        id: format!("{id}-family"),
+        path: String::new(),
+        models,
+        // Never asked for: named budgets are a matter of the server.
+        budgets: RawBudgets {
+            low: 1.0,
+            medium: 2.0,
+            high: 4.0,
+            xhigh: 8.0,
+        },
+        ..RawFamily::default()
+    };
+    let catalog = assemble(path, vec![family], Faults::default());
+    let mut catalog = catalog.map_err(|faults| CatalogError::Faults {
+        path: path.to_owned(),
+        faults,
+    })?;
+    Ok(catalog.families.remove(0))
+}
+
+fn size_suffix(folder: &str) -> bool {
+    folder == "unet" || folder.starts_with("unet-")
+}
+
+impl RawFamily {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            id: table.string("id"),
+            path: table.string("path"),
+            profile: table.optional_string("profile"),
+            vocabulary: table.optional_string("vocabulary"),
+            sizes: table.list("sizes"),
+            budgets: table.table("budgets", RawBudgets::read).unwrap_or_default(),
+            models: table.tables("model", RawModel::read),
+        }
+    }
+}
+
+impl RawBudgets {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            low: table.positive("low"),
+            medium: table.positive("medium"),
+            high: table.positive("high"),
+            xhigh: table.positive("xhigh"),
+        }
+    }
+}
+
+impl RawModel {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            id: table.string("id"),
+            unet: table.optional_string("unet").unwrap_or_else(|| "unet".into()),
+            dtype: table.parsed("dtype"),
+            device: table.parsed("device"),
+            distilled: table.flag("distilled"),
+        }
+    }
+}

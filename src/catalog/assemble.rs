@@ -1,0 +1,283 @@
+//! Do the files behind `models.toml` make a catalog? Reads what it names and checks it against itself.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Catalog, Family, ModelCard, ModelId, NamedBudgets, Vocabulary,
+    architecture::{NoiseScheduleConfig, PerLevel, TextEncoderConfig, UnetConfig, VaeConfig, read_json},
+    digest,
+    raw::{RawBudgets, RawFamily, RawModel},
+    table::{Fault, Faults},
+};
+use crate::units::{Flops, ImageSize};
+
+/// Latents along one side that a U-Net is taken to be trained on if its configuration does not say.
+const SAMPLE_SIZE: usize = 64;
+
+/// Turns what was written into a catalog, or says everything that is wrong. Relative paths start at `folder`.
+pub(super) fn assemble(
+    folder: &Path,
+    raw: Vec<RawFamily>,
+    mut faults: Faults,
+) -> Result<Catalog, Vec<Fault>> {
+    check_ids(&raw, &mut faults);
+    let mut families = Vec::with_capacity(raw.len());
+    for (idx, family) in raw.into_iter().enumerate() {
+        let key = format!("family[{idx}]");
+        families.extend(assemble_family(folder, &key, family, &mut faults));
+    }
+    let mut catalog = faults.none_or(Catalog { families })?;
+    // Last, since it reads every byte of the weights: not worth it for a catalog that is refused.
+    for (idx, family) in catalog.families.iter_mut().enumerate() {
+        let digest = digest::of_family(family).map_err(|error| {
+            vec![Fault {
+                key: format!("family[{idx}].path"),
+                reason: error.to_string(),
+            }]
+        })?;
+        family.digest = digest;
+    }
+    Ok(catalog)
+}
+
+/// Ids are what a request's `model` names, so families and models share one name space.
+fn check_ids(families: &[RawFamily], faults: &mut Faults) {
+    let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+    if families.is_empty() {
+        faults.add("family", "there must be at least one");
+    }
+    for (idx, family) in families.iter().enumerate() {
+        let key = format!("family[{idx}]");
+        check_id(&family.id, format!("{key}.id"), &mut seen, faults);
+        if family.models.is_empty() {
+            faults.add(format!("{key}.model"), "there must be at least one");
+        }
+        for (idx, model) in family.models.iter().enumerate() {
+            check_id(&model.id, format!("{key}.model[{idx}].id"), &mut seen, faults);
+        }
+    }
+}
+
+fn check_id<'a>(
+    id: &'a str,
+    key: String,
+    seen: &mut BTreeMap<&'a str, String>,
+    faults: &mut Faults,
+) {
+    if id.is_empty() {
+        // Reported where it was read.
+        return;
+    }
+    if id == "auto" {
+        faults.add(key, "\"auto\" means the planner's choice in requests; take another name");
+        return;
+    }
+    if !id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+        faults.add(&*key, format!("{id:?} may only have letters, digits, '.', '_' and '-'"));
+    }
+    match seen.get(id) {
+        Some(first) => faults.add(key, format!("{id:?} is already the name of {first}")),
+        None => drop(seen.insert(id, key)),
+    }
+}
+
+fn assemble_family(
+    folder: &Path,
+    key: &str,
+    raw: RawFamily,
+    faults: &mut Faults,
+) -> Option<Family> {
+    let budgets = check_budgets(&format!("{key}.budgets"), raw.budgets, faults);
+    let path = folder.join(&raw.path);
+    let path_key = format!("{key}.path");
+    if !path.is_dir() {
+        faults.add(path_key, format!("there is no folder {}", path.display()));
+        return None;
+    }
+    let vae = faults.check(&path_key, read_vae(&path));
+    let text_encoder: Option<TextEncoderConfig> =
+        faults.check(&path_key, read_json(&path.join("text_encoder/config.json")));
+    let noise_schedule: Option<NoiseScheduleConfig> =
+        faults.check(&path_key, read_json(&path.join("scheduler/scheduler_config.json")));
+    for part in ["vae", "text_encoder"] {
+        faults.check(&path_key, digest::weights_file(&path.join(part)));
+    }
+    let mut models = Vec::with_capacity(raw.models.len());
+    for (idx, model) in raw.models.into_iter().enumerate() {
+        let key = format!("{key}.model[{idx}]");
+        let card = assemble_model(&path, &key, model, faults);
+        models.extend(card.map(|card| (key, card)));
+    }
+    let named = |name: Option<String>| name.map(|name| folder.join(name));
+    let profile = named(raw.profile);
+    if let Some(profile) = &profile
+        && !profile.is_file()
+    {
+        let reason = format!(
+            "there is no file {}; measure one with `goldilocks calibrate quality`, or leave the key out",
+            profile.display()
+        );
+        faults.add(format!("{key}.profile"), reason);
+    }
+    let vocabulary = named(raw.vocabulary)
+        .and_then(|file| faults.check(&format!("{key}.vocabulary"), Vocabulary::read(&file)));
+    let (vae, text_encoder) = (vae?, text_encoder?);
+    check_shapes(&models, &vae, &text_encoder, faults);
+    let sizes = match raw.sizes {
+        sizes if sizes.is_empty() => trained_size(&models, &vae).into_iter().collect(),
+        sizes => sizes,
+    };
+    check_sizes(&format!("{key}.sizes"), &sizes, &models, &vae, faults);
+    models.sort_by_key(|(_, card)| weights_bytes(card));
+    Some(Family {
+        id: raw.id,
+        path,
+        models: models.into_iter().map(|(_, card)| card).collect(),
+        sizes,
+        profile,
+        budgets,
+        vocabulary,
+        vae,
+        text_encoder,
+        noise_schedule: noise_schedule?,
+        digest: String::new(),
+    })
+}
+
+fn assemble_model(
+    family: &Path,
+    key: &str,
+    raw: RawModel,
+    faults: &mut Faults,
+) -> Option<ModelCard> {
+    let unet_path = family.join(&raw.unet);
+    let unet_key = format!("{key}.unet");
+    if !unet_path.is_dir() {
+        let reason = format!("there is no folder {}", unet_path.display());
+        faults.add(unet_key, reason);
+        return None;
+    }
+    faults.check(&unet_key, digest::weights_file(&unet_path));
+    let unet = faults.check(&unet_key, UnetConfig::read(&unet_path.join("config.json")))?;
+    Some(ModelCard {
+        id: ModelId(raw.id),
+        unet_path,
+        unet,
+        dtype: raw.dtype,
+        device: raw.device,
+        distilled: raw.distilled,
+    })
+}
+
+fn read_vae(family: &Path) -> Result<VaeConfig, String> {
+    let path = family.join("vae/config.json");
+    let config: VaeConfig = read_json(&path).map_err(|error| error.to_string())?;
+    match config.block_out_channels.len() {
+        1..=8 => Ok(config),
+        n => Err(format!("{} has {n} levels; 1 to 8 are possible", path.display())),
+    }
+}
+
+fn check_budgets(key: &str, raw: RawBudgets, faults: &mut Faults) -> NamedBudgets {
+    let named = [
+        ("low", raw.low),
+        ("medium", raw.medium),
+        ("high", raw.high),
+        ("xhigh", raw.xhigh),
+    ];
+    for pair in named.windows(2) {
+        let ((smaller, least), (name, value)) = (pair[0], pair[1]);
+        if value <= least && value > 0.0 {
+            let reason = format!("{value} must be more than {smaller}, which is {least}");
+            faults.add(format!("{key}.{name}"), reason);
+        }
+    }
+    NamedBudgets {
+        low: Flops::from_tflops(raw.low),
+        medium: Flops::from_tflops(raw.medium),
+        high: Flops::from_tflops(raw.high),
+        xhigh: Flops::from_tflops(raw.xhigh),
+    }
+}
+
+/// The parts of a family must fit together: a U-Net between this encoder's states and this decoder's latents.
+fn check_shapes(
+    models: &[(String, ModelCard)],
+    vae: &VaeConfig,
+    text_encoder: &TextEncoderConfig,
+    faults: &mut Faults,
+) {
+    let device = models.first().map(|(_, card)| card.device);
+    for (key, card) in models {
+        let unet = &card.unet;
+        let unet_key = format!("{key}.unet");
+        for (name, channels) in [("in_channels", unet.in_channels), ("out_channels", unet.out_channels)] {
+            if channels != vae.latent_channels {
+                let latent = vae.latent_channels;
+                let reason = format!("{name} is {channels}, but the autoencoder has {latent} latent channels");
+                faults.add(&*unet_key, reason);
+            }
+        }
+        let hidden = text_encoder.hidden_size;
+        if widths(&unet.cross_attention_dim).any(|width| width != hidden) {
+            let reason = format!(
+                "cross_attention_dim is {:?}, but the text encoder's hidden_size is {hidden}",
+                unet.cross_attention_dim
+            );
+            faults.add(&*unet_key, reason);
+        }
+        if Some(card.device) != device {
+            let reason = format!(
+                "{} is not the device of the family's first model; all models of a family share one",
+                card.device
+            );
+            faults.add(format!("{key}.device"), reason);
+        }
+    }
+}
+
+fn widths(per_level: &PerLevel) -> impl Iterator<Item = usize> + '_ {
+    let (same, each) = match per_level {
+        PerLevel::Same(width) => (Some(*width), [].as_slice()),
+        PerLevel::Each(widths) => (None, widths.as_slice()),
+    };
+    same.into_iter().chain(each.iter().copied())
+}
+
+fn check_sizes(
+    key: &str,
+    sizes: &[ImageSize],
+    models: &[(String, ModelCard)],
+    vae: &VaeConfig,
+    faults: &mut Faults,
+) {
+    let deepest = models.iter().map(|(_, card)| card.unet.n_levels()).max();
+    let multiple = vae.downscale() << (deepest.unwrap_or(1) - 1);
+    for (idx, size) in sizes.iter().enumerate() {
+        if size.width % multiple != 0 || size.height % multiple != 0 {
+            let reason = format!("{size} is not possible; both sides must be multiples of {multiple}");
+            faults.add(format!("{key}[{idx}]"), reason);
+        }
+    }
+}
+
+/// The size that the first model was trained on.
+fn trained_size(models: &[(String, ModelCard)], vae: &VaeConfig) -> Option<ImageSize> {
+    let (_, card) = models.first()?;
+    let side = card.unet.sample_size.unwrap_or(SAMPLE_SIZE) as u32 * vae.downscale();
+    Some(ImageSize {
+        width: side,
+        height: side,
+    })
+}
+
+/// Size by bytes: parameters times precision, without opening the file.
+fn weights_bytes(card: &ModelCard) -> u64 {
+    let file: Option<PathBuf> = digest::weights_file(&card.unet_path).ok();
+    file.and_then(|file| Some(fs::metadata(file).ok()?.len()))
+        .unwrap_or(0)
+}

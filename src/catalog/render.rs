@@ -1,0 +1,78 @@
+//! What is in force? The catalog in the form of `models.toml`, every default written out.
+
+use serde::Serialize;
+
+use super::{Catalog, Family, ModelCard};
+use crate::units::ImageSize;
+
+#[derive(Serialize)]
+struct Rendered<'a> {
+    family: Vec<RenderedFamily<'a>>,
+}
+
+#[derive(Serialize)]
+struct RenderedFamily<'a> {
+    id: &'a str,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    sizes: &'a [ImageSize],
+    budgets: RenderedBudgets,
+    model: Vec<RenderedModel<'a>>,
+}
+
+#[derive(Serialize)]
+struct RenderedBudgets {
+    low: f64,
+    medium: f64,
+    high: f64,
+    xhigh: f64,
+}
+
+#[derive(Serialize)]
+struct RenderedModel<'a> {
+    id: &'a str,
+    unet: String,
+    dtype: String,
+    device: String,
+    distilled: bool,
+}
+
+impl Catalog {
+    /// Returns the catalog as TOML, smallest models first, relative paths resolved.
+    pub fn to_toml(&self) -> String {
+        let family = self.families.iter().map(RenderedFamily::from).collect();
+        toml::to_string(&Rendered { family }).expect("strings, numbers and lists are TOML")
+    }
+}
+
+impl<'a> From<&'a Family> for RenderedFamily<'a> {
+    fn from(family: &'a Family) -> Self {
+        let budgets = family.budgets;
+        Self {
+            id: &family.id,
+            path: family.path.display().to_string(),
+            profile: family.profile.as_ref().map(|path| path.display().to_string()),
+            sizes: &family.sizes,
+            budgets: RenderedBudgets {
+                low: budgets.low.tflops(),
+                medium: budgets.medium.tflops(),
+                high: budgets.high.tflops(),
+                xhigh: budgets.xhigh.tflops(),
+            },
+            model: family.models.iter().map(RenderedModel::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a ModelCard> for RenderedModel<'a> {
+    fn from(model: &'a ModelCard) -> Self {
+        Self {
+            id: &model.id.0,
+            unet: model.unet_path.display().to_string(),
+            dtype: model.dtype.to_string(),
+            device: model.device.to_string(),
+            distilled: model.distilled,
+        }
+    }
+}
