@@ -1,3 +1,4 @@
 //! Stub.
 
 pub mod calibrate;
+pub mod flops;

@@ -22,16 +22,6 @@ impl Flops {
     pub fn tflops(self) -> f64 {
         self.0 / 1e12
     }
-
-    /// The least number that [`Self::from_tflops`] turns into at least as much: a budget that does.
-    pub fn enough_tflops(self) -> f64 {
-        let tflops = self.tflops();
-        if Self::from_tflops(tflops) < self {
-            tflops.next_up()
-        } else {
-            tflops
-        }
-    }
 }
 
 impl Add for Flops {

@@ -15,7 +15,8 @@ pub struct Budget {
     pub latency: Option<Millis>,
     /// Operations of the whole request, all its pictures together.
     pub flops: Option<Flops>,
-    /// A budget with a name. Absent, and no limit either, means [`Quality::Auto`].
+    /// A budget with a name. Absent, and no limit either, means [`Quality::Auto`]. Where it stands
+    /// for a number of operations, `flops` takes its place.
     pub quality: Option<Quality>,
     /// Which score is maximised.
     pub objective: Objective,

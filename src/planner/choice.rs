@@ -59,6 +59,11 @@ pub(super) struct Limits {
 impl Planner {
     /// Prepares the choice for a family, with its profile if it was measured. A literature profile
     /// offers no plans.
+    pub fn new(family: &Family, profile: Option<Profile>) -> Self {
+        Self::with_costs(family, profile, CostTable::of(family))
+    }
+
+    /// As [`Self::new`], with operations that were counted before or elsewhere.
     pub fn with_costs(family: &Family, profile: Option<Profile>, costs: CostTable) -> Self {
         let profile = profile.filter(|profile| profile.kind != ProfileKind::Literature);
         Self {
@@ -165,7 +170,7 @@ impl Planner {
     }
 
     /// The limits in numbers. A named budget that grants less than the cheapest eligible plan needs
-    /// grants that plan.
+    /// grants that plan; beside an explicit number of operations it grants nothing.
     pub(super) fn limits(&self, eligible: &[Offer], request: &PlanRequest) -> Limits {
         let budget = &request.budget;
         let named = budget
@@ -175,13 +180,9 @@ impl Planner {
                 let floor = least(eligible.iter().map(|offer| offer.flops.0));
                 Flops((per_image * f64::from(request.n_images)).0.max(floor))
             });
-        let flops = match (budget.flops, named) {
-            (Some(explicit), Some(named)) => Some(Flops(explicit.0.min(named.0))),
-            (explicit, named) => explicit.or(named),
-        };
         Limits {
             latency: budget.latency,
-            flops,
+            flops: budget.flops.or(named),
         }
     }
 

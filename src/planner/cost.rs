@@ -1,9 +1,10 @@
-//! How many operations does a plan cost? Counted from the architecture, exactly: two per
+//! How many operations does a network cost? Counted from the architecture, exactly: two per
 //! multiply-accumulate of every convolution, linear layer and attention product; norms, activations,
 //! softmax and the sampler's update are left out, as they are in the literature.
 //!
 //! It is the nominal cost of the network, whatever the engine saves by Winograd kernels or by keeping
 //! the text's keys and values over the steps: plans stay comparable over machines and builds.
+//! [`CostTable`](super::CostTable) holds what a family's plans need of it.
 
 use std::{
     iter::Sum,
@@ -12,11 +13,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::Plan;
-use crate::{
-    catalog::{Family, ModelCard},
-    units::{Flops, ImageSize},
-};
+use crate::units::{Flops, ImageSize};
 
 pub mod text;
 pub mod unet;
@@ -46,7 +43,7 @@ impl NetworkCost {
     fn conv(kernel: usize, inputs: usize, outputs: usize, positions: usize) -> Self {
         let weights = kernel * kernel * inputs * outputs;
         Self {
-            conv: two_per_mac(weights, positions),
+            conv: two_per_mac([weights, positions]),
             parameters: (weights + outputs) as u64,
             ..Self::default()
         }
@@ -64,7 +61,7 @@ impl NetworkCost {
     /// A linear layer without bias over `rows` rows.
     fn linear_without_bias(inputs: usize, outputs: usize, rows: usize) -> Self {
         Self {
-            linear: two_per_mac(inputs * outputs, rows),
+            linear: two_per_mac([inputs * outputs, rows]),
             parameters: (inputs * outputs) as u64,
             ..Self::default()
         }
@@ -73,7 +70,7 @@ impl NetworkCost {
     /// Both products of an attention whose heads are `width` wide together.
     fn attention(queries: usize, keys: usize, width: usize) -> Self {
         Self {
-            attention: two_per_mac(2 * queries * keys, width),
+            attention: two_per_mac([queries, keys, width]) * 2.0,
             ..Self::default()
         }
     }
@@ -87,9 +84,9 @@ impl NetworkCost {
     }
 }
 
-/// Exact: products stay far below 2^53.
-fn two_per_mac(a: usize, b: usize) -> Flops {
-    Flops(2.0 * a as f64 * b as f64)
+/// Exact as long as the product is below 2^53, which is 9 PFLOP.
+fn two_per_mac<const N: usize>(factors: [usize; N]) -> Flops {
+    Flops(2.0 * factors.map(|factor| factor as f64).iter().product::<f64>())
 }
 
 impl Add for NetworkCost {
@@ -144,37 +141,6 @@ impl Grid {
             height: 2 * self.height,
             width: 2 * self.width,
         }
-    }
-}
-
-/// Operations of everything that a plan runs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PlanCost {
-    /// Text encoding, once for a request: the prompt, and the negative or empty prompt if guided.
-    pub text: Flops,
-    /// All U-Net evaluations of one picture.
-    pub denoising: Flops,
-    /// The decoder, for one picture.
-    pub decoding: Flops,
-}
-
-impl PlanCost {
-    /// Counts what `plan` runs on `model` of `family`.
-    pub fn new(family: &Family, model: &ModelCard, plan: &Plan) -> Self {
-        let latents = Grid::of_latents(plan.size, family.vae.downscale());
-        let n_tokens = family.text_encoder.max_position_embeddings;
-        let evaluation = unet::cost(&model.unet, latents, n_tokens).total();
-        let n_prompts = if plan.is_guided() { 2.0 } else { 1.0 };
-        Self {
-            text: text::cost(&family.text_encoder).total() * n_prompts,
-            denoising: evaluation * f64::from(plan.nfe()),
-            decoding: vae::decoder_cost(&family.vae, latents).total(),
-        }
-    }
-
-    /// Operations of a request for `n_images` pictures.
-    pub fn request(&self, n_images: u32) -> Flops {
-        self.text + (self.denoising + self.decoding) * f64::from(n_images)
     }
 }
 

@@ -1,5 +1,6 @@
 //! How many operations does each phase of a family's work take?
 
+use super::cost::{Grid, text, unet, vae};
 use crate::{
     catalog::Family,
     units::{Flops, ImageSize},
@@ -26,6 +27,26 @@ pub struct SizeCost {
 }
 
 impl CostTable {
+    /// Counts the operations of a family's models at every picture size on offer.
+    pub fn of(family: &Family) -> Self {
+        let n_tokens = family.text_encoder.max_position_embeddings;
+        let at = |size: &ImageSize| {
+            let latents = Grid::of_latents(*size, family.vae.downscale());
+            let models = family.models.iter();
+            SizeCost {
+                size: *size,
+                decode: vae::decoder_cost(&family.vae, latents).total(),
+                evaluations: models
+                    .map(|model| unet::cost(&model.unet, latents, n_tokens).total())
+                    .collect(),
+            }
+        };
+        Self {
+            text: text::cost(&family.text_encoder).total(),
+            sizes: family.sizes.iter().map(at).collect(),
+        }
+    }
+
     /// Returns the operations at one picture size.
     pub fn at(&self, size: ImageSize) -> Option<&SizeCost> {
         self.sizes.iter().find(|cost| cost.size == size)

@@ -14,7 +14,7 @@ use super::{
     latency::LatencyModel,
     menu::Menu,
     plan::{Estimate, Plan},
-    refusal::Refusal,
+    refusal::{Refusal, enough_tflops, enough_time},
     warning::PlanWarning,
 };
 use crate::{
@@ -213,8 +213,8 @@ impl Scene<'_> {
             plan: self.plan(&next),
             estimate: self.estimate(&next),
             needs: Needs {
-                latency_ms: needed_time,
-                tflops: dear.then(|| next.flops.enough_tflops()),
+                latency_ms: needed_time.map(enough_time),
+                tflops: dear.then(|| enough_tflops(next.flops)),
             },
         })
     }

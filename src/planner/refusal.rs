@@ -164,7 +164,7 @@ pub enum Limit {
     Both,
 }
 
-/// The least budget that would do, everything else being as it was asked. With [`Limit::Both`] both
+/// The least budget that would do, rounded up, everything else being as it was asked. With [`Limit::Both`] both
 /// numbers are needed; else each of them does alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 pub struct MinimumFeasible {
@@ -175,11 +175,15 @@ pub struct MinimumFeasible {
     pub tflops: Option<f64>,
 }
 
-impl MinimumFeasible {
-    /// The least operations.
-    pub fn flops(&self) -> Option<Flops> {
-        self.tflops.map(Flops::from_tflops)
-    }
+/// A span that is told as a budget and really would do: the next whole microsecond above, so that
+/// neither rounding nor the way through JSON takes it below what is needed.
+pub(super) fn enough_time(span: Millis) -> Millis {
+    Millis(((span.0 * 1e3).floor() + 1.0) / 1e3)
+}
+
+/// Operations that are told as a budget and really would do: the next whole 10^6 above, in tflops.
+pub(super) fn enough_tflops(flops: Flops) -> f64 {
+    ((flops.0 / 1e6).floor() + 1.0) / 1e6
 }
 
 impl std::fmt::Display for Infeasible {
@@ -193,11 +197,11 @@ impl std::fmt::Display for Infeasible {
         let latency = self
             .minimum_feasible
             .latency_ms
-            .map(|ms| format!("latency_ms of at least {:.1}", round_up(ms.0, 10.0)));
+            .map(|ms| format!("latency_ms of at least {}", ms.0));
         let tflops = self
             .minimum_feasible
             .tflops
-            .map(|tflops| format!("tflops of at least {:.6}", round_up(tflops, 1e6)));
+            .map(|tflops| format!("tflops of at least {tflops}"));
         let join = if self.limit == Limit::Both {
             " and "
         } else {
@@ -210,11 +214,6 @@ impl std::fmt::Display for Infeasible {
             "no plan {pinned}{scored}fits the budget, even on an idle server; {would_do} would do"
         )
     }
-}
-
-/// Rounds up, so that the number that is told really would do.
-fn round_up(value: f64, places: f64) -> f64 {
-    (value * places).ceil() / places
 }
 
 #[expect(

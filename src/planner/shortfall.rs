@@ -5,7 +5,7 @@ use super::{
     choice::{Limits, Planner, cheapest, keeps},
     frontier::Offer,
     latency::LatencyModel,
-    refusal::{Infeasible, Limit, MinimumFeasible, Refusal},
+    refusal::{Infeasible, Limit, MinimumFeasible, Refusal, enough_tflops, enough_time},
 };
 use crate::units::Millis;
 
@@ -61,7 +61,7 @@ fn minimum_feasible(
 ) -> (Limit, MinimumFeasible) {
     let p95 = |offer: &Offer| {
         let sum = offer.phases?;
-        Some(latency.estimate(sum, Millis::ZERO).p95)
+        Some(enough_time(latency.estimate(sum, Millis::ZERO).p95))
     };
     let in_time = |offer: &&Offer| {
         let only = Limits {
@@ -74,7 +74,7 @@ fn minimum_feasible(
     let fastest = cheapest(eligible.iter().filter(in_flops), Cost::Latency);
     let leanest = cheapest(eligible.iter().filter(in_time), Cost::Tflops);
     let latency_ms = fastest.as_ref().and_then(p95);
-    let tflops = leanest.map(|offer| offer.flops.enough_tflops());
+    let tflops = leanest.map(|offer| enough_tflops(offer.flops));
     let limit = match (latency_ms, tflops) {
         (Some(_), Some(_)) => Limit::Either,
         (Some(_), None) => Limit::Latency,
@@ -84,7 +84,7 @@ fn minimum_feasible(
             let plan = cheapest(timed, Cost::Tflops);
             let both = MinimumFeasible {
                 latency_ms: plan.as_ref().and_then(p95),
-                tflops: plan.map(|offer| offer.flops.enough_tflops()),
+                tflops: plan.map(|offer| enough_tflops(offer.flops)),
             };
             return (Limit::Both, both);
         }

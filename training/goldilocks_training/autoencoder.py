@@ -127,6 +127,7 @@ def train(options: argparse.Namespace) -> AutoencoderKL:
     batches = Batches(options.seed + step + 1, device)
     validation = Batches(VALIDATION_SEED, device).whole(options.validation)
     basis = PatchBasis.fit(Batches(VALIDATION_SEED + 1, device).whole(200))
+    run.begin()
     while (share := run.seconds() / (60 * options.minutes)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = rate(share, step)

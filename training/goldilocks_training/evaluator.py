@@ -54,6 +54,7 @@ def train(options: argparse.Namespace) -> None:
         step = state["step"]
     batches = Batches(options.seed + step + 31, device)
     validation = Batches(VALIDATION_SEED, device).draw(options.validation)
+    run.begin()
     while (share := run.seconds() / (60 * options.minutes)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share)

@@ -48,8 +48,11 @@ class Run:
             return None
         state = torch.load(self.checkpoint, map_location="cpu", weights_only=False)
         self._earlier = self._reported = self._saved = state["seconds"]
-        self._start = time.monotonic()
         return state
+
+    def begin(self) -> None:
+        """Starts the clock, once everything is set up."""
+        self._start = time.monotonic()
 
     def seconds(self) -> float:
         """Time this stage has run, earlier runs included."""

@@ -154,6 +154,7 @@ def train(options: argparse.Namespace) -> None:
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
     batches = Batches(options.work, options.seed + step + 5, device)
+    run.begin()
     while (share := run.seconds() / (60 * options.minutes)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share)

@@ -142,6 +142,7 @@ def train(options: argparse.Namespace) -> None:
         run.save(model=model.state_dict(), average=average.weights, optimizer=optimizer.state_dict(), step=step)
         save_average(average, model, folder(options.work, options.channels))
 
+    run.begin()
     while step < steps:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, steps)

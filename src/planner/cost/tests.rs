@@ -3,9 +3,12 @@
 use serde::Deserialize;
 
 use super::*;
-use crate::catalog::{
-    ModelId, SamplerKind,
-    architecture::{TextEncoderConfig, UnetConfig, VaeConfig},
+use crate::{
+    catalog::{
+        DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets,
+        architecture::{TextEncoderConfig, UnetConfig, VaeConfig},
+    },
+    planner::CostTable,
 };
 
 const LATENTS_OF_TABLE_1: Grid = Grid {
@@ -81,48 +84,47 @@ fn parts_add_up_to_the_whole() {
 }
 
 #[test]
-fn a_request_encodes_its_text_once_and_guidance_doubles_the_evaluations() {
+fn a_family_table_has_every_model_at_every_size() {
     let golden = golden();
-    let (family, model) = family(&golden);
-    let mut plan = Plan {
-        model: model.id.clone(),
-        sampler: SamplerKind::Ddim,
-        steps: 10,
-        guidance_scale: 1.0,
-        size: family.sizes[0],
-    };
-    let plain = PlanCost::new(&family, &model, &plan);
-    plan.guidance_scale = 3.0;
-    let guided = PlanCost::new(&family, &model, &plan);
+    let table = CostTable::of(&family(&golden));
+    assert_eq!(table.text, expected(&golden.text_encoders[0].cost).total());
+    assert_eq!(table.sizes.len(), 2);
 
-    let evaluation = expected(&golden.unets[0].cost).total();
-    assert_eq!(plain.denoising, evaluation * 10.0);
-    assert_eq!(guided.denoising, evaluation * 20.0);
-    assert_eq!(plain.decoding, expected(&golden.vaes[0].cost).total());
-    assert_eq!(guided.decoding, plain.decoding);
-    assert_eq!(plain.text, expected(&golden.text_encoders[0].cost).total());
-    assert_eq!(guided.text, plain.text * 2.0);
-    let two_pictures = guided.request(2).0 - guided.request(1).0;
-    assert_eq!(two_pictures, (guided.denoising + guided.decoding).0);
+    let measured = table.at("512x512".parse().unwrap()).unwrap();
+    let unets = golden.unets[..2].iter();
+    let evaluations: Vec<Flops> = unets.map(|row| expected(&row.cost).total()).collect();
+    assert_eq!(measured.evaluations, evaluations);
+    assert_eq!(measured.decode, expected(&golden.vaes[0].cost).total());
+
+    let wide = table.at("768x512".parse().unwrap()).unwrap();
+    let latents = Grid {
+        height: 64,
+        width: 96,
+    };
+    let evaluation = unet::cost(&golden.unets[1].config, latents, 77).total();
+    assert_eq!(wide.evaluations[1], evaluation);
 }
 
-fn family(golden: &Golden) -> (Family, ModelCard) {
-    let model = ModelCard {
-        id: ModelId("tiny".into()),
+/// The first two U-Nets of the golden file, with Stable Diffusion's decoder and text encoder.
+fn family(golden: &Golden) -> Family {
+    let model = |row: &UnetRow| ModelCard {
+        id: ModelId(row.name.clone()),
         unet_path: "unet".into(),
-        unet: golden.unets[0].config.clone(),
-        dtype: crate::catalog::Dtype::F32,
-        device: crate::catalog::DeviceSpec::Cpu,
+        unet: row.config.clone(),
+        dtype: Dtype::F32,
+        device: DeviceSpec::Cpu,
         distilled: false,
     };
     let quality = Flops::from_tflops(1.0);
-    let family = Family {
+    Family {
         id: "family".into(),
         path: "family".into(),
-        models: vec![model.clone()],
-        sizes: vec!["512x512".parse().unwrap()],
+        models: golden.unets[..2].iter().map(model).collect(),
+        sizes: ["512x512", "768x512"]
+            .map(|size| size.parse().unwrap())
+            .into(),
         profile: None,
-        budgets: crate::catalog::NamedBudgets {
+        budgets: NamedBudgets {
             low: quality,
             medium: quality,
             high: quality,
@@ -133,8 +135,7 @@ fn family(golden: &Golden) -> (Family, ModelCard) {
         text_encoder: golden.text_encoders[0].config.clone(),
         noise_schedule: serde_json::from_str("{}").unwrap(),
         digest: String::new(),
-    };
-    (family, model)
+    }
 }
 
 // === Against torch's counter: scripts/golden/cost.py ===

@@ -1,0 +1,7 @@
+//! Does the planner keep its laws and its word?
+
+mod asks;
+mod explains;
+mod laws;
+mod refuses;
+mod toy;

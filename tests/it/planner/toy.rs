@@ -1,0 +1,248 @@
+//! A synthetic family with a synthetic profile, phase table and operation counts, drawn from a seed.
+
+use goldilocks::{
+    catalog::{DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets, SamplerKind},
+    planner::{
+        Budget, CostTable, LatencyModel, PhaseTimes, Pins, PlanRequest, Planner, Profile,
+        ScoreEstimate, SizeCost,
+        profile::{Anchor, Cell, PROFILE_VERSION, ProfileKind, Provenance, References, Replicates},
+    },
+    units::{Flops, ImageSize, Millis},
+};
+use serde_json::json;
+
+const N_REPLICATES: usize = 32;
+pub(super) const MODELS: [&str; 3] = ["toy-8", "toy-16", "toy-32"];
+pub(super) const GUIDANCES: [f64; 2] = [1.0, 3.0];
+const STEPS: [u32; 5] = [1, 2, 4, 8, 16];
+
+pub(super) fn size() -> ImageSize {
+    "64x64".parse().unwrap()
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): small and well mixed from any seed.
+pub(super) struct Draws(pub(super) u64);
+
+impl Draws {
+    pub(super) fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.uniform()
+    }
+}
+
+pub(super) struct Toy {
+    pub(super) planner: Planner,
+    pub(super) latency: LatencyModel,
+}
+
+impl Toy {
+    /// Scores rise and saturate with steps, model and guidance, or are pure noise in every third toy.
+    pub(super) fn new(seed: u64) -> Self {
+        let mut draws = Draws(seed);
+        let family = family();
+        let profile = profile(&mut draws, seed.is_multiple_of(3));
+        Self {
+            planner: Planner::with_costs(&family, Some(profile), costs(&mut draws)),
+            latency: LatencyModel::new(phases(&mut draws)),
+        }
+    }
+
+    /// The same family before anything was measured.
+    pub(super) fn unmeasured() -> Self {
+        let mut draws = Draws(1);
+        Self {
+            planner: Planner::with_costs(&family(), None, costs(&mut draws)),
+            latency: LatencyModel::new(phases(&mut draws)),
+        }
+    }
+
+    /// The same family with the largest model distilled.
+    pub(super) fn distilled() -> Self {
+        let mut draws = Draws(2);
+        let mut family = family();
+        family.models[2].distilled = true;
+        let mut profile = profile(&mut draws, false);
+        profile
+            .cells
+            .retain(|cell| cell.model.0 != MODELS[2] || cell.guidance_scale == 1.0);
+        Self {
+            planner: Planner::with_costs(&family, Some(profile), costs(&mut draws)),
+            latency: LatencyModel::new(phases(&mut draws)),
+        }
+    }
+}
+
+pub(super) fn request() -> PlanRequest {
+    PlanRequest {
+        size: size(),
+        n_images: 1,
+        budget: Budget::default(),
+        pins: Pins::default(),
+        has_negative_prompt: false,
+    }
+}
+
+fn family() -> Family {
+    let unet = json!({
+        "in_channels": 4, "out_channels": 4, "block_out_channels": [8, 16],
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+    });
+    let vae = json!({
+        "in_channels": 3, "out_channels": 3, "latent_channels": 4, "block_out_channels": [8, 8],
+    });
+    let text_encoder = json!({
+        "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "max_position_embeddings": 8,
+    });
+    let card = |id: &str| ModelCard {
+        id: ModelId(id.into()),
+        unet_path: format!("toy/unet-{id}").into(),
+        unet: serde_json::from_value(unet.clone()).unwrap(),
+        dtype: Dtype::F32,
+        device: DeviceSpec::Cpu,
+        distilled: false,
+    };
+    Family {
+        id: "toy".into(),
+        path: "toy".into(),
+        models: MODELS.map(card).to_vec(),
+        sizes: vec![size(), "32x32".parse().unwrap()],
+        profile: None,
+        budgets: NamedBudgets {
+            low: Flops(2e9),
+            medium: Flops(5e9),
+            high: Flops(1e10),
+            xhigh: Flops(3e10),
+        },
+        vocabulary: None,
+        vae: serde_json::from_value(vae).unwrap(),
+        text_encoder: serde_json::from_value(text_encoder).unwrap(),
+        noise_schedule: serde_json::from_value(json!({})).unwrap(),
+        digest: "sha256:toy".into(),
+    }
+}
+
+/// Operations rise with the model, by random factors.
+fn costs(draws: &mut Draws) -> CostTable {
+    let mut at = |size: ImageSize| {
+        let mut evaluation = 1e8;
+        let evaluations = MODELS.map(|_| {
+            evaluation *= draws.between(1.2, 4.0);
+            Flops(evaluation)
+        });
+        SizeCost {
+            size,
+            decode: Flops(5e8),
+            evaluations: evaluations.to_vec(),
+        }
+    };
+    let sizes = vec![at(size()), at("32x32".parse().unwrap())];
+    CostTable {
+        text: Flops(3e7),
+        sizes,
+    }
+}
+
+/// Step times are drawn apart from operations, so that the two orders of the plans differ.
+fn phases(draws: &mut Draws) -> PhaseTimes {
+    let mut phases = PhaseTimes::default();
+    phases.set_text("toy", Millis(2.0));
+    phases.set_encode(size(), Millis(1.0));
+    phases.set_decode("toy", size(), Millis(draws.between(5.0, 40.0)));
+    for model in MODELS {
+        let one = draws.between(1.0, 30.0);
+        let model = ModelId(model.into());
+        phases.set_step(&model, size(), 1, Millis(one));
+        phases.set_step(&model, size(), 2, Millis(one * draws.between(1.2, 2.0)));
+    }
+    phases
+}
+
+fn profile(draws: &mut Draws, is_noise: bool) -> Profile {
+    let mut cells = Vec::new();
+    // What a resampling of the captions does to every plan alike.
+    let common: Vec<f64> = (0..N_REPLICATES)
+        .map(|_| draws.between(-0.05, 0.05))
+        .collect();
+    for (rank, model) in MODELS.iter().enumerate() {
+        for sampler in SamplerKind::ALL {
+            for guidance_scale in GUIDANCES {
+                let top = draws.between(0.4, 0.6) + 0.1 * rank as f64 + 0.05 * guidance_scale;
+                let pace = draws.between(0.5, 4.0);
+                for steps in STEPS {
+                    let saturating = top * f64::from(steps) / (f64::from(steps) + pace);
+                    let mean = if is_noise { draws.uniform() } else { saturating };
+                    let own = draws.between(0.0, 0.03);
+                    cells.push(Cell {
+                        model: ModelId((*model).into()),
+                        sampler,
+                        steps,
+                        guidance_scale,
+                        n: 64,
+                        alignment: score(mean),
+                        fidelity: score(mean * 0.9),
+                        balanced: score(mean * 0.95),
+                        cmmd: 0.1,
+                        frechet: 100.0,
+                        replicates: Replicates {
+                            alignment: replicates(draws, mean, own, &common),
+                            fidelity: replicates(draws, mean * 0.9, own, &common),
+                        },
+                    });
+                }
+            }
+        }
+    }
+    with_cells(cells)
+}
+
+fn score(mean: f64) -> ScoreEstimate {
+    ScoreEstimate {
+        mean,
+        standard_error: 0.02,
+    }
+}
+
+fn replicates(draws: &mut Draws, mean: f64, own: f64, common: &[f64]) -> Vec<f32> {
+    let vary = |shift: &f64| mean + shift + draws.between(-own, own);
+    let inside = |value: f64| value.clamp(0.0, 1.0) as f32;
+    common.iter().map(vary).map(inside).collect()
+}
+
+fn with_cells(cells: Vec<Cell>) -> Profile {
+    let profile = Profile {
+        version: PROFILE_VERSION,
+        family: "toy".into(),
+        kind: ProfileKind::Measured,
+        weights_digest: "sha256:toy".into(),
+        size: size(),
+        provenance: Provenance {
+            commit: "0".into(),
+            date: "2026-01-01".into(),
+            n_captions: 64,
+            n_replicates: N_REPLICATES,
+            evaluator_digest: "sha256:eye".into(),
+            command: "goldilocks calibrate quality".into(),
+        },
+        cmmd_bandwidth: 10.0,
+        anchor: Anchor {
+            model: ModelId(MODELS[0].into()),
+            sampler: SamplerKind::Ddim,
+            steps: 1,
+            guidance_scale: 1.0,
+            cmmd: 0.5,
+        },
+        reference: References::default(),
+        cells,
+    };
+    profile.check().unwrap();
+    profile
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Trains the whole family from nothing and writes it to weights/emoji. Interrupted, it goes on where it stood.
+# Usage: training/run_all.sh <working folder> [samples per U-Net]; PYTHON names the interpreter, DEVICE is cpu or cuda.
+set -euo pipefail
+cd "$(dirname "$0")"
+work=$1
+samples=${2:-250000}
+python=${PYTHON:-python3}
+device=${DEVICE:-cpu}
+stage() { echo "== $*"; "$python" -m "goldilocks_training.$@"; }
+
+stage tokenizer --work "$work"
+# Two stages of one thread each run side by side.
+stage autoencoder --work "$work" --device "$device" --minutes 42 &
+autoencoder=$!
+stage text_encoder --work "$work" --device "$device" --minutes 14
+stage evaluator --work "$work" --device "$device" --minutes 11
+wait "$autoencoder"
+stage latents --work "$work" --device "$device" --shards 10 &
+other=$!
+stage latents --work "$work" --device "$device" --first 10 --shards 10
+wait "$other"
+stage unet --work "$work" --device "$device" --channels 32 --samples "$samples" --bf16 &
+widest=$!
+for channels in 16 8; do
+  stage unet --work "$work" --device "$device" --channels "$channels" --samples "$samples"
+done
+wait "$widest"
+stage reference --work "$work"
+stage export --work "$work" --target ../weights/emoji
+stage contact_sheet --family ../weights/emoji --output ../docs/pictures/contact_sheet.png
