@@ -322,7 +322,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// `$XDG_STATE_HOME/goldilocks`, else `~/.local/state/goldilocks`, as the base directory specification says.
-fn default_state_dir() -> Option<PathBuf> {
+pub fn default_state_dir() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let state = named
         .filter(|folder| folder.is_absolute())
