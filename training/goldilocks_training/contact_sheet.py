@@ -43,7 +43,8 @@ def sheet(rows: list[list[Image.Image]], unets: list[str], side: int) -> Image.I
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
     for group, name in enumerate(unets):
         for column, steps in enumerate(STEPS):
-            pen.text((group * groups + column * (side + GAP) + 2, 2), f"{name.removeprefix('unet-')}, {steps} steps", "black", font)
+            left = group * groups + column * (side + GAP)
+            pen.text((left + 2, 2), f"{name.removeprefix('unet-')}, {steps} steps", "black", font)
     for r, (caption, pictures) in enumerate(zip(CAPTIONS, rows)):
         top = MARGIN + r * (side + LABEL)
         pen.text((2, top), caption, "black", font)
