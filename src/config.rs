@@ -321,7 +321,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| fault())
 }
 
-/// `$XDG_STATE_HOME/goldilocks`, else `~/.local/state/goldilocks`, as the base directory specification says.
+/// Where measured latencies are kept unless a flag says otherwise: `$XDG_STATE_HOME/goldilocks`, else
+/// `~/.local/state/goldilocks`, as the base directory specification says.
 pub fn default_state_dir() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let state = named
