@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     Catalog, Family, ModelCard, ModelId, NamedBudgets, Vocabulary,
-    architecture::{NoiseScheduleConfig, PerLevel, TextEncoderConfig, UnetConfig, VaeConfig, read_json},
+    architecture::{
+        NoiseScheduleConfig, PerLevel, TextEncoderConfig, UnetConfig, VaeConfig, read_json,
+    },
     digest,
     raw::{RawBudgets, RawFamily, RawModel},
     table::{Fault, Faults},
@@ -57,7 +59,12 @@ fn check_ids(families: &[RawFamily], faults: &mut Faults) {
             faults.add(format!("{key}.model"), "there must be at least one");
         }
         for (idx, model) in family.models.iter().enumerate() {
-            check_id(&model.id, format!("{key}.model[{idx}].id"), &mut seen, faults);
+            check_id(
+                &model.id,
+                format!("{key}.model[{idx}].id"),
+                &mut seen,
+                faults,
+            );
         }
     }
 }
@@ -73,11 +80,20 @@ fn check_id<'a>(
         return;
     }
     if id == "auto" {
-        faults.add(key, "\"auto\" means the planner's choice in requests; take another name");
+        faults.add(
+            key,
+            "\"auto\" means the planner's choice in requests; take another name",
+        );
         return;
     }
-    if !id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        faults.add(&*key, format!("{id:?} may only have letters, digits, '.', '_' and '-'"));
+    if !id
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    {
+        faults.add(
+            &*key,
+            format!("{id:?} may only have letters, digits, '.', '_' and '-'"),
+        );
     }
     match seen.get(id) {
         Some(first) => faults.add(key, format!("{id:?} is already the name of {first}")),
@@ -101,8 +117,10 @@ fn assemble_family(
     let vae = faults.check(&path_key, read_vae(&path));
     let text_encoder: Option<TextEncoderConfig> =
         faults.check(&path_key, read_json(&path.join("text_encoder/config.json")));
-    let noise_schedule: Option<NoiseScheduleConfig> =
-        faults.check(&path_key, read_json(&path.join("scheduler/scheduler_config.json")));
+    let noise_schedule: Option<NoiseScheduleConfig> = faults.check(
+        &path_key,
+        read_json(&path.join("scheduler/scheduler_config.json")),
+    );
     for part in ["vae", "text_encoder"] {
         faults.check(&path_key, digest::weights_file(&path.join(part)));
     }
@@ -178,7 +196,10 @@ fn read_vae(family: &Path) -> Result<VaeConfig, String> {
     let config: VaeConfig = read_json(&path).map_err(|error| error.to_string())?;
     match config.block_out_channels.len() {
         1..=8 => Ok(config),
-        n => Err(format!("{} has {n} levels; 1 to 8 are possible", path.display())),
+        n => Err(format!(
+            "{} has {n} levels; 1 to 8 are possible",
+            path.display()
+        )),
     }
 }
 
@@ -215,10 +236,15 @@ fn check_shapes(
     for (key, card) in models {
         let unet = &card.unet;
         let unet_key = format!("{key}.unet");
-        for (name, channels) in [("in_channels", unet.in_channels), ("out_channels", unet.out_channels)] {
+        for (name, channels) in [
+            ("in_channels", unet.in_channels),
+            ("out_channels", unet.out_channels),
+        ] {
             if channels != vae.latent_channels {
                 let latent = vae.latent_channels;
-                let reason = format!("{name} is {channels}, but the autoencoder has {latent} latent channels");
+                let reason = format!(
+                    "{name} is {channels}, but the autoencoder has {latent} latent channels"
+                );
                 faults.add(&*unet_key, reason);
             }
         }
@@ -259,7 +285,8 @@ fn check_sizes(
     let multiple = vae.downscale() << (deepest.unwrap_or(1) - 1);
     for (idx, size) in sizes.iter().enumerate() {
         if size.width % multiple != 0 || size.height % multiple != 0 {
-            let reason = format!("{size} is not possible; both sides must be multiples of {multiple}");
+            let reason =
+                format!("{size} is not possible; both sides must be multiples of {multiple}");
             faults.add(format!("{key}[{idx}]"), reason);
         }
     }

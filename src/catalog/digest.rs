@@ -48,7 +48,10 @@ pub enum DigestError {
 pub fn of_family(family: &Family) -> Result<String, DigestError> {
     let unets = family.models.iter().map(|model| &model.unet_path);
     let mut files = vec![family.path.join("scheduler/scheduler_config.json")];
-    for folder in [family.path.join("vae"), family.path.join("text_encoder")].iter().chain(unets) {
+    for folder in [family.path.join("vae"), family.path.join("text_encoder")]
+        .iter()
+        .chain(unets)
+    {
         files.push(folder.join("config.json"));
         files.push(weights_file(folder)?);
     }
@@ -69,10 +72,17 @@ pub fn of_family(family: &Family) -> Result<String, DigestError> {
 
 /// Returns the weights in a part's folder: f32 or f16, under the name that diffusers or transformers gives them.
 pub fn weights_file(folder: &Path) -> Result<PathBuf, DigestError> {
-    let names = ["diffusion_pytorch_model", "model"]
-        .map(|stem| [format!("{stem}.safetensors"), format!("{stem}.fp16.safetensors")]);
+    let names = ["diffusion_pytorch_model", "model"].map(|stem| {
+        [
+            format!("{stem}.safetensors"),
+            format!("{stem}.fp16.safetensors"),
+        ]
+    });
     let names = names.as_flattened();
-    let found = names.iter().map(|name| folder.join(name)).find(|file| file.is_file());
+    let found = names
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|file| file.is_file());
     found.ok_or_else(|| DigestError::NoWeights {
         folder: folder.to_owned(),
         expected: names.join(", "),
@@ -135,6 +145,9 @@ mod tests {
     fn missing_weights_are_refused_with_the_names_they_may_have() {
         let folder = tempfile::tempdir().unwrap();
         let message = weights_file(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("diffusion_pytorch_model.safetensors"), "{message}");
+        assert!(
+            message.contains("diffusion_pytorch_model.safetensors"),
+            "{message}"
+        );
     }
 }

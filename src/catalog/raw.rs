@@ -127,8 +127,11 @@ pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, Cat
         }],
     };
     let name = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let id = name.file_name().map_or("family".into(), |name| name.to_string_lossy());
-    let entries = fs::read_dir(path).map_err(|source| fault(format!("cannot be looked for: {source}")))?;
+    let id = name
+        .file_name()
+        .map_or("family".into(), |name| name.to_string_lossy());
+    let entries =
+        fs::read_dir(path).map_err(|source| fault(format!("cannot be looked for: {source}")))?;
     let mut models: Vec<RawModel> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter_map(|unet| {
@@ -208,7 +211,9 @@ impl RawModel {
     fn read(table: &mut Table<'_>) -> Self {
         Self {
             id: table.string("id"),
-            unet: table.optional_string("unet").unwrap_or_else(|| "unet".into()),
+            unet: table
+                .optional_string("unet")
+                .unwrap_or_else(|| "unet".into()),
             dtype: table.parsed("dtype"),
             device: table.parsed("device"),
             distilled: table.flag("distilled"),

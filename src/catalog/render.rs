@@ -52,7 +52,10 @@ impl<'a> From<&'a Family> for RenderedFamily<'a> {
         Self {
             id: &family.id,
             path: family.path.display().to_string(),
-            profile: family.profile.as_ref().map(|path| path.display().to_string()),
+            profile: family
+                .profile
+                .as_ref()
+                .map(|path| path.display().to_string()),
             sizes: &family.sizes,
             budgets: RenderedBudgets {
                 low: budgets.low.tflops(),

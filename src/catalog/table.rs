@@ -36,13 +36,21 @@ impl Faults {
     }
 
     /// Notes the fault of a result, if it has one.
-    pub(super) fn check<T, E: fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
+    pub(super) fn check<T, E: fmt::Display>(
+        &mut self,
+        key: &str,
+        result: Result<T, E>,
+    ) -> Option<T> {
         result.map_err(|reason| self.add(key, reason)).ok()
     }
 
     /// Returns `value` if nothing was ever wrong.
     pub(super) fn none_or<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.0)
+        }
     }
 }
 
@@ -95,7 +103,10 @@ impl<'a> Table<'a> {
     }
 
     /// Takes out a string that is read as `T`, which has a default.
-    pub(super) fn parsed<T: Default + FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> T {
+    pub(super) fn parsed<T: Default + FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+    ) -> T {
         let key = self.key(name);
         let text = self.optional_string(name);
         text.and_then(|text| self.faults.check(&key, text.parse()))
@@ -117,7 +128,10 @@ impl<'a> Table<'a> {
             }
         };
         if !(number > 0.0 && number.is_finite()) {
-            self.faults.add(self.key(name), format!("{number} is not a number above zero"));
+            self.faults.add(
+                self.key(name),
+                format!("{number} is not a number above zero"),
+            );
         }
         number
     }
@@ -139,7 +153,8 @@ impl<'a> Table<'a> {
         let entries = match self.take(name) {
             Some(Value::Array(entries)) if !entries.is_empty() => entries,
             Some(Value::Array(_)) => {
-                self.faults.add(self.key(name), "must have at least one entry");
+                self.faults
+                    .add(self.key(name), "must have at least one entry");
                 return Vec::new();
             }
             Some(other) => {
@@ -163,7 +178,11 @@ impl<'a> Table<'a> {
     }
 
     /// Reads a table inside this one.
-    pub(super) fn table<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Table<'_>) -> T) -> Option<T> {
+    pub(super) fn table<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Table<'_>) -> T,
+    ) -> Option<T> {
         match self.take(name) {
             Some(Value::Table(values)) => Some(self.nested(self.key(name), values, read)),
             Some(other) => {
@@ -178,7 +197,11 @@ impl<'a> Table<'a> {
     }
 
     /// Reads each table of a list, of which there must be at least one.
-    pub(super) fn tables<T>(&mut self, name: &'static str, read: impl Fn(&mut Table<'_>) -> T) -> Vec<T> {
+    pub(super) fn tables<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&mut Table<'_>) -> T,
+    ) -> Vec<T> {
         let entries = match self.take(name) {
             Some(Value::Array(entries)) => entries,
             Some(other) => {
@@ -209,7 +232,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn nested<T>(&mut self, key: String, values: toml::Table, read: impl FnOnce(&mut Table<'_>) -> T) -> T {
+    fn nested<T>(
+        &mut self,
+        key: String,
+        values: toml::Table,
+        read: impl FnOnce(&mut Table<'_>) -> T,
+    ) -> T {
         read_table(key, values, self.faults, read)
     }
 

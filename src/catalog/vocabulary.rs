@@ -33,7 +33,8 @@ impl Vocabulary {
     /// Reads a `vocabulary.json`, or says what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
-        let text = fs::read_to_string(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+        let text =
+            fs::read_to_string(path).map_err(|error| format!("cannot read {name}: {error}"))?;
         let raw: RawVocabulary = serde_json::from_str(&text)
             .map_err(|error| format!("{name} is not a vocabulary: {error}"))?;
         let mut vocabulary = Self::new(raw.words.iter().map(String::as_str));
@@ -96,7 +97,11 @@ mod tests {
     #[test]
     fn a_word_that_was_never_shown_is_unknown_though_the_tokenizer_has_it() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), r#"{"words": ["cat", "left"], "unsupported": ["left"]}"#).unwrap();
+        fs::write(
+            file.path(),
+            r#"{"words": ["cat", "left"], "unsupported": ["left"]}"#,
+        )
+        .unwrap();
         let vocabulary = Vocabulary::read(file.path()).unwrap();
         assert_eq!(vocabulary.words().collect::<Vec<_>>(), ["cat"]);
         assert_eq!(vocabulary.unknown_words("cat left"), ["left"]);
