@@ -3,9 +3,15 @@
 //! [`ServeFlags`] is what was typed, [`ServerConfig`] is what it means. Every default stands here and
 //! shows in `--help`; every flag has a variable `GOLDILOCKS_...`.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use crate::units::Flops;
 
@@ -216,6 +222,56 @@ impl ServerConfig {
     }
 }
 
+/// What `--print-config` shows; secrets are counted, not shown.
+#[derive(Serialize)]
+struct Rendered<'a> {
+    server: RenderedServer<'a>,
+}
+
+#[derive(Serialize)]
+struct RenderedServer<'a> {
+    listen: SocketAddr,
+    config: &'a Path,
+    state_dir: &'a Path,
+    api_keys: usize,
+    queue_capacity: usize,
+    shutdown_grace: f64,
+    max_body_bytes: usize,
+    max_prompt_chars: usize,
+    max_images: u32,
+    max_pixels: u64,
+    max_tflops: f64,
+    header_timeout: f64,
+    body_timeout: f64,
+    request_timeout: f64,
+    max_connections: usize,
+}
+
+impl ServerConfig {
+    /// Returns what is in force as TOML, named as the flags are.
+    pub fn to_toml(&self) -> String {
+        let limits = &self.limits;
+        let server = RenderedServer {
+            listen: self.listen,
+            config: &self.config,
+            state_dir: &self.state_dir,
+            api_keys: self.api_keys.len(),
+            queue_capacity: self.queue_capacity,
+            shutdown_grace: self.shutdown_grace.as_secs_f64(),
+            max_body_bytes: limits.max_body_bytes,
+            max_prompt_chars: limits.max_prompt_chars,
+            max_images: limits.max_images,
+            max_pixels: limits.max_pixels,
+            max_tflops: limits.max_flops.tflops(),
+            header_timeout: limits.header_timeout.as_secs_f64(),
+            body_timeout: limits.body_timeout.as_secs_f64(),
+            request_timeout: limits.request_timeout.as_secs_f64(),
+            max_connections: limits.max_connections,
+        };
+        toml::to_string(&Rendered { server }).expect("numbers and paths are TOML")
+    }
+}
+
 impl LimitFlags {
     fn check(&self) -> Result<(), ConfigError> {
         let positive = [
@@ -230,8 +286,10 @@ impl LimitFlags {
             ("--body-timeout", self.body_timeout.as_secs_f64()),
             ("--request-timeout", self.request_timeout.as_secs_f64()),
         ];
-        // Written so that NaN is refused too.
-        match positive.into_iter().find(|(_, value)| !(*value > 0.0)) {
+        match positive
+            .into_iter()
+            .find(|(_, value)| value.is_nan() || *value <= 0.0)
+        {
             None => Ok(()),
             Some((flag, value)) => Err(ConfigError::ZeroLimit {
                 flag,

@@ -20,9 +20,12 @@ mod backlog;
 mod encoder;
 pub mod executor;
 pub mod job;
+mod laps;
+pub mod probe;
 mod pulse;
 mod queue;
 pub mod readiness;
+pub mod state;
 mod worker;
 
 pub use executor::{
@@ -34,7 +37,7 @@ pub use readiness::{Liveness, Progress, Readiness};
 use crate::{
     catalog::{DeviceSpec, ModelId},
     telemetry::{Clock, Metrics},
-    units::{ImageSize, Millis},
+    units::Millis,
 };
 use backlog::Backlog;
 use pulse::Pulse;
@@ -49,7 +52,7 @@ pub struct WorkerSpec {
     /// Where it works.
     pub device: DeviceSpec,
     /// What it hosts.
-    pub models: Vec<Hosted>,
+    pub models: Vec<ModelId>,
     /// Makes its executor, on its thread.
     pub load: LoadExecutor,
 }
@@ -60,15 +63,6 @@ impl fmt::Debug for WorkerSpec {
         shown.field("device", &self.device.to_string());
         shown.field("models", &self.models).finish_non_exhaustive()
     }
-}
-
-/// A model, and the size of picture at which it is timed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hosted {
-    /// Its name.
-    pub model: ModelId,
-    /// The default size of its family.
-    pub size: ImageSize,
 }
 
 /// What a runtime is made with, the workers left out.
@@ -126,7 +120,7 @@ struct Shared {
 /// One worker, as others see it.
 #[derive(Debug)]
 struct Lane {
-    hosted: Vec<Hosted>,
+    models: Vec<ModelId>,
     queue: Queue<Queued>,
     pulse: Pulse,
 }
@@ -138,7 +132,7 @@ impl Runtime {
             .into_iter()
             .map(|spec| (spec.load, Lane::new(spec.models, settings.queue_capacity)))
             .unzip();
-        let models = lanes.iter().map(|lane| lane.hosted.len()).sum();
+        let models = lanes.iter().map(|lane| lane.models.len()).sum();
         let warming = Readiness::Warming(Progress {
             models,
             ..Progress::default()
@@ -267,8 +261,9 @@ impl Runtime {
 
 impl Shared {
     fn lane_of(&self, model: &ModelId) -> Option<usize> {
-        let hosts = |lane: &Lane| lane.hosted.iter().any(|hosted| hosted.model == *model);
-        self.lanes.iter().position(hosts)
+        self.lanes
+            .iter()
+            .position(|lane| lane.models.contains(model))
     }
 
     /// Changes the progress of the warm-up, and ends it once everything is loaded and timed.
@@ -295,9 +290,9 @@ impl Shared {
 }
 
 impl Lane {
-    fn new(hosted: Vec<Hosted>, queue_capacity: usize) -> Self {
+    fn new(models: Vec<ModelId>, queue_capacity: usize) -> Self {
         Self {
-            hosted,
+            models,
             queue: Queue::new(queue_capacity),
             pulse: Pulse::default(),
         }

@@ -39,6 +39,11 @@ pub fn open(spec: DeviceSpec) -> Result<Device, DeviceError> {
     }
 }
 
+/// Threads that arithmetic on the processor is spread over: `RAYON_NUM_THREADS`, or one for each core.
+pub fn n_threads() -> usize {
+    candle_core::utils::get_num_threads()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use super::EngineError;
 
 pub mod candle;
 pub mod layers;
+pub mod native;
 
 /// The logical shape of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

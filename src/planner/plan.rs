@@ -18,7 +18,7 @@ pub struct Plan {
     #[schema(value_type = String, example = "ddim")]
     pub sampler: SamplerKind,
     /// Sampling steps.
-    #[schema(example = 8)]
+    #[schema(value_type = u32, example = 8)]
     pub steps: Steps,
     /// Scale of classifier-free guidance; 1 is unguided and costs half.
     #[schema(example = 3.0)]
@@ -55,6 +55,7 @@ pub struct Estimate {
     /// 10^12 floating-point operations for each picture.
     pub tflops_per_image: f64,
     /// Network evaluations for each picture.
+    #[schema(value_type = u32)]
     pub nfe: Nfe,
     /// Predicted score; null where the plan was never measured.
     pub score: Option<ScoreEstimate>,

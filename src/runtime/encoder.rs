@@ -58,6 +58,7 @@ impl Encoding {
                     phases,
                     nfe: drawn.nfe,
                     flops: drawn.flops,
+                    tokens_cut: drawn.tokens_cut,
                 })
             }
             Ok(Err(reason)) => {

@@ -8,14 +8,16 @@ use crate::{
     units::{Flops, Nfe, Steps},
 };
 
+pub mod pipeline;
+
 /// A place where a job can stop, named for what was just done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Boundary {
     /// The prompt is encoded.
     Text,
-    /// One sampling step of all pictures ran.
+    /// One sampling step of one picture ran.
     Step,
-    /// The pictures are decoded.
+    /// One picture is decoded.
     Decode,
 }
 
@@ -47,6 +49,8 @@ pub struct Drawn {
     pub nfe: Nfe,
     /// Operations that ran.
     pub flops: Flops,
+    /// Tokens at the end of the prompt that the text encoder had no place for.
+    pub tokens_cut: usize,
 }
 
 /// A decoded picture: 8-bit RGB, rows from the top, `3 * width * height` bytes.

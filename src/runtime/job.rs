@@ -35,6 +35,8 @@ pub struct Outcome {
     pub nfe: Nfe,
     /// Operations that ran.
     pub flops: Flops,
+    /// Tokens at the end of the prompt that the text encoder had no place for.
+    pub tokens_cut: usize,
 }
 
 /// One finished picture.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Boundary, DrawError, Executor, Job, JobError, Lane, LoadExecutor, Outcome, Phases, Shared,
-    backlog::Place, encoder::Encoding,
+    backlog::Place, encoder::Encoding, laps::Laps,
 };
 use crate::units::{Millis, Moment};
 
@@ -86,7 +86,7 @@ impl Worker {
             self.shared
                 .progressed(|progress| progress.models_loaded += 1);
         })?;
-        let n_models = self.lane().hosted.len();
+        let n_models = self.lane().models.len();
         self.shared
             .progressed(|progress| progress.models_timed += n_models);
         Ok(executor)
@@ -190,45 +190,6 @@ impl Drop for LostGuard<'_> {
         }
         for queued in self.0.lane().queue.close_and_empty() {
             queued.answer(Err(JobError::Panicked));
-        }
-    }
-}
-
-/// The time between boundaries.
-#[derive(Debug)]
-pub(super) struct Laps {
-    last: Moment,
-    laps: Vec<(Boundary, Millis)>,
-}
-
-impl Laps {
-    pub(super) fn new(started: Moment) -> Self {
-        Self {
-            last: started,
-            laps: Vec::new(),
-        }
-    }
-
-    /// Ends a lap and returns what it took.
-    pub(super) fn lap(&mut self, boundary: Boundary, now: Moment) -> Millis {
-        let took = Millis::from(now.since(self.last));
-        self.laps.push((boundary, took));
-        self.last = now;
-        took
-    }
-
-    /// Returns the laps that ended at this kind of boundary.
-    pub(super) fn of(&self, kind: Boundary) -> impl Iterator<Item = Millis> {
-        let laps = self.laps.iter();
-        laps.filter_map(move |(boundary, took)| (*boundary == kind).then_some(*took))
-    }
-
-    fn phases(&self) -> Phases {
-        Phases {
-            text: self.of(Boundary::Text).sum(),
-            denoise: self.of(Boundary::Step).sum(),
-            decode: self.of(Boundary::Decode).sum(),
-            ..Phases::default()
         }
     }
 }

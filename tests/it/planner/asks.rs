@@ -28,7 +28,10 @@ fn score(decision: &Decision) -> f64 {
 #[test]
 fn max_is_the_best_plan_on_offer() {
     let toy = Toy::new(1);
-    let frontier = toy.planner.frontier(&request(), &toy.latency, Cost::Tflops).unwrap();
+    let frontier = toy
+        .planner
+        .frontier(&request(), &toy.latency, Cost::Tflops)
+        .unwrap();
     let best = frontier.iter().map(score).fold(0.0, f64::max);
     assert!(score(&named(&toy, Quality::Max)) >= best);
 }
@@ -41,7 +44,11 @@ fn auto_is_the_cheapest_plan_within_its_tolerance_of_the_best() {
         assert!(score(&auto) >= score(&max) - AUTO_TOLERANCE);
         assert!(auto.estimate.tflops <= max.estimate.tflops);
         assert_eq!(auto, choose(&toy, |_| ()).unwrap());
-        for decision in toy.planner.frontier(&request(), &toy.latency, Cost::Tflops).unwrap() {
+        for decision in toy
+            .planner
+            .frontier(&request(), &toy.latency, Cost::Tflops)
+            .unwrap()
+        {
             let cheaper = decision.estimate.tflops < auto.estimate.tflops;
             assert!(!(cheaper && score(&decision) >= score(&max) - AUTO_TOLERANCE));
         }
@@ -52,7 +59,13 @@ fn auto_is_the_cheapest_plan_within_its_tolerance_of_the_best() {
 fn named_budgets_rise_and_are_never_infeasible() {
     for seed in 0..30 {
         let toy = Toy::new(seed);
-        let ladder = [Quality::Low, Quality::Medium, Quality::High, Quality::Xhigh, Quality::Max];
+        let ladder = [
+            Quality::Low,
+            Quality::Medium,
+            Quality::High,
+            Quality::Xhigh,
+            Quality::Max,
+        ];
         let scores = ladder.map(|quality| score(&named(&toy, quality)));
         assert!(scores.is_sorted(), "{scores:?}");
         let dear = choose(&toy, |r| {
@@ -89,7 +102,10 @@ fn each_objective_is_maximized_by_itself() {
         decision.unwrap()
     };
     let (fidelity, alignment) = (best(Objective::Fidelity), best(Objective::Alignment));
-    assert!(score(&alignment) > score(&fidelity), "alignment is the higher score in the toy");
+    assert!(
+        score(&alignment) > score(&fidelity),
+        "alignment is the higher score in the toy"
+    );
 }
 
 #[test]
@@ -126,10 +142,12 @@ fn a_pin_that_was_never_measured_is_honored_without_a_score() {
 #[test]
 fn an_unmeasured_pin_still_keeps_its_budget() {
     let toy = Toy::new(1);
-    let ask = |latency| choose(&toy, |r| {
-        r.pins.guidance_scale = Some(4.2);
-        r.budget.latency = Some(Millis(latency));
-    });
+    let ask = |latency| {
+        choose(&toy, |r| {
+            r.pins.guidance_scale = Some(4.2);
+            r.budget.latency = Some(Millis(latency));
+        })
+    };
     let (tight, roomy) = (ask(120.0), ask(2000.0).unwrap());
     if let Ok(tight) = tight {
         assert!(tight.estimate.latency_ms.unwrap().p95 <= Millis(120.0));
@@ -144,7 +162,10 @@ fn without_a_profile_the_defaults_are_twenty_steps_of_the_largest_model() {
     let decision = choose(&toy, |_| ()).unwrap();
     assert_eq!(decision.plan.model.0, MODELS[2]);
     assert_eq!(decision.plan.sampler, SamplerKind::DpmPp2M);
-    assert_eq!((decision.plan.steps, decision.plan.guidance_scale), (20, 7.5));
+    assert_eq!(
+        (decision.plan.steps, decision.plan.guidance_scale),
+        (20, 7.5)
+    );
     assert_eq!(decision.warnings, [PlanWarning::Unmeasured]);
     assert_eq!(decision.estimate.score, None);
 }
@@ -153,9 +174,18 @@ fn without_a_profile_the_defaults_are_twenty_steps_of_the_largest_model() {
 fn without_a_profile_a_tight_budget_takes_a_smaller_model_before_fewer_steps() {
     let toy = Toy::unmeasured();
     let least = choose(&toy, |r| r.pins.model = Some(ModelId(MODELS[0].into()))).unwrap();
-    let decision = choose(&toy, |r| r.budget.flops = Some(least.estimate.flops() * 1.001)).unwrap();
-    assert_eq!((decision.plan.model.0.as_str(), decision.plan.steps), (MODELS[0], 20));
-    let decision = choose(&toy, |r| r.budget.flops = Some(least.estimate.flops() * 0.6)).unwrap();
+    let decision = choose(&toy, |r| {
+        r.budget.flops = Some(least.estimate.flops() * 1.001)
+    })
+    .unwrap();
+    assert_eq!(
+        (decision.plan.model.0.as_str(), decision.plan.steps),
+        (MODELS[0], 20)
+    );
+    let decision = choose(&toy, |r| {
+        r.budget.flops = Some(least.estimate.flops() * 0.6)
+    })
+    .unwrap();
     assert!(decision.plan.steps < 20);
 }
 

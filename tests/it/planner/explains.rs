@@ -11,7 +11,9 @@ use super::toy::{MODELS, Toy, request};
 fn explain(toy: &Toy, edit: impl FnOnce(&mut PlanRequest)) -> Explanation {
     let mut request = request();
     edit(&mut request);
-    toy.planner.explain(&request, &toy.latency, Load::IDLE).unwrap()
+    toy.planner
+        .explain(&request, &toy.latency, Load::IDLE)
+        .unwrap()
 }
 
 #[test]
@@ -44,8 +46,14 @@ fn the_next_better_plan_is_had_for_what_it_needs() {
         let needs = next.needs;
         assert!(needs.latency_ms.is_some() || needs.tflops.is_some());
         request.budget.latency = needs.latency_ms.or(request.budget.latency);
-        request.budget.flops = needs.tflops.map(Flops::from_tflops).or(request.budget.flops);
-        let richer = toy.planner.choose(&request, &toy.latency, Load::IDLE).unwrap();
+        request.budget.flops = needs
+            .tflops
+            .map(Flops::from_tflops)
+            .or(request.budget.flops);
+        let richer = toy
+            .planner
+            .choose(&request, &toy.latency, Load::IDLE)
+            .unwrap();
         let (now, promised) = (richer.estimate.score.unwrap(), next.estimate.score.unwrap());
         assert!(now.mean >= promised.mean);
     }
@@ -80,13 +88,19 @@ fn every_other_model_is_told_with_why_it_lost() {
 #[test]
 fn what_a_pinned_model_costs_is_told() {
     let toy = Toy::new(1);
-    let best = explain(&toy, |r| r.budget.quality = Some(Quality::Max)).plan.model;
+    let best = explain(&toy, |r| r.budget.quality = Some(Quality::Max))
+        .plan
+        .model;
     let worse = MODELS.iter().find(|id| **id != best.0).unwrap();
     let told = explain(&toy, |r| {
         r.budget.quality = Some(Quality::Max);
         r.pins.model = Some(ModelId((*worse).into()));
     });
-    let other = told.runners_up.iter().find(|other| other.plan.model == best).unwrap();
+    let other = told
+        .runners_up
+        .iter()
+        .find(|other| other.plan.model == best)
+        .unwrap();
     assert!(matches!(other.reason, Loss::OtherModelPinned { by: Some(by) } if by > 0.0));
 }
 

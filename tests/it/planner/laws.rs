@@ -2,7 +2,9 @@
 
 use goldilocks::{
     catalog::{ModelId, SamplerKind},
-    planner::{Budget, Cost, Decision, Limit, Load, Objective, Pins, PlanRequest, Quality, Refusal},
+    planner::{
+        Budget, Cost, Decision, Limit, Load, Objective, Pins, PlanRequest, Quality, Refusal,
+    },
     units::{Flops, Millis},
 };
 use proptest::prelude::*;
@@ -52,7 +54,15 @@ fn objective() -> impl Strategy<Value = Objective> {
 /// A request of any kind with limits, and the toy it goes to.
 fn requests() -> impl Strategy<Value = (u64, PlanRequest, Load)> {
     let min_score = prop::option::weighted(0.3, 0.1..0.7_f64);
-    let parts = (limits(), pins(), quality(), objective(), min_score, 1..4_u32, 0.0..300.0_f64);
+    let parts = (
+        limits(),
+        pins(),
+        quality(),
+        objective(),
+        min_score,
+        1..4_u32,
+        0.0..300.0_f64,
+    );
     (any::<u64>(), parts).prop_map(|(seed, parts)| {
         let ((latency, flops), pins, quality, objective, min_score, n_images, queued) = parts;
         let request = PlanRequest {
@@ -83,7 +93,9 @@ fn keeps(decision: &Decision, budget: &Budget) -> bool {
     let flops = decision.estimate.flops().0 * (1.0 - 1e-12);
     let p95 = decision.estimate.latency_ms.map(|latency| latency.p95);
     budget.flops.is_none_or(|limit| flops <= limit.0)
-        && budget.latency.is_none_or(|limit| p95.is_some_and(|p95| p95 <= limit))
+        && budget
+            .latency
+            .is_none_or(|limit| p95.is_some_and(|p95| p95 <= limit))
 }
 
 /// Everything on offer, told by the public frontiers.

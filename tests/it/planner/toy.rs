@@ -179,7 +179,11 @@ fn profile(draws: &mut Draws, is_noise: bool) -> Profile {
                 let pace = draws.between(0.5, 4.0);
                 for steps in STEPS {
                     let saturating = top * f64::from(steps) / (f64::from(steps) + pace);
-                    let mean = if is_noise { draws.uniform() } else { saturating };
+                    let mean = if is_noise {
+                        draws.uniform()
+                    } else {
+                        saturating
+                    };
                     let own = draws.between(0.0, 0.03);
                     cells.push(Cell {
                         model: ModelId((*model).into()),

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Does the official OpenAI SDK work unchanged? Checks a running server with `pip install openai`.
+
+    python scripts/check_sdk.py [--base-url http://127.0.0.1:8080/v1] [--api-key KEY]
+
+Written against openai 3.54. Prints one line for each check; exits with 1 if one failed.
+"""
+
+import argparse
+import base64
+import struct
+import sys
+
+import openai
+
+PROMPT = "a red heart above a teal square on grass"
+
+
+def png_size(image):
+    """Returns (width, height) of a base64 PNG, or fails."""
+    data = base64.b64decode(image.b64_json, validate=True)
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", "not a PNG"
+    return struct.unpack(">II", data[16:24])
+
+
+def refused(call, kind):
+    """Returns the error body of a call that must fail with `kind`."""
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"was not refused with {kind.__name__}")
+
+
+def picture(client):
+    reply = client.images.generate(model="auto", prompt=PROMPT)
+    assert len(reply.data) == 1 and reply.output_format == "png"
+    assert reply.size == "{}x{}".format(*png_size(reply.data[0]))
+
+
+def several_pictures_with_every_neutral_field(client):
+    reply = client.images.generate(
+        model="auto", prompt=PROMPT, n=2, size="auto", quality="low", response_format="b64_json",
+        output_format="png", background="opaque", moderation="auto", stream=False, user="someone",
+    )
+    assert len(reply.data) == 2
+    seeds = [image.model_extra["seed"] for image in reply.data]
+    assert seeds[1] == seeds[0] + 1, seeds
+
+
+def budget_and_what_came_of_it(client):
+    extra = {"budget": {"tflops": 1000.0}, "seed": 7}
+    reply = client.images.generate(model="auto", prompt=PROMPT, extra_body=extra).model_extra
+    assert reply["budget"]["tflops"] == 1000.0
+    assert reply["actual"]["tflops"] <= 1000.0 and reply["actual"]["latency_ms"] > 0
+    assert reply["plan"]["steps"] >= 1
+
+
+def pinned_steps_and_the_same_seed_twice(client):
+    model = next(m.id for m in client.models.list() if m.model_extra.get("family"))
+    pins = {"num_inference_steps": 3, "guidance_scale": 1.0, "sampler": "ddim", "seed": 11}
+    first, second = (
+        client.images.generate(model=model, prompt=PROMPT, extra_body=pins) for _ in range(2)
+    )
+    assert first.model_extra["plan"]["steps"] == 3 and first.model_extra["plan"]["model"] == model
+    assert first.data[0].b64_json == second.data[0].b64_json, "the same seed gave two pictures"
+
+
+def deadline_header_is_echoed(client):
+    headers = {"Request-Timeout-Ms": "60000"}
+    reply = client.images.generate(model="auto", prompt=PROMPT, extra_headers=headers)
+    assert reply.model_extra["budget"]["latency_from"] == "Request-Timeout-Ms"
+
+
+def request_id_is_echoed(client):
+    raw = client.with_options().images.with_raw_response.generate(
+        model="auto", prompt=PROMPT, extra_headers={"x-request-id": "check-sdk-1"}
+    )
+    assert raw.headers["x-request-id"] == "check-sdk-1"
+
+
+def infeasible_budget_is_refused_once(client):
+    call = lambda: client.images.generate(  # noqa: E731
+        model="auto", prompt=PROMPT, extra_body={"budget": {"tflops": 1e-9}}
+    )
+    error = refused(call, openai.UnprocessableEntityError)
+    assert error.code == "budget_infeasible" and error.body["minimum_feasible"]["tflops"] > 1e-9
+    assert error.response.headers["x-should-retry"] == "false"
+
+
+def bad_fields_are_named(client):
+    for extra, param in [({"steps": 3}, "steps"), ({"num_inference_steps": "x"}, "num_inference_steps")]:
+        call = lambda extra=extra: client.images.generate(  # noqa: E731
+            model="auto", prompt=PROMPT, extra_body=extra
+        )
+        error = refused(call, openai.BadRequestError)
+        assert error.param == param and error.type == "invalid_request_error", error
+    call = lambda: client.images.generate(model="nobody", prompt=PROMPT)  # noqa: E731
+    assert refused(call, openai.NotFoundError).code == "model_not_found"
+    call = lambda: client.images.generate(model="auto", prompt=PROMPT, stream=True)  # noqa: E731
+    assert refused(call, openai.BadRequestError).code == "not_implemented"
+
+
+def models(client):
+    listed = [model.id for model in client.models.list()]
+    assert listed, "no model is hosted"
+    assert client.models.retrieve(listed[0]).id == listed[0]
+    refused(lambda: client.models.retrieve("nobody"), openai.NotFoundError)
+
+
+CHECKS = [
+    models,
+    picture,
+    several_pictures_with_every_neutral_field,
+    budget_and_what_came_of_it,
+    pinned_steps_and_the_same_seed_twice,
+    deadline_header_is_echoed,
+    request_id_is_echoed,
+    infeasible_budget_is_refused_once,
+    bad_fields_are_named,
+]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base-url", default="http://127.0.0.1:8080/v1")
+    parser.add_argument("--api-key", default="unused")
+    arguments = parser.parse_args()
+    client = openai.OpenAI(base_url=arguments.base_url, api_key=arguments.api_key)
+    failed = 0
+    for check in CHECKS:
+        name = check.__name__.replace("_", " ")
+        try:
+            check(client)
+            print(f"ok      {name}")
+        except Exception as error:  # every check is reported, whatever became of the others
+            failed += 1
+            print(f"FAILED  {name}: {type(error).__name__}: {error}")
+    print(f"openai {openai.__version__}: {len(CHECKS) - failed} of {len(CHECKS)} checks passed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

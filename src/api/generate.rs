@@ -1,0 +1,229 @@
+//! How does a request become a picture? Read, settled, planned, run, answered: one function each.
+
+use std::time::Duration;
+
+use axum::{Extension, Json, extract::State, http::HeaderMap};
+
+use super::{
+    body::JsonObject,
+    error::{AnyRouteErrors, ApiError, RequestErrors, RunErrors},
+    layers::Arrival,
+    state::AppState,
+};
+use crate::{
+    planner::{Decision, Estimate},
+    runtime::{Job, JobError, Outcome, Phases, Readiness, SubmitError, Ticket},
+    telemetry::BudgetKind,
+    units::{Flops, Millis, Moment},
+};
+use reply::{Actual, BudgetReply, GenerateReply, ImageReply};
+
+mod deadline;
+pub(super) mod reply;
+pub(super) mod request;
+pub(super) mod spec;
+pub(super) mod warnings;
+
+pub use request::{BudgetRequest, GenerateRequest};
+pub(super) use spec::Spec;
+
+/// Draw.
+///
+/// Chooses the plan that is predicted to be the best one within the budget, runs it, and answers
+/// with the pictures, the plan, what was predicted and what came out. The headers
+/// `Request-Timeout-Ms`, `grpc-timeout` and `X-Request-Timeout` lower `budget.latency_ms`.
+#[utoipa::path(
+    post,
+    path = "/v1/images/generations",
+    operation_id = "createImage",
+    tag = "images",
+    request_body = GenerateRequest,
+    responses(
+        (status = 200, description = "Every picture, as base64", body = GenerateReply),
+        RequestErrors, RunErrors, AnyRouteErrors
+    )
+)]
+pub(super) async fn generate(
+    State(state): State<AppState>,
+    Extension(Arrival(arrived)): Extension<Arrival>,
+    headers: HeaderMap,
+    JsonObject(body): JsonObject,
+) -> Result<Json<GenerateReply>, ApiError> {
+    let request = GenerateRequest::parse(body, state.limits())?;
+    let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
+    refuse_until_ready(&state)?;
+    let decision = decide(&state, &spec)?;
+    let ticket = submit(&state, &spec, &decision, arrived)?;
+    let outcome = finished(&state, ticket).await?;
+    Ok(Json(answer(&state, &spec, decision, &outcome, arrived)))
+}
+
+/// Tells how far the warm-up is rather than promise a plan that nobody can run yet.
+fn refuse_until_ready(state: &AppState) -> Result<(), ApiError> {
+    match state.runtime().readiness() {
+        Readiness::Ready => Ok(()),
+        Readiness::Warming(progress) => Err(ApiError::Loading {
+            progress: progress.into(),
+        }),
+        Readiness::Draining => Err(ApiError::ShuttingDown),
+        Readiness::Failed { reason } => Err(ApiError::Failed {
+            message: format!("the models could not be loaded: {reason}"),
+        }),
+    }
+}
+
+/// Chooses the plan, and holds it against the server's own limit.
+fn decide(state: &AppState, spec: &Spec<'_>) -> Result<Decision, ApiError> {
+    let planner = state.planner(spec.family);
+    let load = state.load();
+    let decision = planner.choose(&spec.plan_request, &state.latency(), load)?;
+    refuse_beyond(state.limits().max_flops, &decision.estimate)?;
+    Ok(decision)
+}
+
+/// Refuses work that is more than the server does for one request, whatever its budget.
+pub(super) fn refuse_beyond(allowed: Flops, estimate: &Estimate) -> Result<(), ApiError> {
+    if estimate.flops() <= allowed {
+        return Ok(());
+    }
+    Err(ApiError::InvalidValue {
+        param: "budget.tflops".to_owned(),
+        message: format!(
+            "the plan for this request needs {:.3} tflops, and this server allows {:.3}; \
+             ask for fewer pictures or steps, or set budget.tflops to at most that",
+            estimate.tflops,
+            allowed.tflops()
+        ),
+    })
+}
+
+fn submit(
+    state: &AppState,
+    spec: &Spec<'_>,
+    decision: &Decision,
+    arrived: Moment,
+) -> Result<Ticket, ApiError> {
+    let speed = state.latency().speed_factor();
+    let plan = &decision.plan;
+    let job = Job {
+        prompt: spec.prompt.clone(),
+        negative_prompt: spec.negative_prompt.clone(),
+        plan: plan.clone(),
+        seeds: spec.seeds(),
+        arrived,
+        predicted: decision.phases.unwrap_or_default() * speed,
+    };
+    let ticket = state
+        .runtime()
+        .submit(job)
+        .map_err(|error| not_admitted(state, &error))?;
+    state.metrics().planned(&plan.model.0, plan.sampler.name());
+    tracing::info!(
+        plan.model = %plan.model,
+        plan.sampler = %plan.sampler,
+        plan.steps = plan.steps,
+        plan.guidance_scale = plan.guidance_scale,
+        images = spec.plan_request.n_images,
+        "request admitted"
+    );
+    Ok(ticket)
+}
+
+fn not_admitted(state: &AppState, error: &SubmitError) -> ApiError {
+    match error {
+        // A full queue has room again when one job is done, so the wait is one job's share of it.
+        SubmitError::Overloaded { capacity } => {
+            let share = state.load().queued.0 / 1e3 / *capacity as f64;
+            ApiError::Overloaded {
+                message: error.to_string(),
+                retry_after: Duration::from_secs_f64(share.clamp(0.1, 60.0)),
+            }
+        }
+        SubmitError::ShuttingDown => ApiError::ShuttingDown,
+        SubmitError::NotReady => refuse_until_ready(state)
+            .err()
+            .unwrap_or(ApiError::ShuttingDown),
+        SubmitError::UnknownModel(_) => ApiError::Failed {
+            message: error.to_string(),
+        },
+    }
+}
+
+/// Waits for the outcome. A client that leaves drops this future, and with it the ticket, which
+/// cancels the job at its next step; so does the time limit.
+async fn finished(state: &AppState, ticket: Ticket) -> Result<Outcome, ApiError> {
+    let limit = state.limits().request_timeout;
+    let outcome = tokio::time::timeout(limit, ticket.outcome()).await;
+    let outcome = outcome.map_err(|_elapsed| ApiError::RequestTimeout {
+        limit_ms: limit.as_millis() as u64,
+    })?;
+    outcome.map_err(|error| match error {
+        JobError::ShuttingDown => ApiError::ShuttingDown,
+        JobError::Failed(_) | JobError::Panicked => ApiError::Failed {
+            message: error.to_string(),
+        },
+    })
+}
+
+fn answer(
+    state: &AppState,
+    spec: &Spec<'_>,
+    decision: Decision,
+    outcome: &Outcome,
+    arrived: Moment,
+) -> GenerateReply {
+    let limit = spec.plan_request.budget.latency;
+    // Base64 is the last work worth the name, so the clock is read after it; `late` is filled in then.
+    let mut data: Vec<ImageReply> = outcome.images.iter().map(ImageReply::new).collect();
+    let latency = Millis::from(state.clock().now().since(arrived));
+    let late = limit.is_some_and(|limit| latency > limit);
+    for image in &mut data {
+        image.late = late;
+    }
+    record(state, spec, &decision, outcome, latency);
+    GenerateReply {
+        created: state.clock().unix_seconds(),
+        data,
+        output_format: "png",
+        size: decision.plan.size,
+        quality: spec.plan_request.budget.quality.unwrap_or_default(),
+        background: "opaque",
+        warnings: warnings::of(
+            state.metrics(),
+            spec,
+            warnings::told(decision.warnings, outcome.tokens_cut),
+        ),
+        budget: BudgetReply::of(spec, &decision.estimate),
+        actual: Actual::new(outcome, latency),
+        estimate: decision.estimate,
+        plan: decision.plan,
+    }
+}
+
+/// Learns from what came out, and counts it.
+fn record(
+    state: &AppState,
+    spec: &Spec<'_>,
+    decision: &Decision,
+    outcome: &Outcome,
+    latency: Millis,
+) {
+    let Phases { queue, .. } = outcome.phases;
+    let actual = Millis(latency.0 - queue.0);
+    if let Some(phases) = decision.phases {
+        let predicted = state.latency().estimate(phases, Millis::ZERO).p50;
+        state.metrics().latency_ratio(actual.0 / predicted.0);
+        state.learn(phases, actual);
+    }
+    let budget = &spec.plan_request.budget;
+    if let Some(limit) = budget.latency {
+        state
+            .metrics()
+            .budget(BudgetKind::Latency, latency <= limit);
+    }
+    if let Some(limit) = budget.flops {
+        state
+            .metrics()
+            .budget(BudgetKind::Tflops, outcome.flops <= limit);
+    }
+}

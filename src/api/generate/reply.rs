@@ -1,0 +1,195 @@
+//! What does a client get? OpenAI's reply, and beside it the plan, what was predicted and what came out.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{deadline::LatencySource, spec::Spec};
+use crate::{
+    planner::{Cost, Estimate, Notice, Objective, Plan, Quality},
+    runtime::{Outcome, Phases, Rendered},
+    units::{Flops, ImageSize, Millis, Nfe, Steps},
+};
+
+/// The pictures, the plan that made them, and how the prediction did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct GenerateReply {
+    /// Seconds since 1970 UTC.
+    pub(super) created: u64,
+    /// One entry for each picture, in the order of their seeds.
+    pub(super) data: Vec<ImageReply>,
+    /// The file format of the pictures.
+    #[schema(example = "png")]
+    pub(super) output_format: &'static str,
+    /// The size of the pictures.
+    #[schema(value_type = String, example = "128x128")]
+    pub(super) size: ImageSize,
+    /// The named budget, `auto` if none was named.
+    pub(super) quality: Quality,
+    /// Pictures have no transparency.
+    #[schema(example = "opaque")]
+    pub(super) background: &'static str,
+    /// What was run.
+    pub(super) plan: Plan,
+    /// What was predicted when the plan was chosen.
+    pub(super) estimate: Estimate,
+    /// What came out.
+    pub(super) actual: Actual,
+    /// The budget as it was understood.
+    pub(super) budget: BudgetReply,
+    /// What the client should know.
+    pub(super) warnings: Vec<Notice>,
+}
+
+/// One picture.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ImageReply {
+    /// The file, in base64.
+    b64_json: String,
+    /// The seed that reproduces this picture alone, with `n` = 1.
+    seed: u64,
+    /// Sampling steps that ran.
+    #[schema(value_type = u32)]
+    steps_run: Steps,
+    /// Whether the plan was cut short to be in time; never for now.
+    degraded: bool,
+    /// Whether the reply missed `latency_ms`.
+    pub(super) late: bool,
+}
+
+/// What came out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Actual {
+    /// From the parsed request head to the reply being written.
+    latency_ms: f64,
+    /// Where the time went.
+    phases_ms: PhasesReply,
+    /// 10^12 floating-point operations of the whole request.
+    tflops: f64,
+    /// 10^12 floating-point operations for each picture.
+    tflops_per_image: f64,
+    /// Network evaluations for each picture.
+    #[schema(value_type = u32)]
+    nfe: Nfe,
+}
+
+/// Milliseconds in each phase.
+#[derive(Debug, Serialize, ToSchema)]
+struct PhasesReply {
+    /// Waiting for the device.
+    queue: f64,
+    /// Encoding the prompt.
+    text: f64,
+    /// All network evaluations.
+    denoise: f64,
+    /// Latents to pixels.
+    decode: f64,
+    /// Pixels to files.
+    encode: f64,
+}
+
+/// The budget as it was understood.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(in crate::api) struct BudgetReply {
+    /// The latency limit in force; null for none.
+    latency_ms: Option<f64>,
+    /// The field or header that set it: the lowest one counts.
+    latency_from: Option<LatencySource>,
+    /// The limit in force on the operations of the whole request; null for none.
+    tflops: Option<f64>,
+    /// The field that set it: the lower one counts.
+    tflops_from: Option<TflopsSource>,
+    /// Which score is maximized.
+    objective: Objective,
+    /// The score that must be reached.
+    min_score: Option<f64>,
+    /// Which cost is minimized.
+    minimize: Option<Cost>,
+    /// What happens when the work takes longer than predicted.
+    #[schema(example = "run_late")]
+    on_late: &'static str,
+}
+
+/// Where the limit on operations came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(in crate::api) enum TflopsSource {
+    /// The field `budget.tflops`.
+    #[serde(rename = "budget.tflops")]
+    Budget,
+    /// The field `quality`.
+    #[serde(rename = "quality")]
+    Quality,
+}
+
+impl BudgetReply {
+    /// Tells what was granted to a request whose plan needs `estimate`.
+    pub(in crate::api) fn of(spec: &Spec<'_>, estimate: &Estimate) -> Self {
+        let budget = &spec.plan_request.budget;
+        let (tflops, tflops_from) = tflops_in_force(spec, estimate).unzip();
+        Self {
+            tflops,
+            tflops_from,
+            latency_ms: budget.latency.map(|limit| limit.0),
+            latency_from: spec.latency_from,
+            objective: budget.objective,
+            min_score: budget.min_score,
+            minimize: budget.minimize,
+            on_late: "run_late",
+        }
+    }
+}
+
+/// The lower one of `budget.tflops` and what `quality` stands for. A name that grants less than the
+/// cheapest plan needs grants that plan, so a plan above the name's number is the grant.
+fn tflops_in_force(spec: &Spec<'_>, estimate: &Estimate) -> Option<(f64, TflopsSource)> {
+    let request = &spec.plan_request;
+    let explicit = request.budget.flops.map(Flops::tflops);
+    let named = request.budget.quality.and_then(|quality| {
+        let per_image = quality.flops_per_image(&spec.family.budgets)?;
+        let granted = per_image * f64::from(request.n_images);
+        Some(granted.tflops().max(estimate.tflops))
+    });
+    match (explicit, named) {
+        (Some(explicit), Some(named)) if named < explicit => Some((named, TflopsSource::Quality)),
+        (Some(explicit), _) => Some((explicit, TflopsSource::Budget)),
+        (None, named) => named.map(|named| (named, TflopsSource::Quality)),
+    }
+}
+
+impl ImageReply {
+    pub(super) fn new(image: &Rendered) -> Self {
+        Self {
+            b64_json: STANDARD.encode(&image.png),
+            seed: image.seed,
+            steps_run: image.steps_run,
+            degraded: false,
+            late: false,
+        }
+    }
+}
+
+impl Actual {
+    pub(super) fn new(outcome: &Outcome, latency: Millis) -> Self {
+        // A job always has a picture for each seed, and at least one seed.
+        let n_images = outcome.images.len().max(1);
+        Self {
+            latency_ms: latency.0,
+            phases_ms: PhasesReply::from(outcome.phases),
+            tflops: outcome.flops.tflops(),
+            tflops_per_image: outcome.flops.tflops() / n_images as f64,
+            nfe: outcome.nfe / n_images as Nfe,
+        }
+    }
+}
+
+impl From<Phases> for PhasesReply {
+    fn from(phases: Phases) -> Self {
+        Self {
+            queue: phases.queue.0,
+            text: phases.text.0,
+            denoise: phases.denoise.0,
+            decode: phases.decode.0,
+            encode: phases.encode.0,
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! What may a request say? OpenAI's Images fields and ours, each checked on its own.
+//!
+//! After [`GenerateRequest::parse`] every field has its type and range; what depends on the hosted
+//! models is settled in [`super::spec`].
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{
+    api::{
+        error::ApiError,
+        fields::{Fields, MAX_EXACT_INTEGER, one_of},
+    },
+    catalog::SamplerKind,
+    config::Limits,
+    planner::{Cost, Objective, Quality},
+    units::{ImageSize, Steps},
+};
+
+/// Guidance scales beyond this only burn the picture.
+const MAX_GUIDANCE_SCALE: f64 = 30.0;
+
+/// What to draw, and what it may cost. Fields that are not listed are refused, never ignored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GenerateRequest {
+    /// What to draw.
+    #[schema(
+        min_length = 1,
+        max_length = 2000,
+        example = "a red heart above a teal square on grass"
+    )]
+    pub prompt: String,
+    /// `auto` for the default family, or the id of a family, whose models compete for the budget,
+    /// or the id of one model, which is then the only one considered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(default = "auto", example = "auto")]
+    pub model: Option<String>,
+    /// Pictures to make; picture i has the seed `seed + i`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10, default = 1)]
+    pub n: Option<u32>,
+    /// `WIDTHxHEIGHT` in pixels, one of the family's sizes, or `auto` for its default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(default = "auto", example = "128x128")]
+    pub size: Option<String>,
+    /// A named budget: `low` to `xhigh` limit the operations of one picture, `auto` takes the
+    /// cheapest plan within 0.01 of the best score, `max` the best. An explicit `budget` without
+    /// `quality` is used in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+    /// How pictures are returned; `url` is refused, since the server stores nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(default = "b64_json", pattern = "^b64_json$")]
+    pub response_format: Option<String>,
+    /// The file format of the pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(default = "png", pattern = "^png$")]
+    pub output_format: Option<String>,
+    /// Compression of lossy formats; only 100 for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 100, maximum = 100)]
+    pub output_compression: Option<u32>,
+    /// `auto` or `opaque`; transparent pictures are not made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(auto|opaque)$")]
+    pub background: Option<String>,
+    /// `auto` or `low`; neither changes anything, since nothing is filtered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(auto|low)$")]
+    pub moderation: Option<String>,
+    /// Only `false` for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(default = false)]
+    pub stream: Option<bool>,
+    /// Only 0 for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 0)]
+    pub partial_images: Option<u32>,
+    /// The client's own name for its user; neither stored nor logged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// What to steer away from; needs a guided plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2000)]
+    pub negative_prompt: Option<String>,
+    /// Pins the number of sampling steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub num_inference_steps: Option<Steps>,
+    /// Pins the guidance scale; 1 is unguided and costs half.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 30)]
+    pub guidance_scale: Option<f64>,
+    /// The seed of the first picture; chosen and reported when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
+    pub seed: Option<u64>,
+    /// Pins the sampler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(ddim|dpmpp_2m)$")]
+    pub sampler: Option<SamplerKind>,
+    /// What this request grants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetRequest>,
+}
+
+/// What a request grants. Every limit that is present holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetRequest {
+    /// Milliseconds from the parsed request head to the finished body: queue included, network excluded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(exclusive_minimum = 0, example = 800)]
+    pub latency_ms: Option<f64>,
+    /// 10^12 floating-point operations of the whole request: text once, `n` times denoise and decode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(exclusive_minimum = 0, example = 1.5)]
+    pub tflops: Option<f64>,
+    /// Which score is maximized; `balanced` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
+    /// Refuse rather than choose a plan that is predicted to score less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1)]
+    pub min_score: Option<f64>,
+    /// The dual problem: the cheapest plan that reaches `min_score`, which it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimize: Option<Cost>,
+    /// What happens when the work takes longer than predicted; only `run_late` for now: the
+    /// picture is finished and marked `late`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(default = "run_late", pattern = "^run_late$")]
+    pub on_late: Option<String>,
+}
+
+const QUALITIES: [(&str, Quality); 6] = [
+    ("auto", Quality::Auto),
+    ("low", Quality::Low),
+    ("medium", Quality::Medium),
+    ("high", Quality::High),
+    ("xhigh", Quality::Xhigh),
+    ("max", Quality::Max),
+];
+
+const OBJECTIVES: [(&str, Objective); 3] = [
+    ("fidelity", Objective::Fidelity),
+    ("alignment", Objective::Alignment),
+    ("balanced", Objective::Balanced),
+];
+
+const COSTS: [(&str, Cost); 2] = [("latency", Cost::Latency), ("tflops", Cost::Tflops)];
+
+impl GenerateRequest {
+    /// Reads the body of a request. Every field is checked on its own; unknown ones are refused.
+    pub(in crate::api) fn parse(
+        body: Map<String, Value>,
+        limits: &Limits,
+    ) -> Result<Self, ApiError> {
+        let mut fields = Fields::of_body(body);
+        let request = Self::take_from(&mut fields, limits)?;
+        fields.finish()?;
+        Ok(request)
+    }
+
+    fn take_from(fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
+        let samplers = SamplerKind::ALL.map(|kind| (kind.name(), kind));
+        refuse_style(fields)?;
+        Ok(Self {
+            prompt: prompt(fields, limits)?,
+            model: fields.text("model")?,
+            n: fields
+                .integer("n", 1..=u64::from(limits.max_images))?
+                .map(|n| n as u32),
+            size: size(fields)?,
+            quality: fields.choice("quality", &QUALITIES)?,
+            response_format: only(
+                fields,
+                "response_format",
+                &["b64_json"],
+                "b64_json",
+                &["url"],
+            )?,
+            output_format: only(fields, "output_format", &["png"], "png", &["jpeg", "webp"])?,
+            output_compression: only_number(fields, "output_compression", 100)?,
+            background: only(
+                fields,
+                "background",
+                &["auto", "opaque"],
+                "auto",
+                &["transparent"],
+            )?,
+            moderation: only(fields, "moderation", &["auto", "low"], "auto", &[])?,
+            stream: not_streamed(fields)?,
+            partial_images: only_number(fields, "partial_images", 0)?,
+            user: fields.text("user")?,
+            negative_prompt: negative_prompt(fields, limits)?,
+            num_inference_steps: fields
+                .integer("num_inference_steps", 1..=1000)?
+                .map(|steps| steps as Steps),
+            guidance_scale: fields.number(
+                "guidance_scale",
+                "a number from 1 (unguided) to 30",
+                |scale| (1.0..=MAX_GUIDANCE_SCALE).contains(&scale),
+            )?,
+            seed: fields.integer("seed", 0..=MAX_EXACT_INTEGER)?,
+            sampler: fields.choice("sampler", &samplers)?,
+            budget: BudgetRequest::take_from(fields)?,
+        })
+    }
+}
+
+impl BudgetRequest {
+    fn take_from(request: &mut Fields) -> Result<Option<Self>, ApiError> {
+        let Some(mut fields) = request.object("budget", "budget.")? else {
+            return Ok(None);
+        };
+        let positive = |number: f64| number > 0.0;
+        let budget = Self {
+            latency_ms: fields.number("latency_ms", "milliseconds above 0", positive)?,
+            tflops: fields.number("tflops", "10^12 operations above 0", positive)?,
+            objective: fields.choice("objective", &OBJECTIVES)?,
+            min_score: fields.number("min_score", "a number from 0 to 1", |score| {
+                (0.0..=1.0).contains(&score)
+            })?,
+            minimize: fields.choice("minimize", &COSTS)?,
+            on_late: only(
+                &mut fields,
+                "on_late",
+                &["run_late"],
+                "run_late",
+                &["degrade", "reject"],
+            )?,
+        };
+        fields.finish()?;
+        if budget.minimize.is_some() && budget.min_score.is_none() {
+            return Err(ApiError::MissingField {
+                param: "budget.min_score".to_owned(),
+                message: "budget.minimize needs budget.min_score, the score that the cheapest plan must reach"
+                    .to_owned(),
+            });
+        }
+        Ok(Some(budget))
+    }
+}
+
+fn prompt(fields: &mut Fields, limits: &Limits) -> Result<String, ApiError> {
+    let missing = || ApiError::MissingField {
+        param: "prompt".to_owned(),
+        message: "prompt is missing; say what to draw, for example \"a red heart on grass\""
+            .to_owned(),
+    };
+    let prompt = fields.text("prompt")?.ok_or_else(missing)?;
+    if prompt.trim().is_empty() {
+        return Err(ApiError::InvalidValue {
+            param: "prompt".to_owned(),
+            message: "prompt is empty; say what to draw".to_owned(),
+        });
+    }
+    within_length("prompt", &prompt, limits)?;
+    Ok(prompt)
+}
+
+fn negative_prompt(fields: &mut Fields, limits: &Limits) -> Result<Option<String>, ApiError> {
+    let negative = fields.text("negative_prompt")?;
+    if let Some(text) = &negative {
+        within_length("negative_prompt", text, limits)?;
+    }
+    Ok(negative)
+}
+
+fn within_length(param: &str, text: &str, limits: &Limits) -> Result<(), ApiError> {
+    let found = text.chars().count();
+    let longest = limits.max_prompt_chars;
+    if found <= longest {
+        return Ok(());
+    }
+    Err(ApiError::InvalidValue {
+        param: param.to_owned(),
+        message: format!("{param} has {found} characters; at most {longest} are read"),
+    })
+}
+
+/// Checks the spelling; which sizes there are depends on the family.
+fn size(fields: &mut Fields) -> Result<Option<String>, ApiError> {
+    let Some(text) = fields.text("size")? else {
+        return Ok(None);
+    };
+    match text.parse::<ImageSize>() {
+        Ok(_) => Ok(Some(text)),
+        Err(_) if text == "auto" => Ok(Some(text)),
+        Err(error) => Err(ApiError::InvalidValue {
+            param: "size".to_owned(),
+            message: format!("size: {error}, or \"auto\""),
+        }),
+    }
+}
+
+/// Takes a field of which only some values are implemented; `later` ones are refused as such.
+fn only(
+    fields: &mut Fields,
+    name: &'static str,
+    accepted: &'static [&'static str],
+    neutral: &str,
+    later: &'static [&'static str],
+) -> Result<Option<String>, ApiError> {
+    let choices: Vec<(&str, &str)> = accepted
+        .iter()
+        .chain(later)
+        .map(|choice| (*choice, *choice))
+        .collect();
+    let param = fields.path(name);
+    let chosen = match fields.choice(name, &choices) {
+        Ok(chosen) => chosen,
+        // The list in the message should hold what works, not what is merely known.
+        Err(ApiError::InvalidValue { param, .. }) => {
+            let message = format!("{param} must be {}", one_of(accepted.to_vec()));
+            return Err(ApiError::InvalidValue { param, message });
+        }
+        Err(other) => return Err(other),
+    };
+    match chosen {
+        Some(value) if later.contains(&value) => Err(ApiError::NotImplemented {
+            message: format!(
+                "{param} {value:?} is not implemented yet; leave it out or send {neutral:?}"
+            ),
+            param,
+        }),
+        chosen => Ok(chosen.map(str::to_owned)),
+    }
+}
+
+fn only_number(
+    fields: &mut Fields,
+    name: &'static str,
+    neutral: u32,
+) -> Result<Option<u32>, ApiError> {
+    match fields.integer(name, 0..=100)? {
+        Some(number) if number != u64::from(neutral) => Err(ApiError::NotImplemented {
+            param: name.to_owned(),
+            message: format!(
+                "{name} {number} is not implemented yet; leave it out or send {neutral}"
+            ),
+        }),
+        number => Ok(number.map(|number| number as u32)),
+    }
+}
+
+fn not_streamed(fields: &mut Fields) -> Result<Option<bool>, ApiError> {
+    match fields.flag("stream")? {
+        Some(true) => Err(ApiError::NotImplemented {
+            param: "stream".to_owned(),
+            message: "streaming is not implemented yet; leave stream out or send false".to_owned(),
+        }),
+        stream => Ok(stream),
+    }
+}
+
+/// `style` belongs to OpenAI's request, but no value of it would change nothing here.
+fn refuse_style(fields: &mut Fields) -> Result<(), ApiError> {
+    match fields.unlisted("style") {
+        None => Ok(()),
+        Some(_) => Err(ApiError::NotImplemented {
+            param: "style".to_owned(),
+            message: "style is not implemented; leave it out and describe the style in the prompt"
+                .to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! What does a request mean on this server? Names become families and models, sizes and seeds are settled.
+//!
+//! A [`Spec`] holds no unchecked input: what remains to be decided is the plan.
+
+use std::hash::{BuildHasher, RandomState};
+
+use axum::http::HeaderMap;
+
+use super::{
+    deadline::{self, LatencySource},
+    request::{BudgetRequest, GenerateRequest},
+};
+use crate::{
+    api::{error::ApiError, fields::MAX_EXACT_INTEGER, fields::shortened},
+    catalog::{Catalog, Family, ModelId},
+    config::Limits,
+    planner::{Budget, Pins, PlanRequest, Quality},
+    units::{Flops, ImageSize, Millis},
+};
+
+/// A request that can be planned.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct Spec<'a> {
+    /// Whose models compete.
+    pub(in crate::api) family: &'a Family,
+    /// What the planner is asked.
+    pub(in crate::api) plan_request: PlanRequest,
+    /// What to draw.
+    pub(in crate::api) prompt: String,
+    /// What to steer away from; empty for none.
+    pub(in crate::api) negative_prompt: String,
+    /// The seed of the first picture, if the client chose one.
+    seed: Option<u64>,
+    /// Who limited the latency.
+    pub(in crate::api) latency_from: Option<LatencySource>,
+}
+
+impl<'a> Spec<'a> {
+    /// Settles a request against what is hosted.
+    pub(in crate::api) fn new(
+        request: GenerateRequest,
+        headers: &HeaderMap,
+        catalog: &'a Catalog,
+        limits: &Limits,
+    ) -> Result<Self, ApiError> {
+        let (family, model) = named(request.model.as_deref(), catalog)?;
+        let size = size(request.size.as_deref(), family, limits)?;
+        let n_images = request.n.unwrap_or(1);
+        within_seeds(request.seed, n_images)?;
+        within_training(&request, family)?;
+        let granted = request.budget.unwrap_or_default();
+        let latency = deadline::in_force(granted.latency_ms.map(Millis), headers)?;
+        let negative_prompt = request.negative_prompt.unwrap_or_default();
+        let pins = Pins {
+            model,
+            sampler: request.sampler,
+            steps: request.num_inference_steps,
+            guidance_scale: request.guidance_scale,
+        };
+        Ok(Self {
+            family,
+            plan_request: PlanRequest {
+                size,
+                n_images,
+                budget: budget(&granted, latency.map(|(limit, _)| limit), request.quality),
+                pins,
+                has_negative_prompt: !negative_prompt.trim().is_empty(),
+            },
+            prompt: request.prompt,
+            negative_prompt,
+            seed: request.seed,
+            latency_from: latency.map(|(_, source)| source),
+        })
+    }
+
+    /// Returns one seed for each picture. Without one from the client the first is random, and of 32
+    /// bits, so that people can write it down.
+    pub(in crate::api) fn seeds(&self) -> Vec<u64> {
+        let first = self
+            .seed
+            .unwrap_or_else(|| RandomState::new().hash_one(()) >> 32);
+        (0..u64::from(self.plan_request.n_images))
+            .map(|image_idx| first + image_idx)
+            .collect()
+    }
+}
+
+fn budget(granted: &BudgetRequest, latency: Option<Millis>, quality: Option<Quality>) -> Budget {
+    Budget {
+        latency,
+        flops: granted.tflops.map(Flops::from_tflops),
+        quality,
+        objective: granted.objective.unwrap_or_default(),
+        min_score: granted.min_score,
+        minimize: granted.minimize,
+    }
+}
+
+/// Finds the family, and the model if one was named.
+fn named<'a>(
+    name: Option<&str>,
+    catalog: &'a Catalog,
+) -> Result<(&'a Family, Option<ModelId>), ApiError> {
+    let name = match name {
+        None | Some("auto") => return Ok((catalog.default_family(), None)),
+        Some(name) => name,
+    };
+    if let Some(family) = catalog.family(name) {
+        return Ok((family, None));
+    }
+    catalog
+        .model(name)
+        .map(|(family, card)| (family, Some(card.id.clone())))
+        .ok_or_else(|| ApiError::UnknownModel {
+            asked: shortened(name),
+            known: known_names(catalog),
+        })
+}
+
+/// Lists everything that `model` may say.
+pub(in crate::api) fn known_names(catalog: &Catalog) -> Vec<String> {
+    let mut names = vec!["auto".to_owned()];
+    for family in &catalog.families {
+        names.push(family.id.clone());
+        names.extend(family.models.iter().map(|card| card.id.0.clone()));
+    }
+    names
+}
+
+fn size(text: Option<&str>, family: &Family, limits: &Limits) -> Result<ImageSize, ApiError> {
+    let size = match text {
+        None | Some("auto") => family.default_size(),
+        Some(text) => {
+            let offered = || {
+                let sizes = family.sizes.iter().map(ToString::to_string);
+                sizes.collect::<Vec<_>>().join(", ")
+            };
+            text.parse()
+                .ok()
+                .filter(|size| family.sizes.contains(size))
+                .ok_or_else(|| ApiError::InvalidValue {
+                    param: "size".to_owned(),
+                    message: format!(
+                        "size {} is not offered by family {:?}; choose one of {}",
+                        shortened(text),
+                        family.id,
+                        offered()
+                    ),
+                })?
+        }
+    };
+    if size.pixels() > limits.max_pixels {
+        return Err(ApiError::InvalidValue {
+            param: "size".to_owned(),
+            message: format!(
+                "size {size} has more than the {} pixels this server allows",
+                limits.max_pixels
+            ),
+        });
+    }
+    Ok(size)
+}
+
+fn within_seeds(seed: Option<u64>, n_images: u32) -> Result<(), ApiError> {
+    let last = MAX_EXACT_INTEGER - u64::from(n_images - 1);
+    match seed {
+        Some(seed) if seed > last => Err(ApiError::InvalidValue {
+            param: "seed".to_owned(),
+            message: format!("seed must be at most {last} for {n_images} pictures; got {seed}"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A trajectory cannot stop at more noise levels than the family was trained on.
+fn within_training(request: &GenerateRequest, family: &Family) -> Result<(), ApiError> {
+    let trained = family.noise_schedule.num_train_timesteps;
+    match request.num_inference_steps {
+        Some(steps) if steps as usize > trained as usize => Err(ApiError::InvalidValue {
+            param: "num_inference_steps".to_owned(),
+            message: format!(
+                "num_inference_steps must be at most {trained}, the levels that family {:?} was trained on; got {steps}",
+                family.id
+            ),
+        }),
+        _ => Ok(()),
+    }
+}

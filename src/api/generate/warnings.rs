@@ -1,0 +1,64 @@
+//! What should a client know about an answer that it gets all the same?
+
+use super::Spec;
+use crate::{
+    planner::{Notice, PlanWarning},
+    telemetry::Metrics,
+};
+
+/// The code of every warning in a reply.
+pub(in crate::api) const CODES: [&str; 5] = [
+    UNKNOWN_WORDS,
+    PROMPT_TRUNCATED,
+    "unmeasured",
+    "unmeasured_pin",
+    "latency_unlearned",
+];
+
+const UNKNOWN_WORDS: &str = "unknown_words";
+const PROMPT_TRUNCATED: &str = "prompt_truncated";
+
+/// Returns what the client should know about a request and its plan, and counts it.
+pub(in crate::api) fn of(
+    metrics: &Metrics,
+    spec: &Spec<'_>,
+    others: impl IntoIterator<Item = Notice>,
+) -> Vec<Notice> {
+    let mut notices: Vec<Notice> = unknown_words(spec).into_iter().collect();
+    notices.extend(others);
+    for notice in &notices {
+        metrics.warned(notice.code);
+    }
+    notices
+}
+
+/// Returns the planner's warnings and those of the run as a client reads them.
+pub(super) fn told(warnings: Vec<PlanWarning>, tokens_cut: usize) -> impl Iterator<Item = Notice> {
+    let truncated = (tokens_cut > 0).then(|| Notice {
+        code: PROMPT_TRUNCATED,
+        message: format!(
+            "the prompt is longer than the text encoder reads; its last {tokens_cut} tokens were left out"
+        ),
+    });
+    truncated
+        .into_iter()
+        .chain(warnings.into_iter().map(Notice::from))
+}
+
+/// A family that says which words it knows was not trained on any other.
+fn unknown_words(spec: &Spec<'_>) -> Option<Notice> {
+    let vocabulary = spec.family.vocabulary.as_ref()?;
+    let unknown = vocabulary.unknown_words(&spec.prompt);
+    if unknown.is_empty() {
+        return None;
+    }
+    let quoted: Vec<String> = unknown.iter().map(|word| format!("{word:?}")).collect();
+    Some(Notice {
+        code: UNKNOWN_WORDS,
+        message: format!(
+            "family {:?} was not trained on {}; GET /v1/models lists the words it knows",
+            spec.family.id,
+            quoted.join(", ")
+        ),
+    })
+}

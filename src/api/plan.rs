@@ -1,0 +1,67 @@
+//! Which plan would be chosen now, and why? A request's walk without the work.
+
+use axum::{Json, extract::State, http::HeaderMap};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    body::JsonObject,
+    error::{AnyRouteErrors, ApiError, RequestErrors, RunErrors},
+    generate::{GenerateRequest, Spec, refuse_beyond, reply::BudgetReply, warnings},
+    state::AppState,
+};
+use crate::planner::{Estimate, Notice, Plan, RunnerUp, Upgrade};
+
+/// The plan that would be chosen now, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PlanReply {
+    /// What would be run.
+    plan: Plan,
+    /// What is predicted of it.
+    estimate: Estimate,
+    /// The next better plan and the budget it needs; null if there is none.
+    next_better: Option<Upgrade>,
+    /// The best plan of each other model and why it lost, best first.
+    runners_up: Vec<RunnerUp>,
+    /// The budget as it was understood.
+    budget: BudgetReply,
+    /// What the client should know.
+    warnings: Vec<Notice>,
+}
+
+/// Plan.
+///
+/// Takes what `POST /v1/images/generations` takes, draws nothing, and answers with the plan that
+/// would be chosen now, the runners-up, why they lost, and what more budget would buy. Works while
+/// weights load.
+#[utoipa::path(
+    post,
+    path = "/v1/plan",
+    operation_id = "createPlan",
+    tag = "images",
+    request_body = GenerateRequest,
+    responses(
+        (status = 200, description = "The plan and its reasons", body = PlanReply),
+        RequestErrors, RunErrors, AnyRouteErrors
+    )
+)]
+pub(super) async fn plan(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    JsonObject(body): JsonObject,
+) -> Result<Json<PlanReply>, ApiError> {
+    let request = GenerateRequest::parse(body, state.limits())?;
+    let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
+    let planner = state.planner(spec.family);
+    let load = state.load();
+    let explained = planner.explain(&spec.plan_request, &state.latency(), load)?;
+    refuse_beyond(state.limits().max_flops, &explained.estimate)?;
+    Ok(Json(PlanReply {
+        plan: explained.plan,
+        estimate: explained.estimate,
+        next_better: explained.next_better,
+        runners_up: explained.runners_up,
+        budget: BudgetReply::of(&spec, &explained.estimate),
+        warnings: warnings::of(state.metrics(), &spec, explained.warnings),
+    }))
+}

@@ -1,0 +1,92 @@
+//! Which routes are there? All of them, and nothing else.
+
+use axum::{
+    Router,
+    extract::MatchedPath,
+    http::{Method, Uri},
+    routing::get,
+};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    error::ApiError, generate, health, layers, metrics, models, openapi, plan, state::AppState,
+};
+
+/// Every route as a metric label or a log field; what is not here counts as [`UNMATCHED`].
+const PATTERNS: [&str; 10] = [
+    "/v1/images/generations",
+    "/v1/plan",
+    "/v1/models",
+    "/v1/models/{id}",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/",
+];
+
+/// The label of requests that hit no route, so that scanners do not make series.
+const UNMATCHED: &str = "unmatched";
+
+/// Returns the service: every route with its layers around it.
+pub fn app(state: AppState) -> Router {
+    let (routes, _) = documented().split_for_parts();
+    let document = openapi::document();
+    let routes = routes
+        .route(
+            "/openapi.json",
+            get(move || async move { openapi::serve(document.clone()) }),
+        )
+        .route("/docs", get(openapi::reference))
+        .route("/", get(openapi::front_door))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(other_method);
+    layers::around(routes, &state).with_state(state)
+}
+
+/// The routes that the document describes; `routes!` registers each with its description.
+pub(super) fn documented() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(generate::generate))
+        .routes(routes!(plan::plan))
+        .routes(routes!(models::list))
+        .routes(routes!(models::retrieve))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+}
+
+/// Returns the pattern that a request matched, as a label of a closed set.
+pub(super) fn pattern(matched: Option<&MatchedPath>) -> &'static str {
+    matched
+        .and_then(|path| PATTERNS.into_iter().find(|known| *known == path.as_str()))
+        .unwrap_or(UNMATCHED)
+}
+
+async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::UnknownRoute {
+        path: super::fields::shortened(uri.path()),
+    }
+}
+
+async fn other_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::MethodNotAllowed {
+        method: super::fields::shortened(method.as_str()),
+        path: super::fields::shortened(uri.path()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_route_has_its_label() {
+        let document = documented().into_openapi();
+        for path in document.paths.paths.keys() {
+            assert!(PATTERNS.contains(&path.as_str()), "{path}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! `goldilocks serve`: the server, from its flags to its last reply.
+
+use std::{
+    future::Future,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+
+use crate::{
+    api::{self, AppState, FamilyParts, Parts},
+    catalog::{self, Catalog, Family},
+    config::{LogFormat, ServeFlags, ServerConfig},
+    engine::device,
+    planner::{CostTable, LatencyModel, PhaseTimes, Profile},
+    runtime::{
+        Runtime, Settings, WorkerSpec,
+        executor::pipeline::{self, BACKEND, encode_png},
+        probe::{Probe, probing},
+        state::{LatencyFile, LatencyKey},
+    },
+    telemetry::{Metrics, SystemClock, logging},
+};
+
+/// How often what was learned is kept; a crash loses no more than this.
+const KEEP_EVERY: Duration = Duration::from_mins(1);
+/// For replies to be written once their jobs are done.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Serves the hosted models over HTTP
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    flags: ServeFlags,
+}
+
+/// Runs until SIGTERM or SIGINT; a second signal ends it at once.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let flags = args.flags;
+    logging::start(&flags.log, flags.log_format == LogFormat::Json)?;
+    let print_config = flags.print_config;
+    let config = ServerConfig::new(flags)?;
+    let catalog = catalog::load(&config.config)?;
+    if print_config {
+        print(&config, &catalog);
+        return Ok(());
+    }
+    let families = known_of(&catalog)?;
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the network threads")?;
+    threads.block_on(serve(config, catalog, families))
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn print(config: &ServerConfig, catalog: &Catalog) {
+    println!("{}\n{}", config.to_toml(), catalog.to_toml());
+}
+
+async fn serve(
+    config: ServerConfig,
+    catalog: Catalog,
+    families: Vec<FamilyParts>,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let key = LatencyKey::new(&catalog, BACKEND, device::n_threads());
+    let file = LatencyFile::new(&config.state_dir, key);
+    let learned = file.load();
+    let latency = learned.unwrap_or_else(|| LatencyModel::new(PhaseTimes::default()));
+    let latency = Arc::new(RwLock::new(latency));
+    let clock = Arc::new(SystemClock::start());
+    let models = catalog.families.iter().flat_map(|family| &family.models);
+    let metrics = Arc::new(Metrics::new(models.map(|model| model.id.0.as_str())));
+    let probe = Probe {
+        clock: clock.clone(),
+        encode: encode_png,
+        latency: Arc::clone(&latency),
+    };
+    let settings = Settings {
+        queue_capacity: config.queue_capacity,
+        encode: encode_png,
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let runtime = Runtime::start(workers(&catalog, &probe), settings)?;
+    let state = AppState::new(Parts {
+        catalog: Arc::new(catalog),
+        families,
+        latency: Arc::clone(&latency),
+        runtime: runtime.clone(),
+        metrics,
+        clock,
+        limits: config.limits,
+        api_keys: config.api_keys,
+    });
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening; models load in the background");
+    let keeper = tokio::spawn(keep_learned(file.clone(), Arc::clone(&latency)));
+    answer_until_stopped(listener, state, runtime, config.shutdown_grace).await?;
+    keeper.abort();
+    keep(&file, &latency);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Answers until told to stop, then lets admitted jobs finish within the grace.
+async fn answer_until_stopped(
+    listener: TcpListener,
+    state: AppState,
+    runtime: Runtime,
+    grace: Duration,
+) -> anyhow::Result<()> {
+    let mut stop = StopSignals::new()?;
+    let (tell, told) = oneshot::channel();
+    let serving = api::serve(listener, state, async { drop(told.await) });
+    let stopping = async {
+        stop.next().await;
+        tracing::info!(
+            grace_seconds = grace.as_secs_f64(),
+            "told to stop; finishing what is admitted"
+        );
+        tell.send(()).ok();
+        tokio::select! {
+            () = runtime.shutdown(grace) => tokio::time::sleep(LAST_WORDS).await,
+            () = stop.next() => {}
+        }
+        tracing::warn!("connections are still open; they are cut off");
+    };
+    tokio::select! {
+        served = serving => served.context("the server failed"),
+        () = stopping => Ok(()),
+    }
+}
+
+/// SIGTERM, which orchestrators send, and SIGINT, which Ctrl-C sends.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    fn next(&mut self) -> impl Future<Output = ()> + '_ {
+        let Self {
+            terminate,
+            interrupt,
+        } = self;
+        async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+    }
+}
+
+fn workers(catalog: &Catalog, probe: &Probe) -> Vec<WorkerSpec> {
+    let devices = pipeline::devices(catalog).into_iter();
+    let worker = |(device, families): (_, Vec<Family>)| {
+        let models = families.iter().flat_map(|family| &family.models);
+        WorkerSpec {
+            device,
+            models: models.map(|model| model.id.clone()).collect(),
+            load: probing(pipeline::loading(families.clone()), families, probe.clone()),
+        }
+    };
+    devices.map(worker).collect()
+}
+
+/// Reads what was measured of each family; a profile of other weights would promise what is not true.
+fn known_of(catalog: &Catalog) -> anyhow::Result<Vec<FamilyParts>> {
+    catalog
+        .families
+        .iter()
+        .map(|family| {
+            Ok(FamilyParts {
+                costs: CostTable::of(family),
+                profile: family
+                    .profile
+                    .as_ref()
+                    .map(|path| read_profile(family, path))
+                    .transpose()?,
+            })
+        })
+        .collect()
+}
+
+fn read_profile(family: &Family, path: &std::path::Path) -> anyhow::Result<Profile> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    Profile::from_json(&text, &family.digest).with_context(|| {
+        format!("{shown} cannot be used; measure anew with `goldilocks calibrate quality`, or leave it out of the catalog")
+    })
+}
+
+async fn keep_learned(file: LatencyFile, latency: Arc<RwLock<LatencyModel>>) {
+    let mut n_kept = 0;
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        let n_observed = latency
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .n_observed();
+        if n_observed != n_kept {
+            keep(&file, &latency);
+            n_kept = n_observed;
+        }
+    }
+}
+
+fn keep(file: &LatencyFile, latency: &RwLock<LatencyModel>) {
+    let latency = latency
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    if let Err(error) = file.save(&latency) {
+        tracing::warn!(%error, "learned latencies could not be kept");
+    }
+}

@@ -1,0 +1,215 @@
+//! What did this machine teach us before? The latency model, kept between runs for as long as nothing
+//! that it depends on has changed.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{catalog::Catalog, planner::LatencyModel};
+
+/// What a learned latency is valid for. Another key means another machine, as far as time goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyKey {
+    /// Version of the program.
+    pub build: String,
+    /// Which implementation does the arithmetic.
+    pub backend: String,
+    /// Threads that the arithmetic is spread over.
+    pub threads: usize,
+    /// Device and precision of every model.
+    pub models: Vec<ModelKey>,
+    /// Digest of every family's weights.
+    pub weights: Vec<String>,
+}
+
+/// How one model runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelKey {
+    /// Its name.
+    pub model: String,
+    /// Where it runs.
+    pub device: String,
+    /// Precision of its arithmetic.
+    pub dtype: String,
+}
+
+impl LatencyKey {
+    /// The key of a catalog in this build.
+    pub fn new(catalog: &Catalog, backend: &str, threads: usize) -> Self {
+        let families = catalog.families.iter();
+        let models = families.clone().flat_map(|family| &family.models);
+        Self {
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            backend: backend.to_owned(),
+            threads,
+            models: models
+                .map(|model| ModelKey {
+                    model: model.id.0.clone(),
+                    device: model.device.to_string(),
+                    dtype: model.dtype.to_string(),
+                })
+                .collect(),
+            weights: families.map(|family| family.digest.clone()).collect(),
+        }
+    }
+}
+
+/// The file under the state folder.
+#[derive(Debug, Clone)]
+pub struct LatencyFile {
+    path: PathBuf,
+    key: LatencyKey,
+}
+
+#[derive(Serialize)]
+struct Kept<'a> {
+    key: &'a LatencyKey,
+    latency: &'a LatencyModel,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    key: LatencyKey,
+    latency: LatencyModel,
+}
+
+impl LatencyFile {
+    /// The file in `state_dir`, for what runs under `key`.
+    pub fn new(state_dir: &Path, key: LatencyKey) -> Self {
+        Self {
+            path: state_dir.join("latency.json"),
+            key,
+        }
+    }
+
+    /// Returns what was learned before, if it is valid here. A file that cannot be used is no reason not
+    /// to serve: it is named in the log and replaced at the next [`LatencyFile::save`].
+    pub fn load(&self) -> Option<LatencyModel> {
+        let path = self.path.display();
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(%path, %error, "learned latencies cannot be read and are ignored");
+                return None;
+            }
+        };
+        match serde_json::from_str::<Found>(&text) {
+            Ok(found) if found.key == self.key => {
+                tracing::info!(%path, requests = found.latency.n_observed(), "learned latencies read");
+                Some(found.latency)
+            }
+            Ok(_) => {
+                tracing::info!(%path, "learned latencies are of other weights, devices or builds and are ignored");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%path, %error, "learned latencies are damaged and are ignored");
+                None
+            }
+        }
+    }
+
+    /// Keeps what is known now. The file is replaced whole: a crash leaves the old one or the new one.
+    pub fn save(&self, latency: &LatencyModel) -> io::Result<()> {
+        let kept = Kept {
+            key: &self.key,
+            latency,
+        };
+        let text = serde_json::to_vec_pretty(&kept)?;
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        // Two servers with one state folder must not write into one file.
+        let draft = self
+            .path
+            .with_extension(format!("{}.tmp", std::process::id()));
+        let mut file = File::create(&draft)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&draft, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{planner::PhaseTimes, units::Millis};
+
+    fn key() -> LatencyKey {
+        LatencyKey {
+            build: "0.1.0".into(),
+            backend: "candle".into(),
+            threads: 2,
+            models: Vec::new(),
+            weights: vec!["sha256:aa".into()],
+        }
+    }
+
+    fn learned() -> LatencyModel {
+        let mut latency = LatencyModel::new(PhaseTimes::default());
+        for took in [100.0, 120.0, 90.0] {
+            latency.observe(Millis(100.0), Millis(took));
+        }
+        latency
+    }
+
+    #[test]
+    fn what_was_learned_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LatencyFile::new(&folder.path().join("deep/state"), key());
+        assert_eq!(file.load(), None);
+        file.save(&learned()).unwrap();
+        assert_eq!(file.load().unwrap(), learned());
+    }
+
+    #[test]
+    fn what_was_learned_elsewhere_is_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        LatencyFile::new(folder.path(), key())
+            .save(&learned())
+            .unwrap();
+        let other_weights = LatencyKey {
+            weights: vec!["sha256:bb".into()],
+            ..key()
+        };
+        let other_threads = LatencyKey {
+            threads: 4,
+            ..key()
+        };
+        for other in [other_weights, other_threads] {
+            assert_eq!(LatencyFile::new(folder.path(), other).load(), None);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_ignored_and_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LatencyFile::new(folder.path(), key());
+        for damage in ["", "{", "{\"key\": 1}", "[]", "\u{0}\u{1}"] {
+            fs::write(folder.path().join("latency.json"), damage).unwrap();
+            assert_eq!(file.load(), None, "{damage:?}");
+        }
+        file.save(&learned()).unwrap();
+        assert!(file.load().is_some());
+    }
+
+    #[test]
+    fn a_save_leaves_no_draft_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        LatencyFile::new(folder.path(), key())
+            .save(&learned())
+            .unwrap();
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["latency.json"]);
+    }
+}

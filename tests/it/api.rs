@@ -1,0 +1,12 @@
+//! The HTTP interface over a simulated device, whose work moves a clock that stands still otherwise:
+//! every latency in these tests is exact.
+
+mod documents;
+mod generations;
+mod headers;
+mod models;
+mod plans;
+mod refusals;
+mod robustness;
+mod serving;
+mod toy;

@@ -1,0 +1,205 @@
+//! `POST /v1/images/generations` where it works.
+
+use insta::assert_json_snapshot;
+use serde_json::json;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::toy::{Gate, Toy};
+
+#[tokio::test]
+async fn a_prompt_alone_gets_a_picture_with_its_plan_and_what_came_of_it() {
+    let toy = Toy::start().await;
+    let reply = toy.draw(json!({ "prompt": "a heart" })).await.ok();
+    let seed = reply["data"][0]["seed"].as_u64().unwrap();
+    assert!(seed < 1 << 32);
+    assert_json_snapshot!(reply, {
+        ".data[0].seed" => "[seed]",
+        ".data[0].b64_json" => insta::dynamic_redaction(move |value, _path| {
+            let decoded = decode(value.as_str().unwrap());
+            assert_eq!(decoded, format!("PNG of seed {seed}"));
+            "[file]"
+        }),
+    });
+}
+
+#[tokio::test]
+async fn everything_at_once_is_understood_and_echoed() {
+    let toy = Toy::start().await;
+    let body = json!({
+        "prompt": "a heart", "model": "toy", "n": 2, "size": "64x64", "quality": "xhigh",
+        "negative_prompt": "blur", "seed": 41, "user": "someone",
+        "budget": {
+            "latency_ms": 900, "tflops": 0.5, "objective": "alignment", "min_score": 0.3,
+            "minimize": "tflops", "on_late": "run_late",
+        },
+    });
+    assert_json_snapshot!(toy.draw(body).await.ok());
+}
+
+#[tokio::test]
+async fn a_larger_budget_buys_a_better_plan() {
+    let toy = Toy::start().await;
+    let mut scores = Vec::new();
+    for tflops in [0.012, 0.03, 0.06, 0.2] {
+        let body = json!({ "prompt": "a heart", "budget": { "tflops": tflops } });
+        let reply = toy.draw(body).await.ok();
+        assert!(
+            reply["actual"]["tflops"].as_f64().unwrap() <= tflops,
+            "{reply}"
+        );
+        scores.push(reply["estimate"]["score"]["mean"].as_f64().unwrap());
+    }
+    assert!(scores.is_sorted() && scores[0] < scores[3], "{scores:?}");
+}
+
+#[tokio::test]
+async fn explicit_fields_pin_their_part_of_the_plan() {
+    let toy = Toy::start().await;
+    let body = json!({
+        "prompt": "a heart", "model": "toy-8", "num_inference_steps": 3, "guidance_scale": 1,
+        "sampler": "ddim",
+    });
+    let reply = toy.draw(body).await.ok();
+    let expected = json!({
+        "model": "toy-8", "sampler": "ddim", "steps": 3, "guidance_scale": 1.0, "size": "64x64",
+    });
+    assert_eq!(reply["plan"], expected);
+    assert_eq!(reply["actual"]["nfe"], 3);
+    assert_eq!(reply["data"][0]["steps_run"], 3);
+}
+
+#[tokio::test]
+async fn a_pin_that_was_never_measured_is_honoured_without_a_score_and_with_a_warning() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a heart", "num_inference_steps": 100 });
+    let reply = toy.draw(body).await.ok();
+    assert_eq!(reply["plan"]["steps"], 100);
+    assert!(reply["estimate"]["score"].is_null());
+    assert_eq!(reply["warnings"][0]["code"], "unmeasured_pin");
+    let text = toy.metrics.text();
+    assert!(
+        text.contains("goldilocks_warnings_total{code=\"unmeasured_pin\"} 1"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn words_that_the_family_does_not_know_are_told() {
+    let toy = Toy::start().await;
+    let reply = toy
+        .draw(json!({ "prompt": "a zebra heart, zebra!" }))
+        .await
+        .ok();
+    assert_eq!(reply["warnings"][0]["code"], "unknown_words");
+    let message = reply["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("not trained on \"zebra\";"), "{message}");
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_cut_is_told() {
+    let toy = Toy::start().await;
+    let reply = toy
+        .draw(json!({ "prompt": "a heart ".repeat(20) }))
+        .await
+        .ok();
+    assert_eq!(reply["warnings"][0]["code"], "prompt_truncated");
+}
+
+#[tokio::test]
+async fn a_named_budget_is_told_as_the_operations_it_grants() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a heart", "n": 2, "quality": "low" });
+    let reply = toy.draw(body).await.ok();
+    assert_eq!(reply["budget"]["tflops"], 0.04);
+    assert_eq!(reply["budget"]["tflops_from"], "quality");
+    assert!(
+        reply["actual"]["tflops"].as_f64().unwrap() <= 0.04,
+        "{reply}"
+    );
+    let body = json!({ "prompt": "a heart", "quality": "max", "budget": { "tflops": 0.03 } });
+    let reply = toy.draw(body).await.ok();
+    assert_eq!(reply["budget"]["tflops_from"], "budget.tflops");
+}
+
+#[tokio::test]
+async fn each_picture_reports_a_seed_that_reproduces_it_alone() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a heart", "n": 3, "seed": 9_007_199_254_740_989_u64 });
+    let reply = toy.draw(body).await.ok();
+    for (image_idx, image) in reply["data"].as_array().unwrap().iter().enumerate() {
+        let seed = 9_007_199_254_740_989 + image_idx as u64;
+        assert_eq!(image["seed"], seed);
+        assert_eq!(
+            decode(image["b64_json"].as_str().unwrap()),
+            format!("PNG of seed {seed}")
+        );
+    }
+}
+
+#[tokio::test]
+async fn work_that_misses_its_limit_is_delivered_and_marked_late() {
+    let (steps, waits) = std::sync::mpsc::channel();
+    let (said, mut hears) = unbounded_channel();
+    let toy = Toy::gated(Gate { steps: waits, said }).await;
+    let body = json!({
+        "prompt": "a heart", "model": "toy-8", "num_inference_steps": 1, "guidance_scale": 1,
+        "budget": { "latency_ms": 100 },
+    });
+    let (reply, ()) = tokio::join!(toy.draw(body), async {
+        assert_eq!(hears.recv().await, Some("begun"));
+        // Something else held the machine.
+        toy.clock.advance(std::time::Duration::from_millis(200));
+        steps.send(()).unwrap();
+    });
+    let reply = reply.ok();
+    assert_eq!(reply["data"][0]["late"], true);
+    assert!(reply["actual"]["latency_ms"].as_f64().unwrap() > 200.0);
+    let text = toy.metrics.text();
+    let missed = "goldilocks_budgets_total{kind=\"latency\",result=\"missed\"} 1";
+    assert!(text.contains(missed), "{text}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_stops_its_work_at_the_next_step() {
+    let (steps, waits) = std::sync::mpsc::channel();
+    let (said, mut hears) = unbounded_channel();
+    let toy = Toy::gated(Gate { steps: waits, said }).await;
+    let body = json!({ "prompt": "a heart", "model": "toy-8", "num_inference_steps": 50 });
+    tokio::select! {
+        reply = toy.draw(body) => panic!("answered before its first step: {}", reply.text),
+        word = hears.recv() => assert_eq!(word, Some("begun")),
+    }
+    // The request's future is dropped here, as it is when its connection closes.
+    steps.send(()).unwrap();
+    assert_eq!(hears.recv().await, Some("stopped"));
+    let text = toy.metrics.text();
+    assert!(
+        text.contains("goldilocks_steps_total{model=\"toy-8\"} 1"),
+        "{text}"
+    );
+    assert!(text.contains("goldilocks_requests_in_flight 0"), "{text}");
+}
+
+#[tokio::test]
+async fn latency_is_learned_from_requests_as_they_finish() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a heart", "budget": { "latency_ms": 1000 } });
+    let first = toy.draw(body.clone()).await.ok();
+    assert_eq!(first["warnings"][0]["code"], "latency_unlearned");
+    for _ in 0..40 {
+        toy.draw(body.clone()).await.ok();
+    }
+    let last = toy.draw(body).await.ok();
+    assert_eq!(last["warnings"], json!([]));
+    let (predicted, took) = (
+        &last["estimate"]["latency_ms"]["p50"],
+        &last["actual"]["latency_ms"],
+    );
+    let ratio = predicted.as_f64().unwrap() / took.as_f64().unwrap();
+    assert!((0.99..1.01).contains(&ratio), "{ratio}");
+}
+
+fn decode(base64: &str) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    String::from_utf8(STANDARD.decode(base64).unwrap()).unwrap()
+}

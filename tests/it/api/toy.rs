@@ -1,0 +1,415 @@
+//! A server with a toy family on a simulated device.
+//!
+//! Two models, 64x64 pictures, scores that rise with steps. Text takes 2 ms, a decode 10 ms, one row
+//! of one step 1 ms on `toy-8` and 4 ms on `toy-16`.
+
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex, RwLock, mpsc},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use clap::Parser;
+use goldilocks::{
+    api::{self, AppState, FamilyParts, Parts},
+    catalog::{Catalog, DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets, Vocabulary},
+    config::{ServeFlags, ServerConfig},
+    planner::{CostTable, LatencyModel, PhaseTimes, Profile, SizeCost},
+    runtime::{
+        Boundary, DrawError, Drawn, Executor, Job, OnBoundary, Picture, Runtime, Settings,
+        WorkerSpec,
+    },
+    telemetry::{ManualClock, Metrics},
+    units::{Flops, ImageSize, Millis},
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+pub(super) const SIZE: ImageSize = ImageSize {
+    width: 64,
+    height: 64,
+};
+const TEXT: Millis = Millis(2.0);
+const DECODE: Millis = Millis(10.0);
+const MODELS: [(&str, Millis, f64); 2] = [
+    ("toy-8", Millis(1.0), 0.001),
+    ("toy-16", Millis(4.0), 0.004),
+];
+const TEXT_TFLOPS: f64 = 0.0005;
+const DECODE_TFLOPS: f64 = 0.01;
+
+/// What differs from test to test.
+pub(super) struct Setup {
+    /// Flags of `goldilocks serve`.
+    pub(super) flags: Vec<String>,
+    /// The device takes one message for each step, and says when a job begins and ends.
+    pub(super) gate: Option<Gate>,
+    /// Weights are loaded once this is dropped.
+    pub(super) load_gate: Option<mpsc::Receiver<()>>,
+}
+
+/// The test's hold on the device.
+pub(super) struct Gate {
+    pub(super) steps: mpsc::Receiver<()>,
+    pub(super) said: tokio::sync::mpsc::UnboundedSender<&'static str>,
+}
+
+/// A server that is ready.
+pub(super) struct Toy {
+    pub(super) app: Router,
+    pub(super) state: AppState,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What came back.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Toy {
+    pub(super) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub(super) async fn with(flags: &[&str]) -> Self {
+        let toy = Self::launch(Setup {
+            flags: flags.iter().map(ToString::to_string).collect(),
+            gate: None,
+            load_gate: None,
+        });
+        toy.ready().await;
+        toy
+    }
+
+    pub(super) async fn gated(gate: Gate) -> Self {
+        let toy = Self::launch(Setup {
+            flags: vec!["--queue-capacity=1".to_owned()],
+            gate: Some(gate),
+            load_gate: None,
+        });
+        toy.ready().await;
+        toy
+    }
+
+    pub(super) fn launch(setup: Setup) -> Self {
+        let config = config(&setup.flags);
+        let clock = Arc::new(ManualClock::default());
+        let metrics = Arc::new(Metrics::new(MODELS.map(|(id, ..)| id)));
+        let runtime = Runtime::start(
+            vec![worker(&clock, setup.gate, setup.load_gate)],
+            Settings {
+                queue_capacity: config.queue_capacity,
+                encode: |_job, picture| Ok(format!("PNG of seed {}", picture.seed).into_bytes()),
+                clock: clock.clone(),
+                metrics: metrics.clone(),
+            },
+        )
+        .unwrap();
+        let state = AppState::new(Parts {
+            catalog: Arc::new(Catalog {
+                families: vec![family()],
+            }),
+            families: vec![FamilyParts {
+                costs: costs(),
+                profile: Some(profile()),
+            }],
+            latency: Arc::new(RwLock::new(LatencyModel::new(times()))),
+            runtime,
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            limits: config.limits,
+            api_keys: config.api_keys,
+        });
+        Self {
+            app: api::app(state.clone()),
+            state,
+            clock,
+            metrics,
+        }
+    }
+
+    pub(super) async fn ready(&self) {
+        let mut readiness = self.state.runtime().watch_readiness();
+        readiness.wait_for(|now| now.is_ready()).await.unwrap();
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Reply {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.send(request).await
+    }
+
+    /// Posts a request for pictures.
+    pub(super) async fn draw(&self, body: Value) -> Reply {
+        self.post("/v1/images/generations", body).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Value) -> Reply {
+        self.post_with(path, &[], body).await
+    }
+
+    pub(super) async fn post_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Value,
+    ) -> Reply {
+        let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        self.send(request).await
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+}
+
+impl Reply {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The JSON of a reply that must have worked.
+    pub(super) fn ok(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text);
+        self.json()
+    }
+
+    /// The error of a reply that must have this status and code.
+    pub(super) fn refused(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        let error = self.json()["error"].clone();
+        assert_eq!(error["code"], code, "{error}");
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|text| text.len() > 10),
+            "{error}"
+        );
+        error
+    }
+}
+
+fn config(flags: &[String]) -> ServerConfig {
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: ServeFlags,
+    }
+    let program = ["goldilocks".to_owned(), "--state-dir=unused".to_owned()];
+    let line = Line::parse_from(program.iter().chain(flags));
+    ServerConfig::new(line.flags).unwrap()
+}
+
+fn worker(
+    clock: &Arc<ManualClock>,
+    gate: Option<Gate>,
+    load_gate: Option<mpsc::Receiver<()>>,
+) -> WorkerSpec {
+    let device = Device {
+        clock: clock.clone(),
+        gate: gate.map(Mutex::new),
+    };
+    WorkerSpec {
+        device: DeviceSpec::Cpu,
+        models: MODELS.map(|(id, ..)| ModelId(id.to_owned())).to_vec(),
+        load: Box::new(move |on_loaded| {
+            if let Some(gate) = load_gate {
+                gate.recv().ok();
+            }
+            for (id, ..) in MODELS {
+                on_loaded(&ModelId(id.to_owned()));
+            }
+            Ok(Box::new(device))
+        }),
+    }
+}
+
+/// Moves the clock by what the work would take. The prompt can ask for a fault.
+struct Device {
+    clock: Arc<ManualClock>,
+    gate: Option<Mutex<Gate>>,
+}
+
+impl Executor for Device {
+    fn draw(&mut self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError> {
+        match job.prompt.as_str() {
+            "break the engine" => return Err(DrawError::Failed("a tensor was not finite".into())),
+            "break the worker" => panic!("the toy device was told to panic"),
+            _ => {}
+        }
+        self.say("begun");
+        let drawn = self.run(job, on_boundary);
+        self.say(if drawn.is_ok() { "done" } else { "stopped" });
+        drawn
+    }
+}
+
+impl Device {
+    fn run(&self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError> {
+        let n_images = job.seeds.len() as u32;
+        let (_, step, evaluation) = MODELS
+            .into_iter()
+            .find(|(id, ..)| *id == job.plan.model.0)
+            .unwrap();
+        let mut reach = |boundary, took: Millis| {
+            self.clock.advance(Duration::from_secs_f64(took.0 / 1e3));
+            match on_boundary(boundary) {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(()) => Err(DrawError::Stopped),
+            }
+        };
+        reach(Boundary::Text, TEXT)?;
+        for _ in 0..job.plan.steps {
+            self.wait();
+            reach(Boundary::Step, step * f64::from(job.plan.rows() * n_images))?;
+        }
+        reach(Boundary::Decode, DECODE * f64::from(n_images))?;
+        let nfe = job.plan.nfe() * n_images;
+        let tflops =
+            TEXT_TFLOPS + evaluation * f64::from(nfe) + DECODE_TFLOPS * f64::from(n_images);
+        let picture = |seed: &u64| Picture {
+            width: SIZE.width,
+            height: SIZE.height,
+            rgb: Vec::new(),
+            seed: *seed,
+            steps_run: job.plan.steps,
+        };
+        Ok(Drawn {
+            pictures: job.seeds.iter().map(picture).collect(),
+            nfe,
+            flops: Flops::from_tflops(tflops),
+            // A token for each letter, which is not how CLIP counts.
+            tokens_cut: job.prompt.chars().count().saturating_sub(100),
+        })
+    }
+
+    fn wait(&self) {
+        if let Some(gate) = &self.gate {
+            gate.lock().unwrap().steps.recv().ok();
+        }
+    }
+
+    fn say(&self, word: &'static str) {
+        if let Some(gate) = &self.gate {
+            gate.lock().unwrap().said.send(word).ok();
+        }
+    }
+}
+
+fn family() -> Family {
+    let unet = json!({
+        "in_channels": 4, "out_channels": 4, "block_out_channels": [8], "layers_per_block": 1,
+        "down_block_types": ["CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D"],
+    });
+    let card = |(id, ..): (&str, Millis, f64)| ModelCard {
+        id: ModelId(id.to_owned()),
+        unet_path: "unused".into(),
+        unet: serde_json::from_value(unet.clone()).unwrap(),
+        dtype: Dtype::F32,
+        device: DeviceSpec::Cpu,
+        distilled: false,
+    };
+    let vae = json!({
+        "in_channels": 3, "out_channels": 3, "latent_channels": 4, "block_out_channels": [8, 8],
+    });
+    let text_encoder = json!({
+        "vocab_size": 8, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 1, "max_position_embeddings": 8,
+    });
+    Family {
+        id: "toy".to_owned(),
+        path: "unused".into(),
+        models: MODELS.into_iter().map(card).collect(),
+        sizes: vec![SIZE],
+        profile: None,
+        budgets: NamedBudgets {
+            low: Flops::from_tflops(0.02),
+            medium: Flops::from_tflops(0.05),
+            high: Flops::from_tflops(0.1),
+            xhigh: Flops::from_tflops(1.0),
+        },
+        vocabulary: Some(Vocabulary::new(["a", "heart"])),
+        vae: serde_json::from_value(vae).unwrap(),
+        text_encoder: serde_json::from_value(text_encoder).unwrap(),
+        noise_schedule: serde_json::from_value(json!({ "num_train_timesteps": 500 })).unwrap(),
+        digest: "sha256:toy".to_owned(),
+    }
+}
+
+fn costs() -> CostTable {
+    CostTable {
+        text: Flops::from_tflops(TEXT_TFLOPS),
+        sizes: vec![SizeCost {
+            size: SIZE,
+            decode: Flops::from_tflops(DECODE_TFLOPS),
+            evaluations: MODELS
+                .map(|(.., tflops)| Flops::from_tflops(tflops))
+                .to_vec(),
+        }],
+    }
+}
+
+fn times() -> PhaseTimes {
+    let mut times = PhaseTimes::default();
+    times.set_text("toy", TEXT);
+    times.set_decode("toy", SIZE, DECODE);
+    times.set_encode(SIZE, Millis::ZERO);
+    for (id, step, _) in MODELS {
+        for rows in [1, 2] {
+            times.set_step(&ModelId(id.to_owned()), SIZE, rows, step * f64::from(rows));
+        }
+    }
+    times
+}
+
+/// The larger model is better from four steps on, guidance always helps, nothing is noisy.
+fn profile() -> Profile {
+    let scores = [("toy-8", [0.2, 0.5, 0.6]), ("toy-16", [0.1, 0.6, 0.8])];
+    let mut cells = Vec::new();
+    for (model, by_steps) in scores {
+        for (steps, score) in [1, 4, 16].into_iter().zip(by_steps) {
+            for (guidance_scale, gain) in [(1.0, 0.0), (3.0, 0.1)] {
+                let mean = score + gain;
+                let estimate = json!({ "mean": mean, "standard_error": 0.01 });
+                cells.push(json!({
+                    "model": model, "sampler": "ddim", "steps": steps,
+                    "guidance_scale": guidance_scale, "n": 64,
+                    "alignment": estimate, "fidelity": estimate, "balanced": estimate,
+                    "cmmd": 0.1, "frechet": 10.0,
+                    "replicates": { "alignment": [mean, mean], "fidelity": [mean, mean] },
+                }));
+            }
+        }
+    }
+    let profile = json!({
+        "version": 1, "family": "toy", "kind": "measured", "weights_digest": "sha256:toy",
+        "size": "64x64", "cmmd_bandwidth": 10.0, "reference": { "real": null, "reconstruction": null },
+        "provenance": {
+            "commit": "none", "date": "2026-01-01", "n_captions": 64, "n_replicates": 2,
+            "evaluator_digest": "sha256:none", "command": "none",
+        },
+        "anchor": {
+            "model": "toy-8", "sampler": "ddim", "steps": 1, "guidance_scale": 1.0, "cmmd": 0.4,
+        },
+        "cells": cells,
+    });
+    Profile::from_json(&profile.to_string(), "sha256:toy").unwrap()
+}
