@@ -1,1 +1,25 @@
-//! Stub.
+//! What does each plan cost here, and what is it worth?
+//!
+//! [`quality`] draws the same captions with every plan of the [`grid`], lets the evaluator look at
+//! the pictures, and writes scores with bootstrap errors: the profile that the planner reads.
+//!
+//! - [`captions`], [`reference`]: what is drawn, and what real pictures look like
+//! - [`studio`], [`sweep`], [`store`]: how thousands of pictures are made and judged, and resumed
+//! - [`score`], [`bootstrap`]: what that says about a plan, and how surely
+//! - [`file`], [`report`], [`figure`], [`sheet`]: what people and the planner get to see
+
+pub mod bootstrap;
+pub mod captions;
+mod date;
+pub mod figure;
+pub mod file;
+pub mod grid;
+mod price;
+pub mod quality;
+pub mod reference;
+pub mod report;
+pub mod score;
+pub mod sheet;
+pub mod store;
+pub mod studio;
+pub mod sweep;

@@ -286,8 +286,10 @@ impl LimitFlags {
             ("--body-timeout", self.body_timeout.as_secs_f64()),
             ("--request-timeout", self.request_timeout.as_secs_f64()),
         ];
-        // Written so that NaN is refused too.
-        match positive.into_iter().find(|(_, value)| !(*value > 0.0)) {
+        match positive
+            .into_iter()
+            .find(|(_, value)| value.is_nan() || *value <= 0.0)
+        {
             None => Ok(()),
             Some((flag, value)) => Err(ConfigError::ZeroLimit {
                 flag,
@@ -319,8 +321,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| fault())
 }
 
-/// `$XDG_STATE_HOME/goldilocks`, else `~/.local/state/goldilocks`, as the base directory specification says.
-fn default_state_dir() -> Option<PathBuf> {
+/// Where measured latencies are kept unless a flag says otherwise: `$XDG_STATE_HOME/goldilocks`, else
+/// `~/.local/state/goldilocks`, as the base directory specification says.
+pub fn default_state_dir() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let state = named
         .filter(|folder| folder.is_absolute())

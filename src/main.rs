@@ -1,3 +1,17 @@
 //! The command line: parse, call one function, map errors to exit codes.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use goldilocks::cli::Cli;
+
+/// Exits with 0 on success, 1 when the work failed, 2 when the command line is wrong (clap's own).
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 work=$1
-samples=${2:-250000}
+samples=${2:-200000}
 python=${PYTHON:-python3}
 device=${DEVICE:-cpu}
 stage() { echo "== $*"; "$python" -m "goldilocks_training.$@"; }
@@ -13,7 +13,7 @@ stage tokenizer --work "$work"
 # Two stages of one thread each run side by side.
 stage autoencoder --work "$work" --device "$device" --minutes 42 &
 autoencoder=$!
-stage text_encoder --work "$work" --device "$device" --minutes 14
+stage text_encoder --work "$work" --device "$device" --minutes 23.5
 stage evaluator --work "$work" --device "$device" --minutes 11
 wait "$autoencoder"
 stage latents --work "$work" --device "$device" --shards 10 &
@@ -22,7 +22,7 @@ stage latents --work "$work" --device "$device" --first 10 --shards 10
 wait "$other"
 stage unet --work "$work" --device "$device" --channels 32 --samples "$samples" --bf16 &
 widest=$!
-for channels in 16 8; do
+for channels in 8 16; do
   stage unet --work "$work" --device "$device" --channels "$channels" --samples "$samples"
 done
 wait "$widest"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every stage once at a tiny size, on the CPU, in about two minutes: proves that the pipeline holds together, not that it learns.
+# Runs every stage once at a tiny size, on the CPU: proves that the pipeline holds together, not that it learns.
 # Usage: training/smoke.sh [empty working folder]; PYTHON names the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -18,5 +18,6 @@ stage unet --work "$work" --channels 8 --samples 96 --batch 16 --bf16 --report-e
 stage reference --work "$work" --count 32
 stage export --work "$work" --target "$work/family"
 stage contact_sheet --family "$work/family" --output "$work/sheet.png" --side 48
+stage quality --family "$work/family" --captions 4 --steps 2
 test -s "$work/sheet.png" -a -s "$work/family/unet-c8/diffusion_pytorch_model.safetensors"
 echo "== every stage ran; results in $work"

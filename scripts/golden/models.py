@@ -38,7 +38,7 @@ def write_model(folder: Path, shape: Shape) -> None:
     fit_vae(vae, generator)
     fit_unet(unet, encoder, DDIMScheduler.from_config(shape.scheduler), generator)
 
-    write_json(folder / "model_index.json", model_index())
+    write_json(folder / "model_index.json", model_index(shape))
     for part, config in (("text_encoder", text), ("vae", shape.vae), ("unet", shape.unet)):
         (folder / part).mkdir(parents=True, exist_ok=True)
         write_json(folder / part / "config.json", config)
@@ -49,7 +49,7 @@ def write_model(folder: Path, shape: Shape) -> None:
     save(folder / "unet" / "diffusion_pytorch_model.safetensors", unet.state_dict())
 
 
-def model_index() -> dict[str, object]:
+def model_index(shape: Shape) -> dict[str, object]:
     """`model_index.json` of a Stable Diffusion folder without a safety checker."""
     return {
         "_class_name": "StableDiffusionPipeline",
@@ -57,7 +57,7 @@ def model_index() -> dict[str, object]:
         "feature_extractor": [None, None],
         "requires_safety_checker": False,
         "safety_checker": [None, None],
-        "scheduler": ["diffusers", "DDIMScheduler"],
+        "scheduler": ["diffusers", shape.scheduler["_class_name"]],
         "text_encoder": ["transformers", "CLIPTextModel"],
         "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"],

@@ -45,7 +45,7 @@ def unet(**changes: Any) -> Json:
         "_diffusers_version": "0.15.0",
         "act_fn": "silu",
         "attention_head_dim": 2,
-        "block_out_channels": [8, 16, 16, 16],
+        "block_out_channels": [8, 8, 16, 16],
         "center_input_sample": False,
         "cross_attention_dim": 24,
         "down_block_types": DOWN,
@@ -118,7 +118,7 @@ def schedule(kind: str, **changes: Any) -> Json:
 def block_removed(name: str, seed: int, scheduler: Json, **changes: Any) -> Shape:
     """A BK-SDM model (arXiv 2305.15798): an SD 1.4 U-Net with one layer per block and blocks missing."""
     newer = {
-        "block_out_channels": [8, 8, 16, 8],
+        "block_out_channels": [8, 8, 12, 8],
         "class_embed_type": None,
         "dual_cross_attention": False,
         "layers_per_block": 1,
@@ -164,7 +164,6 @@ SHAPES = [
         guidance=5.0,
         unet=unet(
             attention_head_dim=[1, 2, 4, 2],
-            block_out_channels=[8, 8, 16, 16],
             cross_attention_dim=16,
             dual_cross_attention=False,
             only_cross_attention=False,
@@ -205,7 +204,7 @@ SHAPES = [
         "bk-tiny",
         5,
         schedule("PNDMScheduler", skip_prk_steps=True),
-        block_out_channels=[8, 16, 16],
+        block_out_channels=[8, 8, 12],
         down_block_types=DOWN[:3],
         mid_block_type=None,
         up_block_types=UP[1:],

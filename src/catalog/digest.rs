@@ -103,7 +103,8 @@ fn tokenizer_files(folder: &Path) -> Result<Vec<PathBuf>, DigestError> {
     }
 }
 
-fn of_file(path: &Path) -> Result<String, DigestError> {
+/// Returns the SHA-256 of one file in hexadecimal digits.
+pub fn of_file(path: &Path) -> Result<String, DigestError> {
     let unreadable = |source| DigestError::Unreadable {
         path: path.to_owned(),
         source,

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How often what was learned is kept; a crash loses no more than this.
-const KEEP_EVERY: Duration = Duration::from_secs(60);
+const KEEP_EVERY: Duration = Duration::from_mins(1);
 /// For replies to be written once their jobs are done.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -48,7 +48,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = ServerConfig::new(flags)?;
     let catalog = catalog::load(&config.config)?;
     if print_config {
-        return print(&config, &catalog);
+        print(&config, &catalog);
+        return Ok(());
     }
     let families = known_of(&catalog)?;
     let threads = tokio::runtime::Builder::new_multi_thread()
@@ -59,9 +60,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what was asked for")]
-fn print(config: &ServerConfig, catalog: &Catalog) -> anyhow::Result<()> {
+fn print(config: &ServerConfig, catalog: &Catalog) {
     println!("{}\n{}", config.to_toml(), catalog.to_toml());
-    Ok(())
 }
 
 async fn serve(

@@ -4,17 +4,15 @@
 //! on in one evaluation of their network, each at its own step, step count, sampler and guidance; a
 //! picture does not depend on what shares the evaluation with it, up to rounding.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     EngineError, device,
     image::Pixels,
     noise_schedule::NoiseSchedule,
-    ops::{Backend, Shape, candle::Candle},
+    ops::Shape,
     text_encoder::{TextEncoder, TextStates},
     tokenizer::Tokenizer,
-    unet::Unet,
-    vae::Decoder,
     weights::Weights,
 };
 use crate::{
@@ -22,8 +20,10 @@ use crate::{
     units::{ImageSize, Steps},
 };
 
+mod networks;
 mod trajectory;
 
+use networks::Networks;
 pub use trajectory::{Latents, Trajectory};
 
 /// Text positions that are encoded at once, a bound on memory.
@@ -70,9 +70,7 @@ impl Conditioning {
 /// One family, loaded on a device.
 #[derive(Debug)]
 pub struct Pipeline {
-    ops: Candle,
-    unets: BTreeMap<ModelId, Unet<Candle>>,
-    decoder: Decoder<Candle>,
+    networks: Box<dyn Networks>,
     vae: VaeConfig,
     schedule: NoiseSchedule,
     tokenizer: Tokenizer,
@@ -85,15 +83,6 @@ impl Pipeline {
     /// Loads every model of a family, its decoder and its text encoder, on the models' device.
     pub fn load(family: &Family) -> Result<Self, EngineError> {
         let device = device::open(shared_device(family)?)?;
-        let ops = Candle::new(device.clone());
-        let stem = "diffusion_pytorch_model";
-        let mut unets = BTreeMap::new();
-        for model in &family.models {
-            let weights = Weights::open_folder(&model.unet_path, stem)?;
-            let unet = Unet::load(&ops, &weights, &model.unet)?;
-            unets.insert(model.id.clone(), unet);
-        }
-        let vae_weights = Weights::open_folder(&family.path.join("vae"), stem)?;
         let text_weights = Weights::open_folder(&family.path.join("text_encoder"), "model")?;
         let text_encoder = TextEncoder::load(&device, &text_weights, &family.text_encoder)?;
         let context = family.text_encoder.max_position_embeddings;
@@ -102,9 +91,7 @@ impl Pipeline {
             .forward(&[tokenizer.encode("")?.ids])?
             .remove(0);
         Ok(Self {
-            decoder: Decoder::load(&ops, &vae_weights, &family.vae)?,
-            ops,
-            unets,
+            networks: networks::load(family, &device)?,
             vae: family.vae.clone(),
             schedule: NoiseSchedule::new(&family.noise_schedule)?,
             tokenizer,
@@ -114,8 +101,8 @@ impl Pipeline {
     }
 
     /// The models there are.
-    pub fn models(&self) -> impl Iterator<Item = &ModelId> {
-        self.unets.keys()
+    pub fn models(&self) -> Vec<&ModelId> {
+        self.networks.models()
     }
 
     /// Encodes prompts, all with the same negative prompt; an empty one costs nothing.
@@ -157,7 +144,7 @@ impl Pipeline {
         spec: &ImageSpec,
         conditioning: Conditioning,
     ) -> Result<Trajectory, EngineError> {
-        self.unet(model)?;
+        self.expect_model(model)?;
         let multiple = self.vae.downscale();
         let ImageSize { width, height } = spec.size;
         if width == 0 || height == 0 || width % multiple != 0 || height % multiple != 0 {
@@ -185,7 +172,7 @@ impl Pipeline {
             return Ok(Vec::new());
         };
         let (model, shape) = (first.model().clone(), first.latents().shape());
-        let unet = self.unet(&model)?;
+        self.expect_model(&model)?;
         for row in rows.iter() {
             row.expect_batch_of(&model, shape)?;
         }
@@ -194,7 +181,7 @@ impl Pipeline {
         // A guided row is two rows of the network.
         let n_rows = (MAX_LATENT_POSITIONS / (2 * height * width)).max(1);
         for rows in rows.chunks(n_rows) {
-            outputs.extend(self.evaluate(unet, rows)?);
+            outputs.extend(self.evaluate(&model, rows)?);
         }
         let moved = rows.iter_mut().zip(outputs);
         Ok(moved.map(|(row, output)| row.advance(&output)).collect())
@@ -240,14 +227,11 @@ impl Pipeline {
             .map(|value| (f64::from(*value) / scale) as f32)
             .collect();
         let shape = Shape::grid(rows.len(), height, width, channels);
-        let xs = self.ops.upload_chw(shape, &values)?;
-        let ys = self.decoder.forward(&self.ops, &xs)?;
-        let shape = self.ops.shape(&ys);
+        let (shape, values) = self.networks.decode(shape, &values)?;
         let size = ImageSize {
             width: shape.width as u32,
             height: shape.height as u32,
         };
-        let values = self.ops.download_chw(&ys)?;
         let pictures = values.chunks_exact(shape.positions() * shape.channels);
         pictures
             .enumerate()
@@ -265,7 +249,7 @@ impl Pipeline {
     /// One evaluation for all rows; returns the guided output of each.
     fn evaluate(
         &self,
-        unet: &Unet<Candle>,
+        model: &ModelId,
         rows: &[&mut Trajectory],
     ) -> Result<Vec<Vec<f32>>, EngineError> {
         let (channels, height, width) = rows[0].latents().shape();
@@ -279,24 +263,22 @@ impl Pipeline {
         }
         let n_rows = timesteps.len();
         let shape = Shape::grid(n_rows, height, width, channels);
-        let xs = self.ops.upload_chw(shape, &values)?;
         let text = Shape::tokens(n_rows, self.empty.tokens, self.empty.width);
-        let context = self.ops.upload_tokens(text, states)?;
-        let output = unet.forward(&self.ops, &xs, &timesteps, &context)?;
-        let output = self.ops.download_chw(&output)?;
+        let latents = (shape, values.as_slice());
+        let output = self
+            .networks
+            .predict(model, latents, &timesteps, (text, states))?;
         let mut outputs = output.chunks_exact(channels * height * width);
         let mut next = || outputs.next().expect("the network gives a row for a row");
         Ok(rows.iter().map(|row| row.guide(&mut next)).collect())
     }
 
-    fn unet(&self, model: &ModelId) -> Result<&Unet<Candle>, EngineError> {
-        self.unets.get(model).ok_or_else(|| {
-            let loaded: Vec<_> = self.unets.keys().map(|id| id.0.as_str()).collect();
-            EngineError::UnknownModel {
-                model: model.clone(),
-                loaded: loaded.join(", "),
-            }
-        })
+    fn expect_model(&self, model: &ModelId) -> Result<(), EngineError> {
+        if self.networks.models().contains(&model) {
+            Ok(())
+        } else {
+            Err(self.networks.unknown(model))
+        }
     }
 }
 

@@ -216,9 +216,12 @@ impl Profile {
 
     /// Refuses numbers that contradict each other; `calibrate` calls it before it writes.
     pub fn check(&self) -> Result<(), ProfileError> {
-        let positive = |place: &str, value: f64| match value > 0.0 && value.is_finite() {
-            true => Ok(()),
-            false => Err(inconsistent(place, format!("{value} is not above zero"))),
+        let positive = |place: &str, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                Err(inconsistent(place, format!("{value} is not above zero")))
+            }
         };
         positive("cmmd_bandwidth", self.cmmd_bandwidth)?;
         positive("anchor.cmmd", self.anchor.cmmd)?;

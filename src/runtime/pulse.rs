@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn silence_counts_only_while_busy() {
         let pulse = Pulse::default();
-        let later = Moment(Duration::from_secs(60));
+        let later = Moment(Duration::from_mins(1));
         assert_eq!(pulse.silent_for(later), Duration::ZERO);
         pulse.beat(Moment(Duration::from_secs(50)));
         assert_eq!(pulse.silent_for(later), Duration::from_secs(10));

@@ -1,4 +1,4 @@
-"""How does a picture become a 16 x 16 x 4 latent and back? Trains diffusers' `AutoencoderKL` from scratch, on one core if need be.
+"""How does a picture become a 16 x 16 x 4 latent and back? Trains diffusers' `AutoencoderKL` from nothing, on one core.
 
 From scratch such an autoencoder spends its first minutes near the mean picture. A linear PCA of 8 x 8 patches is at 24 dB at
 once, so the warm-up regresses the encoder onto the PCA latent while the decoder learns to read it; then both train jointly.
@@ -202,7 +202,7 @@ def load(work: Path, device: torch.device | str = "cpu") -> AutoencoderKL:
 
 def main() -> None:
     parser = runs.arguments(__doc__)
-    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--minutes", type=float, default=42)
     parser.add_argument("--batch", type=int, default=16, help="64-pixel crops in a step")
     parser.add_argument("--widths", type=int, nargs="+", default=(16, 32, 64, 128))
     parser.add_argument("--validation", type=int, default=32, help="pictures behind each PSNR")

@@ -11,6 +11,8 @@ from .vocabulary import EMOJI, NOUNS, NUMBERS, PLACES, SHAPES, SIZES, Vocabulary
 
 PREFIXES = ("a photo of", "photo of", "a picture of", "picture of", "an emoji of", "emoji of", "an image of", "a drawing of")
 PLAIN = ("on a {} background", "on {}", "against a {} background", "with a {} background", "{} background")
+JOINING = ("on ", "in ", "at ", "during ", "under", "against ", "with ")
+"""How a background starts that needs no comma before it."""
 PARAPHRASED = 0.5
 """Share of captions that are not canonical."""
 DROPPED = 0.12
@@ -61,9 +63,7 @@ def paraphrase(scene: Scene, rng: Generator, with_background: bool = True) -> st
         form = rng.random()
         if form < 0.1:
             return f"{background}, {phrase}"
-        phrase += f", {background}" if form < 0.25 or background.endswith("background") and not background.startswith(
-            ("on", "against", "with")
-        ) else f" {background}"
+        phrase += f", {background}" if form < 0.25 or not background.startswith(JOINING) else f" {background}"
     return f"{rng.choice(PREFIXES)} {phrase}" if rng.random() < 0.4 else phrase
 
 

@@ -1,16 +1,12 @@
 """What do the models draw? One sheet: captions down, widths and step counts across, by diffusers' DDIM from fixed seeds."""
 
 import argparse
-import re
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from PIL import Image, ImageDraw, ImageFont
-from tokenizers import Tokenizer
-from transformers import CLIPTextModel
 
-from . import diffusion, tokenizer
+from .family import Family
 from .pixels import to_pictures
 
 CAPTIONS = (
@@ -29,19 +25,14 @@ STEPS = (2, 4, 8, 16)
 MARGIN, GAP, LABEL = 18, 2, 14
 
 
-def draw_all(family: Path, unets: list[str], guidance: float, seed: int) -> list[list[Image.Image]]:
+def draw_all(source: Family, guidance: float, seed: int) -> list[list[Image.Image]]:
     """Returns one row of pictures per caption, columns by width, then by steps."""
-    vae = AutoencoderKL.from_pretrained(family / "vae", torch_dtype=torch.float32).eval()
-    encoder = CLIPTextModel.from_pretrained(family / "text_encoder", dtype=torch.float32).eval()
-    words = Tokenizer.from_file(str(family / "tokenizer" / "tokenizer.json"))
-    text = diffusion.text_states(encoder, torch.tensor(tokenizer.ids(words, list(CAPTIONS))))
-    empty = diffusion.text_states(encoder, torch.tensor(tokenizer.ids(words, [""])))
     columns = []
-    for name in unets:
-        model = UNet2DConditionModel.from_pretrained(family / name, torch_dtype=torch.float32).eval()
+    for name in source.unet_names():
+        model = source.unet(name)
         for steps in STEPS:
-            latents = diffusion.sample(model, text, empty, steps, guidance, seed)
-            columns.append([Image.fromarray(picture) for picture in to_pictures(diffusion.decode(vae, latents))])
+            pictures = to_pictures(source.draw(model, list(CAPTIONS), steps, guidance, seed))
+            columns.append([Image.fromarray(picture) for picture in pictures])
     return [list(row) for row in zip(*columns)]
 
 
@@ -52,7 +43,8 @@ def sheet(rows: list[list[Image.Image]], unets: list[str], side: int) -> Image.I
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
     for group, name in enumerate(unets):
         for column, steps in enumerate(STEPS):
-            pen.text((group * groups + column * (side + GAP) + 2, 2), f"{name.removeprefix('unet-')}, {steps} steps", "black", font)
+            left = group * groups + column * (side + GAP)
+            pen.text((left + 2, 2), f"{name.removeprefix('unet-')}, {steps} steps", "black", font)
     for r, (caption, pictures) in enumerate(zip(CAPTIONS, rows)):
         top = MARGIN + r * (side + LABEL)
         pen.text((2, top), caption, "black", font)
@@ -73,8 +65,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    unets = sorted((path.name for path in options.family.glob("unet-*")), key=lambda name: int(re.sub(r"\D", "", name)))
-    picture = sheet(draw_all(options.family, unets, options.guidance, options.seed), unets, options.side)
+    source = Family(options.family)
+    picture = sheet(draw_all(source, options.guidance, options.seed), source.unet_names(), options.side)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     picture.quantize(256).save(options.output, optimize=True)
 

@@ -156,7 +156,7 @@ class Evaluator:
 
 def main() -> None:
     parser = runs.arguments(__doc__)
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=11)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--tower", type=int, default=24, help="channels of the first convolution")
     parser.add_argument("--validation", type=int, default=1024, help="pictures behind each accuracy")

@@ -1,4 +1,4 @@
-"""What do the U-Nets train on? Latents of training pictures with their captions, encoded once and kept.
+"""What do the U-Nets train on? Latents of training pictures and the text states of their captions, computed once and kept.
 
 Each shard is made from its own seed, so several processes can fill disjoint ranges side by side, and one that was interrupted
 goes on with the first shard that is missing.
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import autoencoder, captions, runs, tokenizer
+from . import autoencoder, captions, diffusion, runs, text_encoder, tokenizer
 from .pixels import to_tensor
 from .scenes import Painter
 from .split import TrainingScenes
@@ -28,30 +28,31 @@ def folder(work: Path) -> Path:
 
 @torch.no_grad()
 def make_shard(work: Path, number: int, size: int, device: torch.device) -> dict[str, Tensor]:
-    """Returns latents (f16) and token ids of one shard."""
+    """Returns latents and text states of one shard, both f16."""
     scenes, painter = TrainingScenes(SEED + number), Painter()
     model = autoencoder.load(work, device).to(memory_format=torch.channels_last)
-    words = tokenizer.load(work)
+    words, encoder = tokenizer.load(work), text_encoder.load(work, device)
     parts: list[Tensor] = []
-    texts: list[str] = []
-    while len(texts) < size:
-        drawn = [scenes.draw() for _ in range(min(BATCH, size - len(texts)))]
-        texts += [captions.caption(scene, scenes.rng) for scene in drawn]
+    states: list[Tensor] = []
+    for start in range(0, size, BATCH):
+        drawn = [scenes.draw() for _ in range(min(BATCH, size - start))]
+        texts = [captions.caption(scene, scenes.rng) for scene in drawn]
+        ids = torch.tensor(tokenizer.ids(words, texts), device=device)
+        states.append(diffusion.text_states(encoder, ids).half().cpu())
         pictures = to_tensor((painter.paint(scene, scenes.rng) for scene in drawn), device)
         with torch.autocast(device.type, torch.bfloat16):
             latent = autoencoder.encode(model, pictures.contiguous(memory_format=torch.channels_last))
         parts.append(latent.half().cpu().contiguous())
-    ids = torch.tensor(tokenizer.ids(words, texts), dtype=torch.int16)
-    return {"latents": torch.cat(parts), "ids": ids}
+    return {"latents": torch.cat(parts), "states": torch.cat(states)}
 
 
 def load(work: Path, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Returns latents and token ids of every finished shard."""
+    """Returns latents and text states of every finished shard."""
     shards = [torch.load(path) for path in sorted(folder(work).glob("*.pt"))]
     if not shards:
         raise FileNotFoundError(f"no shard in {folder(work)}: run the latents stage first")
-    joined = {name: torch.cat([shard[name] for shard in shards]) for name in ("latents", "ids")}
-    return joined["latents"].to(device), joined["ids"].long().to(device)
+    joined = {name: torch.cat([shard[name] for shard in shards]) for name in ("latents", "states")}
+    return joined["latents"].to(device), joined["states"].to(device)
 
 
 def main() -> None:

@@ -120,14 +120,15 @@ def loss(model: Contrast, pooled: Tensor, drawn: list[Scene], ids: Tensor) -> Te
 
 
 @torch.no_grad()
-def evaluate(model: Contrast, batches: Batches, count: int) -> dict[str, float]:
-    """Returns retrieval among `count` captions and the share of hard negatives beaten."""
+def evaluate(model: Contrast, options: argparse.Namespace) -> dict[str, float]:
+    """Returns retrieval among the validation captions and the share of hard negatives beaten."""
     model.eval()
-    pooled, _, ids = batches.draw(count, complete=True)
+    device, count = model.scale.device, options.validation
+    pooled, _, ids = Batches(options.work, VALIDATION_SEED, device).draw(count, complete=True)
     seen, _ = model.embed_pictures(pooled)
     likeness = seen @ model.embed_texts(ids).T
     beaten = likeness.diagonal() > likeness.diagonal(count)
-    found = likeness[:, :count].argmax(1) == torch.arange(count, device=pooled.device)
+    found = likeness[:, :count].argmax(1) == torch.arange(count, device=device)
     model.train()
     return {"recall_at_1": found.float().mean().item(), "hard_negatives_beaten": beaten.float().mean().item()}
 
@@ -166,19 +167,18 @@ def train(options: argparse.Namespace) -> None:
         model.scale.data.clamp_(0, 4.6)
         step += 1
         if run.due_report():
-            run.report(step=step, loss=value.item(), **evaluate(model, Batches(options.work, VALIDATION_SEED, device), options.validation))
+            run.report(step=step, loss=value.item(), **evaluate(model, options))
         if run.due_save():
             run.save(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
     run.save(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
     model.text.half().float()
-    figures = evaluate(model, Batches(options.work, VALIDATION_SEED, device), options.validation)
-    run.report(event="frozen", step=step, samples=step * options.batch, **figures)
+    run.report(event="frozen", step=step, samples=step * options.batch, **evaluate(model, options))
     model.text.half().save_pretrained(folder(options.work))
 
 
 def main() -> None:
     parser = runs.arguments(__doc__)
-    parser.add_argument("--minutes", type=float, default=9)
+    parser.add_argument("--minutes", type=float, default=23.5)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--width", type=int, default=WIDTH, help="hidden size")
     parser.add_argument("--layers", type=int, default=LAYERS)

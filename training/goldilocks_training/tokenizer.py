@@ -1,7 +1,7 @@
 """How does a caption become numbers? Trains a CLIP-style byte-level BPE on the captions.
 
-Two things must hold that a naive training run breaks: all 256 bytes and their end-of-word forms are in the vocabulary (otherwise a
-comma becomes the end of the text), and the special tokens come last (CLIP pools at the largest id).
+Two things must hold that a naive training run breaks: all 256 bytes and their end-of-word forms are in the vocabulary (otherwise
+a comma becomes the end of the text), and the special tokens come last (CLIP pools at the largest id).
 """
 
 import argparse

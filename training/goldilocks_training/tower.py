@@ -54,7 +54,15 @@ def labels(scenes: list[Scene]) -> dict[str, Tensor]:
 def convolutions(width: int) -> tuple[tuple[int, int, int], ...]:
     """Input channels, output channels and stride of each 3 x 3 convolution."""
     w = width
-    return ((3, w, 2), (w, 2 * w, 2), (2 * w, 2 * w, 1), (2 * w, 4 * w, 2), (4 * w, 4 * w, 1), (4 * w, 6 * w, 2), (6 * w, 6 * w, 1))
+    return (
+        (3, w, 2),
+        (w, 2 * w, 2),
+        (2 * w, 2 * w, 1),
+        (2 * w, 4 * w, 2),
+        (4 * w, 4 * w, 1),
+        (4 * w, 6 * w, 2),
+        (6 * w, 6 * w, 1),
+    )
 
 
 class Tower(nn.Module):

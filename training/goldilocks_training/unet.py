@@ -60,10 +60,8 @@ class Data:
     """Draws training batches; the order depends on the seed alone."""
 
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
-        self._latents, ids = latents.load(options.work, device)
+        self._latents, self._states = latents.load(options.work, device)
         encoder = text_encoder.load(options.work, device)
-        unique, self._row = torch.unique(ids, dim=0, return_inverse=True)
-        self._states = torch.cat([diffusion.text_states(encoder, part) for part in unique.split(512)]).half()
         empty = torch.tensor(tokenizer.ids(tokenizer.load(options.work), [""]), device=device)
         self.empty = diffusion.text_states(encoder, empty)
         self._seed, self._device = options.seed, device
@@ -84,7 +82,7 @@ class Data:
         steps = torch.randint(diffusion.STEPS, (batch,), generator=generator).to(self._device)
         clean = self._latents[chosen].float()
         noise = torch.randn(clean.shape, generator=generator).to(self._device)
-        states = torch.where(dropped.view(-1, 1, 1), self.empty, self._states[self._row[chosen]].float())
+        states = torch.where(dropped.view(-1, 1, 1), self.empty, self._states[chosen].float())
         return clean, states, steps, noise
 
 
@@ -167,8 +165,8 @@ def train(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = runs.arguments(__doc__)
     parser.add_argument("--channels", type=int, required=True, help="c in the widths c, 2c, 2c")
-    parser.add_argument("--samples", type=int, default=300_000, help="training samples; equal for every width")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--samples", type=int, default=200_000, help="training samples; equal for every width")
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--bf16", action="store_true", help="autocast; pays from about c = 32")
     parser.add_argument("--report-every", type=float, default=30.0)

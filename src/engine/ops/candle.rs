@@ -44,7 +44,7 @@ pub struct Norm {
 
 impl Candle {
     /// The operations on `device`.
-    pub fn new(device: Device) -> Self {
+    pub const fn new(device: Device) -> Self {
         Self { device }
     }
 

@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 
 use super::{Boundary, DrawError, Drawn, Executor, LoadExecutor, OnBoundary, OnLoaded, Picture};
 use crate::{
-    catalog::{Catalog, DeviceSpec, Family},
+    catalog::{Catalog, DeviceSpec, Family, ModelCard},
     engine::{
+        EngineError,
         image::{Parameters, Pixels},
         pipeline::{Conditioning, ImageSpec, Pipeline, Trajectory},
     },
@@ -87,8 +88,8 @@ impl Executor for PipelineExecutor {
         let model = &job.plan.model;
         let hosts = |hosted: &&Hosted| hosted.family.model(&model.0).is_some();
         let hosted = self.hosted.iter().find(hosts);
-        let hosted =
-            hosted.ok_or_else(|| failed(format!("model {model} is not on this device")))?;
+        let hosted = hosted
+            .ok_or_else(|| DrawError::Failed(format!("model {model} is not on this device")))?;
         hosted.draw(job, on_boundary)
     }
 }
@@ -112,8 +113,7 @@ impl Hosted {
         };
         let conditioning = self
             .pipeline
-            .encode(&[&job.prompt], &job.negative_prompt)
-            .map_err(failed)?
+            .encode(&[&job.prompt], &job.negative_prompt)?
             .remove(0);
         reached(Boundary::Text)?;
         let mut pictures = Vec::with_capacity(job.seeds.len());
@@ -125,8 +125,7 @@ impl Hosted {
                 nfe += row.nfe_per_step();
                 reached(Boundary::Step)?;
             }
-            let pixels = self.pipeline.decode(&[row.latents()]);
-            let pixels = pixels.map_err(failed)?.remove(0);
+            let pixels = self.pipeline.decode(&[row.latents()])?.remove(0);
             reached(Boundary::Decode)?;
             pictures.push(Picture {
                 width: pixels.size.width,
@@ -153,21 +152,21 @@ impl Hosted {
             size: job.plan.size,
             initial_noise: None,
         };
-        let begun = self.pipeline.begin(&job.plan.model, &spec, text);
-        begun.map_err(failed)
+        Ok(self.pipeline.begin(&job.plan.model, &spec, text)?)
     }
 
     fn step(&self, row: &mut Trajectory) -> Result<(), DrawError> {
-        let moved = self.pipeline.step(&mut [row]).map_err(failed)?;
-        moved.into_iter().try_for_each(|row| row.map_err(failed))
+        let moved = self.pipeline.step(&mut [row])?;
+        moved.into_iter().try_for_each(|row| Ok(row?))
     }
 
     /// What `nfe` evaluations, the texts and the decodes of a job come to.
     fn flops(&self, job: &Job, nfe: u32) -> Result<Flops, DrawError> {
         let size = job.plan.size;
         let at_size = self.costs.at(size);
-        let at_size = at_size.ok_or_else(|| failed(format!("size {size} is not on offer")))?;
-        let is_model = |model: &crate::catalog::ModelCard| model.id == job.plan.model;
+        let at_size =
+            at_size.ok_or_else(|| DrawError::Failed(format!("size {size} is not on offer")))?;
+        let is_model = |model: &ModelCard| model.id == job.plan.model;
         let models = &self.family.models;
         let place = models.iter().position(is_model);
         let place = place.expect("the family was found by its model");
@@ -182,6 +181,8 @@ impl Hosted {
     }
 }
 
-fn failed(reason: impl ToString) -> DrawError {
-    DrawError::Failed(reason.to_string())
+impl From<EngineError> for DrawError {
+    fn from(error: EngineError) -> Self {
+        Self::Failed(error.to_string())
+    }
 }

@@ -1,0 +1,136 @@
+//! What does a profile say at a glance? Its cells as curves over cost, the frontier marked.
+
+use super::{
+    bootstrap::standard_error,
+    figure::{Figure, Line, Point},
+    price,
+};
+use crate::{
+    catalog::{Family, SamplerKind},
+    planner::{
+        CostTable, Objective, Plan, ScoreEstimate,
+        profile::{Cell, Profile},
+    },
+};
+
+/// Draws one objective of a profile; cells of models the family no longer has are left out.
+pub fn figure(family: &Family, profile: &Profile, objective: Objective) -> Figure {
+    let costs = CostTable::of(family);
+    let mut priced: Vec<(f64, &Cell)> = profile
+        .cells
+        .iter()
+        .filter_map(|cell| Some((tflops(family, &costs, profile, cell)?, cell)))
+        .collect();
+    priced.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let cells: Vec<&Cell> = priced.iter().map(|(_, cell)| *cell).collect();
+    let frontier = frontier(&cells, objective);
+    let mut lines: Vec<(SamplerKind, Line)> = Vec::new();
+    for (tflops, cell) in priced {
+        let score = score(cell, objective);
+        let point = Point {
+            tflops,
+            score: score.mean,
+            standard_error: score.standard_error,
+            steps: cell.steps,
+            on_frontier: frontier.iter().any(|offered| std::ptr::eq(*offered, cell)),
+        };
+        line_of(&mut lines, cell).points.push(point);
+    }
+    let place = |line: &Line| {
+        family
+            .models
+            .iter()
+            .position(|card| card.id.0 == line.model)
+    };
+    let mut lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
+    lines.sort_by(|a, b| {
+        place(a)
+            .cmp(&place(b))
+            .then(b.guidance_scale.total_cmp(&a.guidance_scale))
+    });
+    Figure {
+        title: format!("{}: what a budget buys", profile.family),
+        score_name: format!("{} score", name(objective)),
+        lines,
+    }
+}
+
+/// Cells by rising cost, each better than the one before by more than one standard error of the
+/// paired difference.
+fn frontier<'c>(by_cost: &[&'c Cell], objective: Objective) -> Vec<&'c Cell> {
+    let mut entries: Vec<&Cell> = Vec::new();
+    for cell in by_cost {
+        let enters = entries.last().is_none_or(|last| {
+            let gain = score(cell, objective).mean - score(last, objective).mean;
+            gain > paired_error(cell, last, objective)
+        });
+        if enters {
+            entries.push(cell);
+        }
+    }
+    entries
+}
+
+fn paired_error(cell: &Cell, other: &Cell, objective: Objective) -> f64 {
+    let pairs = replicates(cell, objective).zip(replicates(other, objective));
+    standard_error(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>())
+}
+
+fn replicates(cell: &Cell, objective: Objective) -> impl Iterator<Item = f64> {
+    let both = cell
+        .replicates
+        .alignment
+        .iter()
+        .zip(&cell.replicates.fidelity);
+    both.map(move |(&alignment, &fidelity)| match objective {
+        Objective::Alignment => f64::from(alignment),
+        Objective::Fidelity => f64::from(fidelity),
+        Objective::Balanced => f64::midpoint(f64::from(alignment), f64::from(fidelity)),
+    })
+}
+
+fn score(cell: &Cell, objective: Objective) -> ScoreEstimate {
+    match objective {
+        Objective::Alignment => cell.alignment,
+        Objective::Fidelity => cell.fidelity,
+        Objective::Balanced => cell.balanced,
+    }
+}
+
+fn name(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Alignment => "alignment",
+        Objective::Fidelity => "fidelity",
+        Objective::Balanced => "balanced",
+    }
+}
+
+fn tflops(family: &Family, costs: &CostTable, profile: &Profile, cell: &Cell) -> Option<f64> {
+    let plan = Plan {
+        model: cell.model.clone(),
+        sampler: cell.sampler,
+        steps: cell.steps,
+        guidance_scale: cell.guidance_scale,
+        size: profile.size,
+    };
+    Some(price::of_picture(family, costs, &plan)?.tflops())
+}
+
+/// The line of cells that differ from this one in their step count only.
+fn line_of<'l>(lines: &'l mut Vec<(SamplerKind, Line)>, cell: &Cell) -> &'l mut Line {
+    let belongs = |(sampler, line): &(SamplerKind, Line)| {
+        *sampler == cell.sampler
+            && line.model == cell.model.0
+            && line.guidance_scale == cell.guidance_scale
+    };
+    let position = lines.iter().position(belongs).unwrap_or_else(|| {
+        let line = Line {
+            model: cell.model.0.clone(),
+            guidance_scale: cell.guidance_scale,
+            points: Vec::new(),
+        };
+        lines.push((cell.sampler, line));
+        lines.len() - 1
+    });
+    &mut lines[position].1
+}

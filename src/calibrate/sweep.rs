@@ -1,0 +1,259 @@
+//! How are all plans measured in little time? Plan after plan, its captions shared by all threads.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{captions::EvaluationCaption, grid::Label, store::Store};
+use crate::{evaluator::Assessment, planner::Plan};
+
+/// Draws pictures and judges them.
+pub trait Judge: Sync {
+    /// Returns one assessment for each caption, in order.
+    fn judge(&self, plan: &Plan, captions: &[EvaluationCaption]) -> Result<Vec<Assessment>>;
+
+    /// Names everything besides plan and captions that the assessments depend on.
+    fn weights(&self, plan: &Plan) -> String;
+
+    /// What one picture costs, in any unit; the progress bar counts in it.
+    fn cost(&self, plan: &Plan) -> f64;
+}
+
+/// How a sweep goes about its work.
+pub struct Sweep<'a> {
+    /// Who draws and judges.
+    pub judge: &'a dyn Judge,
+    /// What every plan draws.
+    pub captions: &'a [EvaluationCaption],
+    /// Where finished plans are kept.
+    pub store: &'a Store,
+    /// Whether plans found there are measured again.
+    pub fresh: bool,
+    /// Threads that draw at the same time.
+    pub threads: usize,
+    /// Pictures a thread draws together.
+    pub batch: usize,
+    /// Whether time is up; asked before every batch.
+    pub expired: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// One measured plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// What was run.
+    pub plan: Plan,
+    /// What came out, one for each caption in order.
+    pub assessments: Vec<Assessment>,
+}
+
+impl Sweep<'_> {
+    /// Measures the plans in order; the list is shorter if time was up.
+    pub fn run(&self, plans: &[Plan]) -> Result<Vec<Measured>> {
+        let bar = self.bar(plans);
+        let mut measured = Vec::with_capacity(plans.len());
+        for plan in plans {
+            bar.set_message(Label(plan).to_string());
+            let Some(assessments) = self.recall_or_measure(plan, &bar)? else {
+                break;
+            };
+            measured.push(Measured {
+                plan: plan.clone(),
+                assessments,
+            });
+        }
+        bar.finish_and_clear();
+        Ok(measured)
+    }
+
+    fn recall_or_measure(&self, plan: &Plan, bar: &ProgressBar) -> Result<Option<Vec<Assessment>>> {
+        let weights = self.judge.weights(plan);
+        if !self.fresh
+            && let Some(known) = self.store.load(plan, &weights, self.captions.len())?
+        {
+            // What was recalled took no time, so it must not enter the estimate of what is left.
+            bar.dec_length(self.cost(plan, self.captions.len()));
+            return Ok(Some(known));
+        }
+        let assessments = self.measure(plan, bar)?;
+        if let Some(assessments) = &assessments {
+            self.store.save(plan, &weights, assessments)?;
+        }
+        Ok(assessments)
+    }
+
+    /// Draws and judges all captions of one plan; none if time was up before the last batch.
+    fn measure(&self, plan: &Plan, bar: &ProgressBar) -> Result<Option<Vec<Assessment>>> {
+        let batches: Vec<&[EvaluationCaption]> = self.captions.chunks(self.batch).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            while !(self.expired)() {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(batch) = batches.get(index) else {
+                    break;
+                };
+                done.push((index, self.judge.judge(plan, batch)?));
+                bar.inc(self.cost(plan, batch.len()));
+            }
+            Ok(done)
+        };
+        let mut done = on_threads(self.threads, &work)?;
+        done.sort_by_key(|(index, _)| *index);
+        let complete = done.len() == batches.len();
+        Ok(complete.then(|| {
+            done.into_iter()
+                .flat_map(|(_, assessments)| assessments)
+                .collect()
+        }))
+    }
+
+    fn cost(&self, plan: &Plan, pictures: usize) -> u64 {
+        (self.judge.cost(plan) * pictures as f64) as u64
+    }
+
+    fn bar(&self, plans: &[Plan]) -> ProgressBar {
+        let total = plans
+            .iter()
+            .map(|plan| self.cost(plan, self.captions.len()))
+            .sum();
+        let template = "{bar:30} {percent:>3}%  {elapsed} so far, {eta} left  {msg}";
+        let style = ProgressStyle::with_template(template).expect("the template is valid");
+        // indicatif draws on standard error, and nothing where that is not a terminal.
+        ProgressBar::new(total).with_style(style)
+    }
+}
+
+/// Runs the same work on several threads and joins what they return.
+fn on_threads<T: Send>(
+    threads: usize,
+    work: &(dyn Fn() -> Result<Vec<T>> + Sync),
+) -> Result<Vec<T>> {
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let parts = running.into_iter().map(|thread| match thread.join() {
+            Ok(part) => part,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        let parts: Vec<Vec<T>> = parts.collect::<Result<_>>()?;
+        Ok(parts.into_iter().flatten().collect())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        catalog::{ModelId, SamplerKind},
+        evaluator::Attributes,
+    };
+
+    /// Judges without drawing: the feature is the seed, and every picture judged is counted.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Judge for Counting {
+        fn judge(&self, plan: &Plan, captions: &[EvaluationCaption]) -> Result<Vec<Assessment>> {
+            self.0.fetch_add(captions.len(), Ordering::Relaxed);
+            anyhow::ensure!(plan.steps < 100, "too many steps");
+            let assess = |caption: &EvaluationCaption| Assessment {
+                features: vec![caption.seed as f32],
+                attributes: Attributes::new(),
+            };
+            Ok(captions.iter().map(assess).collect())
+        }
+
+        fn weights(&self, _: &Plan) -> String {
+            "sha256:aa".into()
+        }
+
+        fn cost(&self, plan: &Plan) -> f64 {
+            f64::from(plan.nfe())
+        }
+    }
+
+    fn plan(steps: u32) -> Plan {
+        Plan {
+            model: ModelId("toy".into()),
+            sampler: SamplerKind::Ddim,
+            steps,
+            guidance_scale: 1.0,
+            size: "64x64".parse().unwrap(),
+        }
+    }
+
+    fn captions() -> Vec<EvaluationCaption> {
+        let caption = |seed| EvaluationCaption {
+            text: "a dog".into(),
+            seed,
+            attributes: Attributes::new(),
+        };
+        (0..50).map(caption).collect()
+    }
+
+    fn sweep(
+        judge: &Counting,
+        folder: &std::path::Path,
+        steps: &[u32],
+        expired: bool,
+    ) -> Result<Vec<Measured>> {
+        let plans: Vec<Plan> = steps.iter().map(|&steps| plan(steps)).collect();
+        let sweep = Sweep {
+            judge,
+            captions: &captions(),
+            store: &Store::open(folder)?,
+            fresh: false,
+            threads: 3,
+            batch: 8,
+            expired: &|| expired,
+        };
+        sweep.run(&plans)
+    }
+
+    #[test]
+    fn every_caption_is_judged_once_and_stays_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let judge = Counting::default();
+        let measured = sweep(&judge, folder.path(), &[1, 4], false).unwrap();
+        assert_eq!(judge.0.into_inner(), 100);
+        assert_eq!((measured[0].plan.steps, measured[1].plan.steps), (1, 4));
+        let seeds = measured[1]
+            .assessments
+            .iter()
+            .map(|assessment| assessment.features[0]);
+        assert!(seeds.eq((0..50).map(|seed| seed as f32)));
+    }
+
+    #[test]
+    fn a_sweep_goes_on_where_the_last_one_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let judge = Counting::default();
+        let first = sweep(&judge, folder.path(), &[1], false).unwrap();
+        let both = sweep(&judge, folder.path(), &[1, 2], false).unwrap();
+        assert_eq!(
+            judge.0.into_inner(),
+            100,
+            "the first plan is not drawn again"
+        );
+        assert_eq!(both[0], first[0]);
+    }
+
+    #[test]
+    fn when_time_is_up_only_whole_plans_are_returned() {
+        let folder = tempfile::tempdir().unwrap();
+        let judge = Counting::default();
+        sweep(&judge, folder.path(), &[1], false).unwrap();
+        let measured = sweep(&judge, folder.path(), &[1, 2], true).unwrap();
+        assert_eq!(measured.len(), 1);
+    }
+
+    #[test]
+    fn a_failure_on_one_thread_ends_the_sweep_with_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = sweep(&Counting::default(), folder.path(), &[100], false).unwrap_err();
+        assert_eq!(error.to_string(), "too many steps");
+    }
+}

@@ -1,0 +1,83 @@
+//! `goldilocks calibrate`: measures what plans are worth, and shows it.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+use crate::catalog::{self, Family};
+
+mod quality;
+mod report;
+mod sheet;
+
+/// Measures what plans are worth, and shows it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Quality(quality::Args),
+    Sheet(sheet::Args),
+    Report(report::Args),
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::Quality(args) => quality::run(args),
+        Command::Sheet(args) => sheet::run(&args),
+        Command::Report(args) => report::run(&args),
+    }
+}
+
+/// Which family is meant.
+#[derive(Debug, clap::Args)]
+struct FamilyArgs {
+    /// The hosted models
+    #[arg(long, env = "GOLDILOCKS_CONFIG", default_value = "models.toml")]
+    config: PathBuf,
+
+    /// The family [default: the first one]
+    #[arg(long)]
+    family: Option<String>,
+}
+
+impl FamilyArgs {
+    fn load(&self) -> Result<Family> {
+        let catalog = catalog::load(&self.config)?;
+        let Some(id) = &self.family else {
+            return Ok(catalog.default_family().clone());
+        };
+        let family = catalog.family(id).cloned();
+        family.with_context(|| {
+            let ids: Vec<&str> = catalog
+                .families
+                .iter()
+                .map(|family| family.id.as_str())
+                .collect();
+            format!(
+                "there is no family {id:?}; choose one of {}",
+                ids.join(", ")
+            )
+        })
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn say(line: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
+}

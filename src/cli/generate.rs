@@ -1,0 +1,285 @@
+//! `goldilocks generate`: a picture from a caption, without a server.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use safetensors::{Dtype, tensor::TensorView};
+
+use crate::{
+    catalog::{self, DeviceSpec, Family, ModelCard, SamplerKind, raw::family_from_folder},
+    engine::{ImageSpec, Pipeline, Trajectory, image::Parameters, weights::Weights},
+    units::{ImageSize, Steps},
+};
+
+/// Draw a picture from a caption and write it as PNG.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to draw.
+    prompt: String,
+    /// A model folder in diffusers layout: with `unet/`, or with several `unet-<size>/`.
+    #[arg(long, value_name = "FOLDER")]
+    model_dir: Option<PathBuf>,
+    /// The file that lists the hosted models, used without --model-dir.
+    #[arg(long, value_name = "FILE", default_value = "models.toml")]
+    config: PathBuf,
+    /// Which model: its name, or its folder such as unet-c16 [default: the largest one].
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Sampling steps.
+    #[arg(long, default_value_t = 20)]
+    steps: Steps,
+    /// Sampling algorithm: ddim or dpmpp_2m.
+    #[arg(long, default_value = "ddim")]
+    sampler: SamplerKind,
+    /// Scale of classifier-free guidance; 1 is unguided and takes half the time.
+    #[arg(long, value_name = "SCALE", default_value_t = 3.0)]
+    guidance: f64,
+    /// Names the noise; the same seed gives the same picture.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// What to steer away from.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    negative_prompt: String,
+    /// Width and height in pixels, as in 128x128 [default: the family's own].
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    size: Option<ImageSize>,
+    /// Where the model runs: cpu, or cuda:0 for the first GPU.
+    #[arg(long, default_value_t = DeviceSpec::Cpu)]
+    device: DeviceSpec,
+    /// Where the picture goes; several are numbered, as in out-0.png, out-1.png.
+    #[arg(long, short, value_name = "FILE", default_value = "out.png")]
+    output: PathBuf,
+    /// Initial noise in place of the seed's: safetensors with `latents`, N x C x H x W, of unit
+    /// variance. Draws N pictures of its size.
+    #[arg(long, value_name = "FILE")]
+    latents: Option<PathBuf>,
+    /// Also write the final latents, before decoding: safetensors with `latents`, N x C x H x W.
+    #[arg(long, value_name = "FILE")]
+    output_latents: Option<PathBuf>,
+}
+
+/// Loads the model, draws and writes.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mut family = family(args)?;
+    let model = choose(&family, args.model.as_deref())?.clone();
+    // The others would only cost time and memory.
+    family.models = vec![model.clone()];
+    let pipeline = Pipeline::load(&family)?;
+    let noises = Noises::read(args, &family)?;
+    let mut rows = begin(&pipeline, args, &model, noises)?;
+    denoise(&pipeline, &mut rows, args.steps)?;
+
+    let latents: Vec<_> = rows.iter().map(Trajectory::latents).collect();
+    if let Some(file) = &args.output_latents {
+        write_latents(file, &rows)?;
+    }
+    for (index, picture) in pipeline.decode(&latents)?.iter().enumerate() {
+        let parameters = Parameters {
+            prompt: &args.prompt,
+            negative_prompt: &args.negative_prompt,
+            steps: args.steps,
+            sampler: args.sampler,
+            guidance_scale: args.guidance,
+            seed: rows[index].seed(),
+            size: picture.size,
+            model: &model.id.0,
+        };
+        let file = if rows.len() == 1 {
+            args.output.clone()
+        } else {
+            numbered(&args.output, index)
+        };
+        write_whole(&file, &picture.to_png(Some(&parameters.text()))?)?;
+        eprintln!("wrote {}", file.display());
+    }
+    Ok(())
+}
+
+fn family(args: &Args) -> anyhow::Result<Family> {
+    if let Some(folder) = &args.model_dir {
+        return Ok(family_from_folder(folder, args.device)?);
+    }
+    let catalog = catalog::load(&args.config)?;
+    let mut family = match &args.model {
+        Some(name) => catalog.model(name).map(|(family, _)| family),
+        None => None,
+    }
+    .unwrap_or_else(|| catalog.default_family())
+    .clone();
+    for model in &mut family.models {
+        model.device = args.device;
+    }
+    Ok(family)
+}
+
+fn choose<'a>(family: &'a Family, name: Option<&str>) -> anyhow::Result<&'a ModelCard> {
+    let Some(name) = name else {
+        return family.models.last().context("the family has no model");
+    };
+    let is_called = |model: &&ModelCard| {
+        model.id.0 == name || model.unet_path.file_name().is_some_and(|file| file == name)
+    };
+    family.models.iter().find(is_called).with_context(|| {
+        let names: Vec<_> = family
+            .models
+            .iter()
+            .map(|model| model.id.0.as_str())
+            .collect();
+        format!(
+            "there is no model {name:?}; choose one of {}",
+            names.join(", ")
+        )
+    })
+}
+
+/// The noise of every picture, `None` where it is the seed's, and their size.
+struct Noises {
+    size: ImageSize,
+    of_pictures: Vec<Option<Vec<f32>>>,
+}
+
+impl Noises {
+    fn read(args: &Args, family: &Family) -> anyhow::Result<Self> {
+        let Some(file) = &args.latents else {
+            return Ok(Self {
+                size: args.size.unwrap_or_else(|| family.default_size()),
+                of_pictures: vec![None],
+            });
+        };
+        let (shape, values) = Weights::open(file)?.read("latents")?;
+        let &[n, channels, height, width] = shape.as_slice() else {
+            bail!(
+                "{}: `latents` is {shape:?}, not N x C x H x W",
+                file.display()
+            );
+        };
+        if values.is_empty() || channels != family.vae.latent_channels {
+            let expected = family.vae.latent_channels;
+            bail!(
+                "{}: `latents` is {shape:?}, but C is {expected}",
+                file.display()
+            );
+        }
+        let size = ImageSize {
+            width: width as u32 * family.vae.downscale(),
+            height: height as u32 * family.vae.downscale(),
+        };
+        if let Some(asked) = args.size.filter(|asked| *asked != size) {
+            bail!("--latents are for pictures of {size}, but --size is {asked}");
+        }
+        let rows = values.chunks_exact(values.len() / n);
+        Ok(Self {
+            size,
+            of_pictures: rows.map(|row| Some(row.to_vec())).collect(),
+        })
+    }
+}
+
+fn begin(
+    pipeline: &Pipeline,
+    args: &Args,
+    model: &ModelCard,
+    noises: Noises,
+) -> anyhow::Result<Vec<Trajectory>> {
+    let conditioning = pipeline
+        .encode(&[&args.prompt], &args.negative_prompt)?
+        .remove(0);
+    if conditioning.n_truncated() > 0 {
+        let cut = conditioning.n_truncated();
+        eprintln!("warning: the prompt is too long; its last {cut} tokens are ignored");
+    }
+    let size = noises.size;
+    let spec = |(index, initial_noise): (usize, Option<Vec<f32>>)| ImageSpec {
+        sampler: args.sampler,
+        steps: args.steps,
+        guidance_scale: args.guidance,
+        seed: args.seed + index as u64,
+        size,
+        initial_noise,
+    };
+    let pictures = noises.of_pictures.into_iter().enumerate().map(spec);
+    pictures
+        .map(|spec| Ok(pipeline.begin(&model.id, &spec, conditioning.clone())?))
+        .collect()
+}
+
+fn denoise(pipeline: &Pipeline, rows: &mut [Trajectory], steps: Steps) -> anyhow::Result<()> {
+    let style = ProgressStyle::with_template("{bar:32} step {pos}/{len}, {elapsed_precise}")
+        .expect("the template is valid");
+    let bar = ProgressBar::new(u64::from(steps)).with_style(style);
+    let mut rows: Vec<_> = rows.iter_mut().collect();
+    for _ in 0..steps {
+        for moved in pipeline.step(&mut rows)? {
+            moved?;
+        }
+        bar.inc(1);
+    }
+    bar.finish();
+    Ok(())
+}
+
+fn write_latents(file: &Path, rows: &[Trajectory]) -> anyhow::Result<()> {
+    let (channels, height, width) = rows[0].latents().shape();
+    let numbers = rows.iter().flat_map(|row| row.latents().values());
+    let bytes: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
+    let shape = vec![rows.len(), channels, height, width];
+    let tensors = HashMap::from([("latents", TensorView::new(Dtype::F32, shape, &bytes)?)]);
+    write_whole(file, &safetensors::serialize(tensors, None)?)
+}
+
+/// `out.png` to `out-3.png`.
+fn numbered(file: &Path, index: usize) -> PathBuf {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match file.extension() {
+        Some(end) => format!("{stem}-{index}.{}", end.to_string_lossy()),
+        None => format!("{stem}-{index}"),
+    };
+    file.with_file_name(name)
+}
+
+/// Writes beside the file and renames, so that nobody ever sees half of it.
+fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut name = file
+        .file_name()
+        .context("the output is not a file name")?
+        .to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = file.with_file_name(name);
+    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, file));
+    if written.is_err() {
+        drop(fs::remove_file(&part));
+    }
+    written.with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_pictures_are_numbered_before_the_ending() {
+        assert_eq!(
+            numbered(Path::new("a/out.png"), 3),
+            Path::new("a/out-3.png")
+        );
+        assert_eq!(numbered(Path::new("out"), 0), Path::new("out-0"));
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("out.png");
+        write_whole(&file, b"old").unwrap();
+        write_whole(&file, b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let nowhere = folder.path().join("no/out.png");
+        let fault = write_whole(&nowhere, b"x").unwrap_err();
+        assert!(fault.to_string().contains("out.png"), "{fault}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Does what fails fail alone?
+
+use std::{sync::Arc, time::Duration};
+
+use goldilocks::{
+    catalog::{DeviceSpec, ModelId},
+    runtime::{JobError, LoadExecutor, Readiness, Runtime, SubmitError, WorkerSpec},
+    telemetry::{ManualClock, Metrics},
+    units::Millis,
+};
+
+use super::script::{MODEL, Stage, job, settings};
+
+#[tokio::test]
+async fn a_job_that_fails_says_why_and_the_next_one_runs() {
+    let stage = Stage::open().await;
+    let failing = stage.runtime.submit(job("fail", &[1])).unwrap();
+    let next = stage.runtime.submit(job("a cat", &[1])).unwrap();
+    let error = failing.outcome().await.unwrap_err();
+    assert!(
+        error.to_string().contains("a value was not finite"),
+        "{error}"
+    );
+    next.outcome().await.unwrap();
+    stage.shows("goldilocks_jobs_failed_total 1");
+}
+
+#[tokio::test]
+async fn a_panic_is_survived_and_counted_and_gives_up_its_place() {
+    let stage = Stage::open().await;
+    let fatal = stage.runtime.submit(job("panic", &[1])).unwrap();
+    assert_eq!(fatal.outcome().await.unwrap_err(), JobError::Panicked);
+    let next = stage.runtime.submit(job("a cat", &[1])).unwrap();
+    next.outcome().await.unwrap();
+    stage.shows("goldilocks_worker_panics_total 1");
+    assert_eq!(stage.runtime.queued_work(), Millis::ZERO);
+    assert_eq!(stage.runtime.liveness().workers_lost, 0);
+}
+
+#[tokio::test]
+async fn a_picture_that_cannot_be_encoded_fails_alone() {
+    let stage = Stage::open().await;
+    let failing = stage.runtime.submit(job("fail to encode", &[1])).unwrap();
+    let error = failing.outcome().await.unwrap_err();
+    assert_eq!(error, JobError::Failed("the picture has no pixels".into()));
+    let fatal = stage
+        .runtime
+        .submit(job("panic while encoding", &[1]))
+        .unwrap();
+    assert_eq!(fatal.outcome().await.unwrap_err(), JobError::Panicked);
+    stage
+        .runtime
+        .submit(job("a cat", &[1]))
+        .unwrap()
+        .outcome()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_makes_no_step_is_seen_to_be_silent() {
+    let mut stage = Stage::gated().await;
+    stage.clock.advance(Duration::from_mins(1));
+    assert_eq!(stage.runtime.liveness().silent_for, Duration::ZERO);
+    let stuck = stage.runtime.submit(job("stuck", &[1])).unwrap();
+    stage.begun.recv().await.unwrap();
+    stage.clock.advance(Duration::from_secs(90));
+    assert!(stage.runtime.liveness().silent_for >= Duration::from_secs(90));
+    drop(stage.steps);
+    stuck.outcome().await.unwrap();
+}
+
+fn loading(load: LoadExecutor) -> Runtime {
+    let models = vec![ModelId(MODEL.into())];
+    let device = DeviceSpec::Cpu;
+    let worker = WorkerSpec {
+        device,
+        models,
+        load,
+    };
+    let metrics = Arc::new(Metrics::new([MODEL]));
+    Runtime::start(
+        vec![worker],
+        settings(Arc::new(ManualClock::default()), metrics),
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn weights_that_cannot_be_loaded_leave_a_server_that_says_so() {
+    let broken: LoadExecutor = Box::new(|_| Err("the file is cut short".into()));
+    let panicking: LoadExecutor = Box::new(|_| panic!("a tensor has no shape"));
+    for (load, reason) in [(broken, "cut short"), (panicking, "no shape")] {
+        let runtime = loading(load);
+        let mut readiness = runtime.watch_readiness();
+        let failed = |now: &Readiness| matches!(now, Readiness::Failed { reason: why } if why.contains(reason));
+        readiness.wait_for(failed).await.unwrap();
+        assert_eq!(
+            runtime.submit(job("a cat", &[1])).unwrap_err(),
+            SubmitError::NotReady
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_admitted_before_the_models_are_loaded() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let runtime = loading(Box::new(move |_| {
+        wait.recv().ok();
+        Err("never mind".into())
+    }));
+    assert!(matches!(runtime.readiness(), Readiness::Warming(progress) if progress.models == 1));
+    assert_eq!(
+        runtime.submit(job("a cat", &[1])).unwrap_err(),
+        SubmitError::NotReady
+    );
+    drop(go);
+}

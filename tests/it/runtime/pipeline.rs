@@ -1,0 +1,94 @@
+//! Does a job become a picture on the engine itself? On tiny random weights.
+
+use std::{path::Path, sync::Arc};
+
+use goldilocks::{
+    catalog::{self, Catalog, DeviceSpec},
+    runtime::{
+        Job, Outcome, Runtime, Settings, WorkerSpec,
+        executor::pipeline::{devices, encode_png, loading},
+    },
+    telemetry::{ManualClock, Metrics},
+};
+
+use super::script::job;
+
+fn start() -> Runtime {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1");
+    let family = catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap();
+    let models = family.models.iter().map(|model| model.id.clone()).collect();
+    let catalog = Catalog {
+        families: vec![family],
+    };
+    let (device, families) = devices(&catalog).remove(0);
+    let worker = WorkerSpec {
+        device,
+        models,
+        load: loading(families),
+    };
+    let settings = Settings {
+        queue_capacity: 8,
+        encode: encode_png,
+        clock: Arc::new(ManualClock::default()),
+        metrics: Arc::new(Metrics::new(["sd1"])),
+    };
+    Runtime::start(vec![worker], settings).unwrap()
+}
+
+fn picture(guidance_scale: f64, seeds: &[u64]) -> Job {
+    let mut job = job("a red circle", seeds);
+    job.plan.model.0 = "sd1".into();
+    job.plan.steps = 3;
+    job.plan.guidance_scale = guidance_scale;
+    job
+}
+
+async fn draw(runtime: &Runtime, job: Job) -> Outcome {
+    runtime.submit(job).unwrap().outcome().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_seed_gives_the_same_file_alone_and_in_company() {
+    let runtime = start();
+    let mut readiness = runtime.watch_readiness();
+    readiness.wait_for(|now| now.is_ready()).await.unwrap();
+    let alone = draw(&runtime, picture(3.0, &[12])).await;
+    let together = draw(&runtime, picture(3.0, &[11, 12])).await;
+    assert_eq!(alone.images[0], together.images[1]);
+    assert_ne!(together.images[0].png, together.images[1].png);
+    assert!(alone.images[0].png.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let text = String::from_utf8_lossy(&alone.images[0].png).into_owned();
+    assert!(
+        text.contains("a red circle") && text.contains("Seed: 12"),
+        "no parameters"
+    );
+}
+
+#[tokio::test]
+async fn evaluations_and_operations_are_those_that_ran() {
+    let runtime = start();
+    let mut readiness = runtime.watch_readiness();
+    readiness.wait_for(|now| now.is_ready()).await.unwrap();
+    let unguided = draw(&runtime, picture(1.0, &[1])).await;
+    let guided = draw(&runtime, picture(3.0, &[1])).await;
+    assert_eq!((unguided.nfe, guided.nfe), (3, 6));
+    assert_eq!(guided.images[0].steps_run, 3);
+    let twice = draw(&runtime, picture(1.0, &[1, 2])).await;
+    assert!(unguided.flops.0 > 0.0);
+    assert!(
+        twice.flops < unguided.flops * 2.0,
+        "the text is counted once"
+    );
+    assert!(twice.flops > guided.flops, "the second decode is counted");
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_too_long_says_how_much_was_cut() {
+    let runtime = start();
+    let mut readiness = runtime.watch_readiness();
+    readiness.wait_for(|now| now.is_ready()).await.unwrap();
+    let mut long = picture(1.0, &[1]);
+    assert_eq!(draw(&runtime, long.clone()).await.tokens_cut, 0);
+    long.prompt = "a red circle ".repeat(60);
+    assert!(draw(&runtime, long).await.tokens_cut > 0);
+}
