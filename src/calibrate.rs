@@ -14,6 +14,7 @@ mod date;
 pub mod figure;
 pub mod file;
 pub mod grid;
+mod price;
 pub mod quality;
 pub mod reference;
 pub mod report;

@@ -1,7 +1,7 @@
 //! Which day is it? Seconds since 1970 to a calendar date in UTC.
 
 /// Returns the day as `YYYY-MM-DD` (Gregorian, by the days of 400-year eras that start in March).
-pub fn iso_date(unix_seconds: u64) -> String {
+pub(super) fn iso_date(unix_seconds: u64) -> String {
     let days = unix_seconds / 86_400 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era =

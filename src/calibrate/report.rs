@@ -3,22 +3,23 @@
 use super::{
     bootstrap::standard_error,
     figure::{Figure, Line, Point},
+    price,
 };
 use crate::{
     catalog::{Family, SamplerKind},
     planner::{
-        Objective, Plan, ScoreEstimate,
-        cost::PlanCost,
+        CostTable, Objective, Plan, ScoreEstimate,
         profile::{Cell, Profile},
     },
 };
 
 /// Draws one objective of a profile; cells of models the family no longer has are left out.
 pub fn figure(family: &Family, profile: &Profile, objective: Objective) -> Figure {
+    let costs = CostTable::of(family);
     let mut priced: Vec<(f64, &Cell)> = profile
         .cells
         .iter()
-        .filter_map(|cell| Some((tflops(family, profile, cell)?, cell)))
+        .filter_map(|cell| Some((tflops(family, &costs, profile, cell)?, cell)))
         .collect();
     priced.sort_by(|a, b| a.0.total_cmp(&b.0));
     let cells: Vec<&Cell> = priced.iter().map(|(_, cell)| *cell).collect();
@@ -104,7 +105,7 @@ fn name(objective: Objective) -> &'static str {
     }
 }
 
-fn tflops(family: &Family, profile: &Profile, cell: &Cell) -> Option<f64> {
+fn tflops(family: &Family, costs: &CostTable, profile: &Profile, cell: &Cell) -> Option<f64> {
     let plan = Plan {
         model: cell.model.clone(),
         sampler: cell.sampler,
@@ -112,8 +113,7 @@ fn tflops(family: &Family, profile: &Profile, cell: &Cell) -> Option<f64> {
         guidance_scale: cell.guidance_scale,
         size: profile.size,
     };
-    let card = family.model(&cell.model.0)?;
-    Some(PlanCost::new(family, card, &plan).request(1).tflops())
+    Some(price::of_picture(family, costs, &plan)?.tflops())
 }
 
 /// The line of cells that differ from this one in their step count only.

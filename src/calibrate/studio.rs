@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 
-use super::{captions::EvaluationCaption, sweep::Judge};
+use super::{captions::EvaluationCaption, price, sweep::Judge};
 use crate::{
     catalog::{Family, ModelCard, ModelId, digest},
     engine::{ImageSpec, Latents, Pipeline, Pixels, Trajectory},
     evaluator::{Assessment, Evaluator},
-    planner::{Plan, cost::PlanCost},
+    planner::{CostTable, Plan},
 };
 
 /// A loaded family with its evaluator.
@@ -19,6 +19,7 @@ pub struct Studio<'a> {
     pipeline: Pipeline,
     evaluator: Evaluator,
     digests: BTreeMap<ModelId, String>,
+    costs: CostTable,
 }
 
 impl<'a> Studio<'a> {
@@ -40,6 +41,7 @@ impl<'a> Studio<'a> {
             evaluator: Evaluator::load(&family.path.join("evaluator"))?,
             digests: digests.collect::<Result<_>>()?,
             pipeline: Pipeline::load(family)?,
+            costs: CostTable::of(family),
         })
     }
 
@@ -66,11 +68,11 @@ impl Judge for Studio<'_> {
 
     /// Millions of operations.
     fn cost(&self, plan: &Plan) -> f64 {
-        let card = self
-            .family
-            .model(&plan.model.0)
-            .expect("plans are of this family's models");
-        PlanCost::new(self.family, card, plan).request(1).0 / 1e6
+        let flops = price::of_picture(self.family, &self.costs, plan);
+        flops
+            .expect("plans are of this family's models and sizes")
+            .0
+            / 1e6
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod api;
 mod architecture;
+mod calibrate;
 mod dashboards;
 mod engine;
 mod models_toml;

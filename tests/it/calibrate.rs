@@ -1,0 +1,4 @@
+//! Does a calibration measure what it says, from captions to a profile the planner reads?
+
+mod quality;
+mod toy;

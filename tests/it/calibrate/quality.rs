@@ -1,0 +1,100 @@
+//! The whole calibration of a tiny family.
+
+use std::{fs, time::Duration};
+
+use goldilocks::{
+    calibrate::{
+        file,
+        grid::Grid,
+        quality::{self, Settings},
+        report,
+    },
+    catalog::SamplerKind,
+    planner::{Objective, Profile},
+    telemetry::{Clock, ManualClock},
+};
+
+use super::toy::{N_CAPTIONS, Toy};
+
+fn settings(toy: &Toy) -> Settings {
+    Settings {
+        grid: Grid {
+            steps: vec![1, 2],
+            guidance: vec![1.0, 3.0],
+            samplers: vec![SamplerKind::Ddim],
+            models: Vec::new(),
+        },
+        n_captions: N_CAPTIONS,
+        work_dir: toy.path("work"),
+        fresh: false,
+        threads: 2,
+        batch: 4,
+        limit: None,
+        commit: "abc".into(),
+        command: "goldilocks calibrate quality".into(),
+    }
+}
+
+#[test]
+fn every_plan_is_measured_and_the_planner_reads_the_profile() {
+    let toy = Toy::new();
+    let family = toy.family();
+    let profile = quality::run(&family, &settings(&toy), None, &ManualClock::default()).unwrap();
+    let plans: Vec<(u32, f64)> = profile
+        .cells
+        .iter()
+        .map(|cell| (cell.steps, cell.guidance_scale))
+        .collect();
+    assert_eq!(plans, [(1, 1.0), (2, 1.0), (1, 3.0), (2, 3.0)]);
+    assert_eq!(
+        profile.cells[0].fidelity.mean, 0.0,
+        "the anchor has no fidelity"
+    );
+    assert_eq!(profile.provenance.date, "1970-01-01");
+    assert_eq!(profile.reference.real.unwrap().n, N_CAPTIONS);
+    let path = toy.path("calibration/toy.json");
+    file::write(&profile, &path).unwrap();
+    let read = Profile::from_json(&fs::read_to_string(&path).unwrap(), &family.digest).unwrap();
+    assert_eq!(read, profile);
+    let svg = report::figure(&family, &read, Objective::Balanced).svg();
+    assert_eq!(svg.matches("<circle").count(), 4);
+}
+
+#[test]
+fn a_second_run_draws_nothing_and_says_the_same() {
+    let toy = Toy::new();
+    let family = toy.family();
+    let first = quality::run(&family, &settings(&toy), None, &ManualClock::default()).unwrap();
+    let no_time = Settings {
+        limit: Some(Duration::ZERO),
+        ..settings(&toy)
+    };
+    let again = quality::run(&family, &no_time, Some(&first), &ManualClock::default()).unwrap();
+    assert_eq!(again, first);
+    let nowhere = Settings {
+        work_dir: toy.path("elsewhere"),
+        ..no_time
+    };
+    let message = quality::run(&family, &nowhere, None, &ManualClock::default())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("time was up"), "{message}");
+}
+
+#[test]
+fn threads_and_batches_do_not_change_what_is_measured() {
+    let toy = Toy::new();
+    let family = toy.family();
+    let clock: &dyn Clock = &ManualClock::default();
+    let wide = quality::run(&family, &settings(&toy), None, clock).unwrap();
+    let narrow = Settings {
+        threads: 1,
+        batch: 1,
+        fresh: true,
+        ..settings(&toy)
+    };
+    let narrow = quality::run(&family, &narrow, None, clock).unwrap();
+    for (one, other) in wide.cells.iter().zip(&narrow.cells) {
+        assert!((one.cmmd - other.cmmd).abs() < 1e-3, "{one:?} {other:?}");
+    }
+}
