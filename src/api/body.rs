@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
+use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 
 use super::{error::ApiError, state::AppState};
@@ -63,7 +64,7 @@ async fn read(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
 fn is_too_long(error: &axum::Error) -> bool {
     error
         .source()
-        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+        .is_some_and(<dyn Error>::is::<LengthLimitError>)
 }
 
 fn parse(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {

@@ -120,8 +120,8 @@ impl Fields {
             .as_str()
             .and_then(|text| choices.iter().find(|(choice, _)| *choice == text));
         found.map(|(_, chosen)| Some(*chosen)).ok_or_else(|| {
-            let names = choices.iter().map(|(choice, _)| *choice).collect();
-            self.refused(name, &one_of(names), &value)
+            let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+            self.refused(name, &one_of(&names), &value)
         })
     }
 
@@ -181,7 +181,7 @@ impl Fields {
 }
 
 /// Lists what may be chosen.
-pub(super) fn one_of(names: Vec<&str>) -> String {
+pub(super) fn one_of(names: &[&str]) -> String {
     format!("one of {}", names.join(", "))
 }
 

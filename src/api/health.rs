@@ -10,7 +10,7 @@ use crate::runtime::Readiness;
 
 /// A busy worker that took no step for this long is stuck: the dearest step of the largest hosted
 /// network on a slow CPU stays well below it.
-const STUCK_AFTER: Duration = Duration::from_secs(120);
+const STUCK_AFTER: Duration = Duration::from_mins(2);
 
 /// Whether the process should be left running.
 #[derive(Debug, Serialize, ToSchema)]

@@ -87,7 +87,7 @@ pub struct GenerateRequest {
     pub negative_prompt: Option<String>,
     /// Pins the number of sampling steps.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 1000)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     pub num_inference_steps: Option<Steps>,
     /// Pins the guidance scale; 1 is unguided and costs half.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -315,7 +315,7 @@ fn only(
         Ok(chosen) => chosen,
         // The list in the message should hold what works, not what is merely known.
         Err(ApiError::InvalidValue { param, .. }) => {
-            let message = format!("{param} must be {}", one_of(accepted.to_vec()));
+            let message = format!("{param} must be {}", one_of(accepted));
             return Err(ApiError::InvalidValue { param, message });
         }
         Err(other) => return Err(other),

@@ -176,7 +176,7 @@ fn within_seeds(seed: Option<u64>, n_images: u32) -> Result<(), ApiError> {
 fn within_training(request: &GenerateRequest, family: &Family) -> Result<(), ApiError> {
     let trained = family.noise_schedule.num_train_timesteps;
     match request.num_inference_steps {
-        Some(steps) if steps as usize > trained as usize => Err(ApiError::InvalidValue {
+        Some(steps) if steps as usize > trained => Err(ApiError::InvalidValue {
             param: "num_inference_steps".to_owned(),
             message: format!(
                 "num_inference_steps must be at most {trained}, the levels that family {:?} was trained on; got {steps}",
