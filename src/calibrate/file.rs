@@ -45,18 +45,20 @@ impl Layout {
 impl Formatter for Layout {
     fn begin_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
         self.lists += 1;
-        match self.on_one_line() {
-            true => writer.write_all(b"["),
-            false => self.pretty.begin_array(writer),
+        if self.on_one_line() {
+            writer.write_all(b"[")
+        } else {
+            self.pretty.begin_array(writer)
         }
     }
 
     fn end_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
         let on_one_line = self.on_one_line();
         self.lists -= 1;
-        match on_one_line {
-            true => writer.write_all(b"]"),
-            false => self.pretty.end_array(writer),
+        if on_one_line {
+            writer.write_all(b"]")
+        } else {
+            self.pretty.end_array(writer)
         }
     }
 

@@ -78,10 +78,9 @@ impl Store {
             size,
         } = plan;
         let digest = Sha256::digest(format!("{weights} {size}"));
-        let digest: String = digest[..6]
+        let digest = digest[..6]
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         let name = format!("{model}-{sampler}-{steps}-{guidance_scale}-{digest}.safetensors");
         self.folder.join(name)
     }

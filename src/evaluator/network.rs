@@ -7,6 +7,11 @@ use candle_nn::{Conv2d, Conv2dConfig, Linear, Module};
 
 use super::config::{EvaluatorConfig, LayerConfig};
 
+/// A row of numbers for each picture.
+type Features = Vec<Vec<f32>>;
+/// The most likely class of each head, for each picture.
+type Answers = Vec<Vec<u32>>;
+
 /// The tower and its heads, in f32.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
@@ -41,11 +46,7 @@ impl Network {
 
     /// Looks at pictures of `side` x `side`, given as interleaved 8-bit RGB one after the other.
     /// Returns, by picture, its features and the most likely class of each head.
-    pub(super) fn look(
-        &self,
-        pixels: Vec<u8>,
-        side: usize,
-    ) -> Result<(Vec<Vec<f32>>, Vec<Vec<u32>>)> {
+    pub(super) fn look(&self, pixels: Vec<u8>, side: usize) -> Result<(Features, Answers)> {
         let n_rows = pixels.len() / (3 * side * side);
         let pictures = Tensor::from_vec(pixels, (n_rows, side, side, 3), &Device::Cpu)?
             .to_dtype(DType::F32)?

@@ -64,7 +64,9 @@ impl Linear {
                     Activation::None => self.product(input, values),
                     Activation::Silu => {
                         self.product(input, values);
-                        values.iter_mut().for_each(|value| *value = silu(*value));
+                        for value in values.iter_mut() {
+                            *value = silu(*value);
+                        }
                     }
                     Activation::GeGlu => WIDE.with_borrow_mut(|wide| {
                         wide.resize(n_positions * self.outputs, 0.0);

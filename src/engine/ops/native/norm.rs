@@ -29,7 +29,9 @@ pub(super) fn group_norm(norm: &Norm, xs: &Tensor, spec: GroupNormSpec) -> Tenso
             }
         }
         if spec.silu {
-            values.iter_mut().for_each(|value| *value = silu(*value));
+            for value in values.iter_mut() {
+                *value = silu(*value);
+            }
         }
     })
 }
