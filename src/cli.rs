@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 pub mod calibrate;
 pub mod flops;
 pub mod generate;
+mod latency;
 pub mod models;
 pub mod openapi;
 pub mod plan;

@@ -1,4 +1,4 @@
-//! `goldilocks calibrate`: measures what plans are worth, and shows it.
+//! `goldilocks calibrate`: measures what plans cost and are worth, and shows it.
 
 use std::{
     io::Write,
@@ -10,11 +10,12 @@ use clap::Subcommand;
 
 use crate::catalog::{self, Family};
 
+mod latency;
 mod quality;
 mod report;
 mod sheet;
 
-/// Measures what plans are worth, and shows it.
+/// Measures what plans cost and are worth, and shows it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -23,6 +24,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Latency(latency::Args),
     Quality(quality::Args),
     Sheet(sheet::Args),
     Report(report::Args),
@@ -31,6 +33,7 @@ enum Command {
 /// Runs the command.
 pub fn run(args: Args) -> Result<()> {
     match args.command {
+        Command::Latency(args) => latency::run(args),
         Command::Quality(args) => quality::run(args),
         Command::Sheet(args) => sheet::run(&args),
         Command::Report(args) => report::run(&args),

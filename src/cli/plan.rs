@@ -5,24 +5,19 @@ use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
-use super::serve;
+use super::{latency, serve};
 use crate::{
     catalog::{self, Catalog, Family, ModelId, SamplerKind},
     config,
-    engine::device,
     planner::{
-        Budget, Cost, Estimate, Explanation, LatencyModel, Load, Objective, PhaseTimes, Pins, Plan,
-        PlanRequest, Planner, Quality,
-    },
-    runtime::{
-        executor::pipeline::BACKEND,
-        state::{LatencyFile, LatencyKey},
+        Budget, Cost, Estimate, Explanation, Load, Objective, Pins, Plan, PlanRequest, Planner,
+        Quality,
     },
     units::{Flops, ImageSize, Millis, Steps},
 };
 
 /// Shows the plan that a request would get on an idle server, and why the others lost. Latencies are
-/// those that `goldilocks serve` last learned on this machine.
+/// those last learned on this machine; if there are none, the models are timed first.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Milliseconds for the whole request
@@ -90,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .transpose()?;
     let planner = Planner::new(family, profile);
     let state_dir = args.state_dir.clone().or_else(config::default_state_dir);
-    let latency = latency(&catalog, state_dir);
+    let latency = latency::known(&catalog, state_dir)?;
     let explanation = planner.explain(&request(args, family, model), &latency, Load::IDLE)?;
     let text = if args.json {
         serde_json::to_string_pretty(&explanation)? + "\n"
@@ -125,15 +120,6 @@ fn target<'c>(catalog: &'c Catalog, name: &str) -> anyhow::Result<(&'c Family, O
         )
     })?;
     Ok((family, Some(card.id.clone())))
-}
-
-/// What the server learned on this machine; nothing at all if it never ran here as it would now.
-fn latency(catalog: &Catalog, state_dir: Option<PathBuf>) -> LatencyModel {
-    let learned = state_dir.and_then(|folder| {
-        let key = LatencyKey::new(catalog, BACKEND, device::n_threads());
-        LatencyFile::new(&folder, key).load()
-    });
-    learned.unwrap_or_else(|| LatencyModel::new(PhaseTimes::default()))
 }
 
 fn request(args: &Args, family: &Family, model: Option<ModelId>) -> PlanRequest {

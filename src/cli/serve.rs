@@ -13,17 +13,14 @@ use tokio::{
     sync::oneshot,
 };
 
+use super::latency;
 use crate::{
     api::{self, AppState, FamilyParts, Parts},
     catalog::{self, Catalog, Family},
     config::{LogFormat, ServeFlags, ServerConfig},
-    engine::device,
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
-        Runtime, Settings, WorkerSpec,
-        executor::pipeline::{self, BACKEND, encode_png},
-        probe::{Probe, probing},
-        state::{LatencyFile, LatencyKey},
+        Runtime, Settings, executor::pipeline::encode_png, probe::Probe, state::LatencyFile,
     },
     telemetry::{Metrics, SystemClock, logging},
 };
@@ -72,18 +69,17 @@ async fn serve(
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let key = LatencyKey::new(&catalog, BACKEND, device::n_threads());
-    let file = LatencyFile::new(&config.state_dir, key);
+    let file = latency::file(&catalog, &config.state_dir);
     let learned = file.load();
-    let latency = learned.unwrap_or_else(|| LatencyModel::new(PhaseTimes::default()));
-    let latency = Arc::new(RwLock::new(latency));
+    let learned = learned.unwrap_or_else(|| LatencyModel::new(PhaseTimes::default()));
+    let learned = Arc::new(RwLock::new(learned));
     let clock = Arc::new(SystemClock::start());
     let models = catalog.families.iter().flat_map(|family| &family.models);
     let metrics = Arc::new(Metrics::new(models.map(|model| model.id.0.as_str())));
     let probe = Probe {
         clock: clock.clone(),
         encode: encode_png,
-        latency: Arc::clone(&latency),
+        latency: Arc::clone(&learned),
     };
     let settings = Settings {
         queue_capacity: config.queue_capacity,
@@ -91,11 +87,11 @@ async fn serve(
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let runtime = Runtime::start(workers(&catalog, &probe), settings)?;
+    let runtime = Runtime::start(latency::workers(&catalog, &probe), settings)?;
     let state = AppState::new(Parts {
         catalog: Arc::new(catalog),
         families,
-        latency: Arc::clone(&latency),
+        latency: Arc::clone(&learned),
         runtime: runtime.clone(),
         metrics,
         clock,
@@ -104,10 +100,10 @@ async fn serve(
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening; models load in the background");
-    let keeper = tokio::spawn(keep_learned(file.clone(), Arc::clone(&latency)));
+    let keeper = tokio::spawn(keep_learned(file.clone(), Arc::clone(&learned)));
     answer_until_stopped(listener, state, runtime, config.shutdown_grace).await?;
     keeper.abort();
-    keep(&file, &latency);
+    keep(&file, &learned);
     tracing::info!("stopped");
     Ok(())
 }
@@ -168,19 +164,6 @@ impl StopSignals {
             }
         }
     }
-}
-
-fn workers(catalog: &Catalog, probe: &Probe) -> Vec<WorkerSpec> {
-    let devices = pipeline::devices(catalog).into_iter();
-    let worker = |(device, families): (_, Vec<Family>)| {
-        let models = families.iter().flat_map(|family| &family.models);
-        WorkerSpec {
-            device,
-            models: models.map(|model| model.id.clone()).collect(),
-            load: probing(pipeline::loading(families.clone()), families, probe.clone()),
-        }
-    };
-    devices.map(worker).collect()
 }
 
 /// Reads what was measured of each family; a profile of other weights would promise what is not true.

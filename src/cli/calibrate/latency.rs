@@ -1,0 +1,69 @@
+//! `goldilocks calibrate latency`: how long does each phase take on this machine?
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::say;
+use crate::{
+    catalog,
+    cli::latency::{file, measure},
+    config,
+    planner::{LatencyModel, PhaseTimes},
+};
+
+/// Times every hosted model on this machine, for `plan` and `serve`
+///
+/// The server does this at every start; this is for looking, and for machines where it never ran.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The hosted models
+    #[arg(long, env = "GOLDILOCKS_CONFIG", default_value = "models.toml")]
+    config: PathBuf,
+    /// Where the times are kept [default: goldilocks in the XDG state folder]
+    #[arg(long, env = "GOLDILOCKS_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> Result<()> {
+    let catalog = catalog::load(&args.config)?;
+    let state_dir = args.state_dir.or_else(config::default_state_dir);
+    let state_dir = state_dir.context("there is no home folder; name one with --state-dir")?;
+    let file = file(&catalog, &state_dir);
+    let learned = file.load();
+    let learned = learned.unwrap_or_else(|| LatencyModel::new(PhaseTimes::default()));
+    let latency = measure(&catalog, learned)?;
+    file.save(&latency).context("cannot keep the latencies")?;
+    if args.json {
+        return say(&serde_json::to_string_pretty(latency.phases())?);
+    }
+    say(table(latency.phases()).trim_end())
+}
+
+fn table(times: &PhaseTimes) -> String {
+    let mut text = format!("{:<10}{:<28}{:>10}\n", "phase", "of", "ms");
+    let mut row = |phase: &str, of: &str, ms: f64| {
+        writeln!(text, "{phase:<10}{of:<28}{ms:>10.2}").expect("a string takes every line");
+    };
+    for time in &times.text {
+        row("text", &time.family, time.ms.0);
+    }
+    for time in &times.step {
+        let of = format!("{} {} x{}", time.model, time.size, time.rows);
+        row("step", &of, time.ms.0);
+    }
+    for time in &times.decode {
+        row(
+            "decode",
+            &format!("{} {}", time.family, time.size),
+            time.ms.0,
+        );
+    }
+    for time in &times.encode {
+        row("encode", &time.size.to_string(), time.ms.0);
+    }
+    text
+}

@@ -1,0 +1,70 @@
+//! How fast is this machine, before any server ran? The server's own probe, without the server.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use anyhow::Context;
+
+use crate::{
+    catalog::{Catalog, Family},
+    engine::device,
+    planner::{LatencyModel, PhaseTimes},
+    runtime::{
+        WorkerSpec,
+        executor::pipeline::{self, BACKEND, encode_png},
+        probe::{Probe, probing},
+        state::{LatencyFile, LatencyKey},
+    },
+    telemetry::SystemClock,
+};
+
+/// Where the learned latencies of what `catalog` hosts are kept.
+pub(super) fn file(catalog: &Catalog, state_dir: &Path) -> LatencyFile {
+    let key = LatencyKey::new(catalog, BACKEND, device::n_threads());
+    LatencyFile::new(state_dir, key)
+}
+
+/// One worker for each device, which times its models once they are loaded.
+pub(super) fn workers(catalog: &Catalog, probe: &Probe) -> Vec<WorkerSpec> {
+    let devices = pipeline::devices(catalog).into_iter();
+    let worker = |(device, families): (_, Vec<Family>)| {
+        let models = families.iter().flat_map(|family| &family.models);
+        WorkerSpec {
+            device,
+            models: models.map(|model| model.id.clone()).collect(),
+            load: probing(pipeline::loading(families.clone()), families, probe.clone()),
+        }
+    };
+    devices.map(worker).collect()
+}
+
+/// Returns what was learned on this machine; if nothing was, times the models and keeps the times.
+pub(super) fn known(catalog: &Catalog, state_dir: Option<PathBuf>) -> anyhow::Result<LatencyModel> {
+    let file = state_dir.map(|folder| file(catalog, &folder));
+    if let Some(learned) = file.as_ref().and_then(LatencyFile::load) {
+        return Ok(learned);
+    }
+    eprintln!("timing the models on this machine, which is done once");
+    let latency = measure(catalog, LatencyModel::new(PhaseTimes::default()))?;
+    if let Some(file) = file {
+        file.save(&latency).context("cannot keep the latencies")?;
+    }
+    Ok(latency)
+}
+
+/// Times every model; what earlier requests taught about quantiles stays.
+pub(super) fn measure(catalog: &Catalog, learned: LatencyModel) -> anyhow::Result<LatencyModel> {
+    let latency = Arc::new(RwLock::new(learned));
+    let probe = Probe {
+        clock: Arc::new(SystemClock::start()),
+        encode: encode_png,
+        latency: Arc::clone(&latency),
+    };
+    for worker in workers(catalog, &probe) {
+        (worker.load)(&mut |_| {}).map_err(anyhow::Error::msg)?;
+    }
+    let latency = latency.read().unwrap_or_else(PoisonError::into_inner);
+    Ok(latency.clone())
+}
