@@ -46,12 +46,12 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(args) => serve::run(args),
-            Command::Generate(args) => generate::run(args),
-            Command::Plan(args) => plan::run(args),
+            Command::Generate(args) => generate::run(&args),
+            Command::Plan(args) => plan::run(&args),
             Command::Calibrate(args) => calibrate::run(args),
-            Command::Flops(args) => flops::run(args),
-            Command::Models(args) => models::run(args),
-            Command::Openapi(args) => openapi::run(args),
+            Command::Flops(args) => flops::run(&args),
+            Command::Models(args) => models::run(&args),
+            Command::Openapi(args) => openapi::run(&args),
         }
     }
 }

@@ -1,22 +1,22 @@
 //! `goldilocks plan`: which plan would be chosen, and why did the others lose?
 
-use std::{
-    fmt::Write as _,
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
+use super::serve;
 use crate::{
     catalog::{self, Catalog, Family, ModelId, SamplerKind},
     config,
+    engine::device,
     planner::{
         Budget, Cost, Estimate, Explanation, LatencyModel, Load, Objective, PhaseTimes, Pins, Plan,
-        PlanRequest, Planner, Profile, Quality,
+        PlanRequest, Planner, Quality,
+    },
+    runtime::{
+        executor::pipeline::BACKEND,
+        state::{LatencyFile, LatencyKey},
     },
     units::{Flops, ImageSize, Millis, Steps},
 };
@@ -84,8 +84,13 @@ fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let catalog = catalog::load(&args.config)?;
     let (family, model) = target(&catalog, &args.model)?;
-    let planner = Planner::new(family, profile(family)?);
-    let latency = latency(args.state_dir.clone().or_else(config::default_state_dir))?;
+    let profile = family.profile.as_ref();
+    let profile = profile
+        .map(|path| serve::read_profile(family, path))
+        .transpose()?;
+    let planner = Planner::new(family, profile);
+    let state_dir = args.state_dir.clone().or_else(config::default_state_dir);
+    let latency = latency(&catalog, state_dir);
     let explanation = planner.explain(&request(args, family, model), &latency, Load::IDLE)?;
     let text = if args.json {
         serde_json::to_string_pretty(&explanation)? + "\n"
@@ -122,40 +127,13 @@ fn target<'c>(catalog: &'c Catalog, name: &str) -> anyhow::Result<(&'c Family, O
     Ok((family, Some(card.id.clone())))
 }
 
-fn profile(family: &Family) -> anyhow::Result<Option<Profile>> {
-    let Some(path) = &family.profile else {
-        return Ok(None);
-    };
-    let place = || format!("cannot use the profile {}", path.display());
-    let text = fs::read_to_string(path).with_context(place)?;
-    let profile = Profile::from_json(&text, &family.digest).with_context(place)?;
-    Ok(Some(profile))
-}
-
-/// What was learned last on this machine; nothing at all if the server never ran here.
-fn latency(state_dir: Option<PathBuf>) -> anyhow::Result<LatencyModel> {
-    let newest = state_dir.and_then(|folder| newest_state(&folder));
-    let Some(path) = newest else {
-        return Ok(LatencyModel::new(PhaseTimes::default()));
-    };
-    let place = || format!("cannot use the latencies in {}", path.display());
-    let text = fs::read_to_string(&path).with_context(place)?;
-    serde_json::from_str(&text).with_context(place)
-}
-
-/// The newest `latency-<key>.json`: the key tells machines and builds apart, and the last one to run
-/// here is the one that a person at the terminal means.
-fn newest_state(folder: &Path) -> Option<PathBuf> {
-    let files = fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    let is_state = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("latency-") && name.ends_with(".json")
-    };
-    let written = |path: &PathBuf| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
-    files
-        .map(|file| file.path())
-        .filter(is_state)
-        .max_by_key(written)
+/// What the server learned on this machine; nothing at all if it never ran here as it would now.
+fn latency(catalog: &Catalog, state_dir: Option<PathBuf>) -> LatencyModel {
+    let learned = state_dir.and_then(|folder| {
+        let key = LatencyKey::new(catalog, BACKEND, device::n_threads());
+        LatencyFile::new(&folder, key).load()
+    });
+    learned.unwrap_or_else(|| LatencyModel::new(PhaseTimes::default()))
 }
 
 fn request(args: &Args, family: &Family, model: Option<ModelId>) -> PlanRequest {
@@ -348,21 +326,5 @@ warning: something is odd
             message.contains("beauty") && message.contains("alignment"),
             "{message}"
         );
-    }
-
-    #[test]
-    fn the_newest_latencies_are_used_and_none_is_no_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |folder: &Path| latency(Some(folder.to_owned())).unwrap();
-        assert_eq!(at(folder.path()), LatencyModel::new(PhaseTimes::default()));
-        let mut phases = PhaseTimes::default();
-        phases.set_text("toy", Millis(2.0));
-        let known = LatencyModel::new(phases);
-        let file = folder.path().join("latency-cpu.json");
-        fs::write(&file, serde_json::to_string(&known).unwrap()).unwrap();
-        fs::write(folder.path().join("other.json"), "{}").unwrap();
-        assert_eq!(at(folder.path()).phases(), known.phases());
-        fs::write(file, "{}").unwrap();
-        assert!(latency(Some(folder.path().to_owned())).is_err());
     }
 }

@@ -201,7 +201,8 @@ fn known_of(catalog: &Catalog) -> anyhow::Result<Vec<FamilyParts>> {
         .collect()
 }
 
-fn read_profile(family: &Family, path: &std::path::Path) -> anyhow::Result<Profile> {
+/// Reads a family's profile, which must be of the weights in use.
+pub(super) fn read_profile(family: &Family, path: &std::path::Path) -> anyhow::Result<Profile> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     Profile::from_json(&text, &family.digest).with_context(|| {

@@ -177,11 +177,11 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     /// Numbers on the device. Cloning is cheap.
     type Tensor: Clone + Send + fmt::Debug;
     /// A 3x3 convolution's weights.
-    type Conv: Send + fmt::Debug;
+    type Conv: Send + Sync + fmt::Debug;
     /// A linear layer's weights.
-    type Linear: Send + fmt::Debug;
+    type Linear: Send + Sync + fmt::Debug;
     /// A norm's scale and shift.
-    type Norm: Send + fmt::Debug;
+    type Norm: Send + Sync + fmt::Debug;
 
     /// Packs the weights (outputs x inputs x 3 x 3) and biases of a convolution.
     fn pack_conv(

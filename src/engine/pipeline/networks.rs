@@ -20,7 +20,7 @@ const STEM: &str = "diffusion_pytorch_model";
 
 /// Every U-Net of a family and its decoder, on some backend. Numbers go in and out row by row,
 /// channel by channel, line by line.
-pub(super) trait Networks: fmt::Debug + Send {
+pub(super) trait Networks: fmt::Debug + Send + Sync {
     /// The models there are, in order of their names.
     fn models(&self) -> Vec<&ModelId>;
 

@@ -1,3 +1,5 @@
+//! Are weights read exactly, and broken files refused?
+
 use std::collections::HashMap;
 
 use safetensors::tensor::TensorView;

@@ -1,3 +1,5 @@
+//! Do predicted quantiles hold, and follow a machine whose speed changes?
+
 use super::*;
 
 /// Errors of a machine with 4% noise and one request in fifty half as long again.

@@ -1,3 +1,5 @@
+//! Is every field of a request checked, and does the message say what would work?
+
 use std::time::Duration;
 
 use serde_json::json;
