@@ -171,7 +171,10 @@ mod tests {
         let perhaps_better = cell(4, 0.53, [0.6, 0.5, 0.49]);
         let worse = cell(8, 0.40, [0.4, 0.4, 0.4]);
         let cells = [&first, &surely_better, &perhaps_better, &worse];
-        let steps: Vec<u32> = frontier(&cells, Objective::Balanced).iter().map(|cell| cell.steps).collect();
+        let steps: Vec<u32> = frontier(&cells, Objective::Balanced)
+            .iter()
+            .map(|cell| cell.steps)
+            .collect();
         assert_eq!(steps, [1, 2]);
     }
 }
