@@ -5,8 +5,8 @@
 use goldilocks::{
     catalog::SamplerKind,
     engine::{
-        EngineError, ImageSpec, Latents, Trajectory, device,
-        ops::{Backend, Shape, candle::Candle},
+        EngineError, ImageSpec, Latents, Pipeline, Trajectory, device,
+        ops::{Backend, Shape, candle::Candle, native::Native},
         text_encoder::TextEncoder,
         tokenizer::Tokenizer,
         unet::Unet,
@@ -50,7 +50,7 @@ fn l2_error(found: &[f32], expected: &[f32]) -> f64 {
     (apart / size).sqrt()
 }
 
-fn ops() -> Candle {
+fn candle() -> Candle {
     Candle::new(device::open("cpu".parse().unwrap()).unwrap())
 }
 
@@ -89,24 +89,31 @@ fn text_encoders_agree() {
 fn unets_agree_at_every_size_with_a_timestep_for_each_row() {
     for model in MODELS {
         let golden = Golden::open(model);
-        let weights = golden.folder.join("unet");
-        let weights = Weights::open_folder(&weights, "diffusion_pytorch_model").unwrap();
-        let ops = ops();
-        let unet = Unet::load(&ops, &weights, &golden.family().models[0].unet).unwrap();
-        let timesteps = [1.0, 421.0, 999.0];
-        let (dims, states) = golden.tensor("unet.states");
-        let context = Shape::tokens(dims[0], dims[1], dims[2]);
-        let context = ops.upload_tokens(context, states).unwrap();
-        let sizes = golden.facts.other_sizes.keys().map(String::as_str);
-        for size in sizes.chain(["square"]) {
-            let (dims, sample) = golden.tensor(&format!("unet.{size}.sample"));
-            let shape = Shape::grid(dims[0], dims[2], dims[3], dims[1]);
-            let xs = ops.upload_chw(shape, &sample).unwrap();
-            let output = unet.forward(&ops, &xs, &timesteps, &context).unwrap();
-            let found = ops.download_chw(&output).unwrap();
-            let error = max_error(&found, &golden.tensor(&format!("unet.{size}.output")).1);
-            assert!(error < NETWORK_TOLERANCE, "{model} {size}: {error:.1e}");
-        }
+        expect_same_unet(&Native, &golden, model);
+        expect_same_unet(&candle(), &golden, model);
+    }
+}
+
+fn expect_same_unet<B: Backend>(ops: &B, golden: &Golden, model: &str) {
+    let weights = golden.folder.join("unet");
+    let weights = Weights::open_folder(&weights, "diffusion_pytorch_model").unwrap();
+    let unet = Unet::load(ops, &weights, &golden.family().models[0].unet).unwrap();
+    let timesteps = [1.0, 421.0, 999.0];
+    let (dims, states) = golden.tensor("unet.states");
+    let context = Shape::tokens(dims[0], dims[1], dims[2]);
+    let context = ops.upload_tokens(context, states).unwrap();
+    let sizes = golden.facts.other_sizes.keys().map(String::as_str);
+    for size in sizes.chain(["square"]) {
+        let (dims, sample) = golden.tensor(&format!("unet.{size}.sample"));
+        let shape = Shape::grid(dims[0], dims[2], dims[3], dims[1]);
+        let xs = ops.upload_chw(shape, &sample).unwrap();
+        let output = unet.forward(ops, &xs, &timesteps, &context).unwrap();
+        let found = ops.download_chw(&output).unwrap();
+        let error = max_error(&found, &golden.tensor(&format!("unet.{size}.output")).1);
+        assert!(
+            error < NETWORK_TOLERANCE,
+            "{ops:?} {model} {size}: {error:.1e}"
+        );
     }
 }
 
@@ -114,23 +121,30 @@ fn unets_agree_at_every_size_with_a_timestep_for_each_row() {
 fn decoders_agree() {
     for model in MODELS {
         let golden = Golden::open(model);
-        let weights = golden.folder.join("vae");
-        let weights = Weights::open_folder(&weights, "diffusion_pytorch_model").unwrap();
-        let ops = ops();
-        let decoder = Decoder::load(&ops, &weights, &golden.family().vae).unwrap();
-        let (dims, latents) = golden.tensor("vae.input");
-        let shape = Shape::grid(dims[0], dims[2], dims[3], dims[1]);
-        let xs = ops.upload_chw(shape, &latents).unwrap();
-        let found = ops
-            .download_chw(&decoder.forward(&ops, &xs).unwrap())
-            .unwrap();
-        let error = max_error(&found, &golden.tensor("vae.output").1);
-        assert!(error < NETWORK_TOLERANCE, "{model}: {error:.1e}");
+        expect_same_decoder(&Native, &golden, model);
+        expect_same_decoder(&candle(), &golden, model);
     }
 }
 
-fn begin(golden: &Golden, sampler: SamplerKind, steps: Steps) -> Result<Trajectory, EngineError> {
-    let pipeline = golden.pipeline();
+fn expect_same_decoder<B: Backend>(ops: &B, golden: &Golden, model: &str) {
+    let weights = golden.folder.join("vae");
+    let weights = Weights::open_folder(&weights, "diffusion_pytorch_model").unwrap();
+    let decoder = Decoder::load(ops, &weights, &golden.family().vae).unwrap();
+    let (dims, latents) = golden.tensor("vae.input");
+    let shape = Shape::grid(dims[0], dims[2], dims[3], dims[1]);
+    let xs = ops.upload_chw(shape, &latents).unwrap();
+    let pixels = decoder.forward(ops, &xs).unwrap();
+    let found = ops.download_chw(&pixels).unwrap();
+    let error = max_error(&found, &golden.tensor("vae.output").1);
+    assert!(error < NETWORK_TOLERANCE, "{ops:?} {model}: {error:.1e}");
+}
+
+fn begin(
+    golden: &Golden,
+    pipeline: &Pipeline,
+    sampler: SamplerKind,
+    steps: Steps,
+) -> Result<Trajectory, EngineError> {
     let facts = &golden.facts;
     let prompts = [facts.prompt.as_str()];
     let conditioning = pipeline.encode(&prompts, &facts.negative_prompt)?.remove(0);
@@ -156,7 +170,7 @@ fn whole_guided_trajectories_agree() {
         let pipeline = golden.pipeline();
         for sampler in SamplerKind::ALL {
             for &steps in &golden.facts.steps {
-                let mut row = begin(&golden, sampler, steps).unwrap();
+                let mut row = begin(&golden, &pipeline, sampler, steps).unwrap();
                 pipeline.finish(&mut [&mut row]).unwrap();
                 let name = format!("trajectory.{sampler}.{steps}.latents");
                 let error = l2_error(row.latents().values(), &golden.tensor(&name).1);
@@ -173,7 +187,7 @@ fn every_step_on_the_way_agrees() {
         let pipeline = golden.pipeline();
         let steps = golden.facts.path_at;
         for sampler in SamplerKind::ALL {
-            let mut row = begin(&golden, sampler, steps).unwrap();
+            let mut row = begin(&golden, &pipeline, sampler, steps).unwrap();
             let (_, path) = golden.tensor(&format!("trajectory.{sampler}.{steps}.path"));
             for expected in path.chunks_exact(path.len() / steps as usize) {
                 pipeline.step(&mut [&mut row]).unwrap().remove(0).unwrap();
@@ -195,7 +209,7 @@ fn pixels_agree_within_one_level() {
         let pipeline = golden.pipeline();
         let steps = golden.facts.pixels_at;
         for sampler in SamplerKind::ALL {
-            let mut row = begin(&golden, sampler, steps).unwrap();
+            let mut row = begin(&golden, &pipeline, sampler, steps).unwrap();
             pipeline.finish(&mut [&mut row]).unwrap();
             let found = pipeline.decode(&[row.latents()]).unwrap().remove(0);
             let expected = golden.pixels(&format!("trajectory.{sampler}.{steps}.pixels"));

@@ -12,6 +12,9 @@ use super::{
 /// Queries of a block.
 const BLOCK: usize = 64;
 
+/// Numbers that are combined side by side.
+const LANES: usize = 16;
+
 thread_local! {
     static SCORES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
@@ -59,12 +62,26 @@ pub(super) fn attention(xs: &Tensor, context: Option<&Tensor>, heads: usize) -> 
 }
 
 fn softmax(scores: &mut [f32]) {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = reduce(scores, f32::NEG_INFINITY, |x, y| if y > x { y } else { x });
     for score in scores.iter_mut() {
         *score = exp(*score - largest);
     }
-    let inverse = 1.0 / scores.iter().sum::<f32>();
+    let inverse = 1.0 / reduce(scores, 0.0, |x, y| x + y);
     for score in scores.iter_mut() {
         *score *= inverse;
     }
+}
+
+/// Combines all numbers, in lanes that a compiler can put in one vector; always in the same order.
+#[inline]
+fn reduce(values: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [start; LANES];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = combine(*lane, *value);
+        }
+    }
+    let all = lanes.iter().chain(rest);
+    all.fold(start, |sum, value| combine(sum, *value))
 }

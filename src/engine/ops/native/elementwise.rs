@@ -14,6 +14,7 @@ const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// e^x with a relative error below 2e-7; arguments are clamped to where the result is a normal number.
 ///
 /// Cephes' `expf`: 2^n times a polynomial of the rest. Not-a-number stays what it is.
+#[inline]
 pub(super) fn exp(x: f32) -> f32 {
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
@@ -35,12 +36,14 @@ pub(super) fn exp(x: f32) -> f32 {
 }
 
 /// x * sigmoid(x).
+#[inline]
 pub(super) fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
 /// The exact GELU, x * (1 + erf(x / sqrt 2)) / 2, with erf after Abramowitz and Stegun, 7.1.26 (error
 /// below 2e-7).
+#[inline]
 pub(super) fn gelu(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * z);
