@@ -1,5 +1,6 @@
 //! The engine against diffusers, and against itself.
 
 mod batches;
+mod family;
 mod golden;
 mod parity;

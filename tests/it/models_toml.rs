@@ -143,7 +143,7 @@ fn every_fault_is_reported_at_once_with_its_key() {
             "{key}{part} is not in {faults:#?}"
         );
     }
-    assert_eq!(faults.len(), 13, "{faults:#?}");
+    assert_eq!(faults.len(), 12, "{faults:#?}");
 }
 
 #[test]

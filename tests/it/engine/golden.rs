@@ -32,6 +32,37 @@ pub(crate) struct Facts {
     pub(crate) token_ids: BTreeMap<String, Vec<u32>>,
 }
 
+/// What `scripts/golden/family.py` recorded of a family with weights of its own.
+#[derive(Debug, Deserialize)]
+pub(crate) struct DrawnFacts {
+    pub(crate) prompt: String,
+    pub(crate) negative_prompt: String,
+    pub(crate) guidance: f64,
+    pub(crate) seed: u64,
+    pub(crate) steps: Vec<Steps>,
+    pub(crate) digests: BTreeMap<String, String>,
+}
+
+/// What diffusers drew with a family whose weights are elsewhere.
+pub(crate) struct Drawn {
+    pub(crate) facts: DrawnFacts,
+    pub(crate) tensors: Weights,
+}
+
+/// Reads the recordings of a family.
+pub(crate) fn drawn(family: &str) -> Drawn {
+    let folder = folder_of(family);
+    Drawn {
+        facts: read_json(&folder.join("golden.json")).unwrap(),
+        tensors: Weights::open(&folder.join("golden.safetensors")).unwrap(),
+    }
+}
+
+fn folder_of(name: &str) -> PathBuf {
+    let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    goldens.join(name)
+}
+
 /// One folder of `tests/golden`.
 pub(crate) struct Golden {
     pub(crate) folder: PathBuf,
@@ -41,9 +72,7 @@ pub(crate) struct Golden {
 
 impl Golden {
     pub(crate) fn open(model: &str) -> Self {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/golden")
-            .join(model);
+        let folder = folder_of(model);
         Self {
             facts: read_json(&folder.join("golden.json")).unwrap(),
             tensors: Weights::open(&folder.join("golden.safetensors")).unwrap(),

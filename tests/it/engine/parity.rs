@@ -22,7 +22,7 @@ use super::golden::{Golden, MODELS, unet_id};
 const NETWORK_TOLERANCE: f64 = 1e-4;
 
 /// Relative L2 error that the end of a trajectory may have.
-const LATENT_TOLERANCE: f64 = 1e-4;
+pub(crate) const LATENT_TOLERANCE: f64 = 1e-4;
 
 fn max_error(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
@@ -38,7 +38,7 @@ fn max_error(found: &[f32], expected: &[f32]) -> f64 {
     apart / largest
 }
 
-fn l2_error(found: &[f32], expected: &[f32]) -> f64 {
+pub(crate) fn l2_error(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let square = |value: f64| value * value;
     let apart: f64 = found

@@ -1,0 +1,92 @@
+//! Does the default family draw what diffusers draws with its weights?
+//!
+//! The golden is made by `scripts/golden/family.py`, in f32 from the f16 weights of `weights/emoji`.
+
+use std::path::Path;
+
+use goldilocks::{
+    catalog::{self, ModelId, SamplerKind},
+    engine::{ImageSpec, Pipeline, Trajectory},
+    units::Steps,
+};
+
+use super::{
+    golden::{Drawn, drawn},
+    parity::{LATENT_TOLERANCE, l2_error},
+};
+
+/// Draws one trajectory from the golden's noise.
+fn draw(
+    pipeline: &Pipeline,
+    golden: &Drawn,
+    model: &ModelId,
+    sampler: SamplerKind,
+    steps: Steps,
+) -> Trajectory {
+    let prompts = [golden.facts.prompt.as_str()];
+    let negative_prompt = &golden.facts.negative_prompt;
+    let conditioning = pipeline
+        .encode(&prompts, negative_prompt)
+        .unwrap()
+        .remove(0);
+    let spec = ImageSpec {
+        sampler,
+        steps,
+        guidance_scale: golden.facts.guidance,
+        seed: golden.facts.seed,
+        size: "128x128".parse().unwrap(),
+        initial_noise: Some(golden.tensors.read("trajectory.latents").unwrap().1),
+    };
+    let mut row = pipeline.begin(model, &spec, conditioning).unwrap();
+    pipeline.finish(&mut [&mut row]).unwrap();
+    row
+}
+
+fn hosted() -> Pipeline {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("models.toml");
+    Pipeline::load(catalog::load(&config).unwrap().default_family()).unwrap()
+}
+
+#[test]
+fn every_width_sampler_and_step_count_ends_where_diffusers_does() {
+    let (pipeline, golden) = (hosted(), drawn("emoji"));
+    for width in ["c8", "c16", "c32"] {
+        let model = ModelId(format!("emoji-{width}"));
+        for sampler in SamplerKind::ALL {
+            for &steps in &golden.facts.steps {
+                let row = draw(&pipeline, &golden, &model, sampler, steps);
+                let name = format!("unet-{width}.{sampler}.{steps}.latents");
+                let expected = golden.tensors.read(&name).unwrap().1;
+                let error = l2_error(row.latents().values(), &expected);
+                assert!(error < LATENT_TOLERANCE, "{name}: {error:.1e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pictures_are_those_of_diffusers_within_one_level() {
+    let (pipeline, golden) = (hosted(), drawn("emoji"));
+    let model = ModelId("emoji-c32".into());
+    for sampler in SamplerKind::ALL {
+        let row = draw(&pipeline, &golden, &model, sampler, 8);
+        let found = pipeline.decode(&[row.latents()]).unwrap().remove(0);
+        let name = format!("unet-c32.{sampler}.8.pixels");
+        let expected = golden.tensors.read_bytes(&name).unwrap();
+        assert_eq!(found.rgb.len(), expected.len());
+        let apart = found.rgb.iter().zip(expected);
+        let apart = apart.map(|(one, other)| one.abs_diff(*other)).max();
+        assert!(apart <= Some(1), "{sampler}: {apart:?} levels");
+    }
+}
+
+#[test]
+fn the_golden_is_of_these_weights() {
+    let golden = drawn("emoji");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/emoji");
+    assert!(!golden.facts.digests.is_empty());
+    for (file, digest) in &golden.facts.digests {
+        let found = catalog::digest::of_file(&folder.join(file)).unwrap();
+        assert_eq!(&found, digest, "{file}; run scripts/golden/family.py again");
+    }
+}
