@@ -5,28 +5,17 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
-    IntCounterVec, IntGauge, Opts, Registry, TextEncoder, core::Collector,
-};
+use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
 
 use crate::units::{Flops, Millis, Nfe};
 
 pub mod clock;
 pub mod logging;
+mod series;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 
-/// Buckets around the budgets people grant, 10 ms to one minute.
-const REQUEST_SECONDS: &[f64] = &[
-    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
-];
-/// Buckets for parts of a request: one millisecond for a small U-Net's step, seconds for a large one's.
-const PHASE_SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
-/// Buckets around 1, where the prediction was right.
-const RATIO: &[f64] = &[0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0, 4.0];
+use series::{JobSeries, PlanSeries, Register, RequestSeries};
 
 /// Part of a job, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,125 +69,24 @@ impl BudgetKind {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    request_seconds: HistogramVec,
-    in_flight: IntGauge,
-    refusals: IntCounterVec,
-    warnings: IntCounterVec,
-    plans: IntCounterVec,
-    budgets: IntCounterVec,
-    latency_ratio: Histogram,
-    images: IntCounterVec,
-    steps: IntCounterVec,
-    step_seconds: HistogramVec,
-    queue_seconds: Histogram,
-    phase_seconds: HistogramVec,
-    queued_work_seconds: Gauge,
-    queued_jobs: IntGauge,
-    nfe: IntCounter,
-    flops: Counter,
-    cancelled: IntCounter,
-    failures: IntCounter,
-    worker_panics: IntCounter,
-    model_loaded: GaugeVec,
+    requests: RequestSeries,
+    plans: PlanSeries,
+    jobs: JobSeries,
 }
 
 impl Metrics {
     /// Registers every series; those of `models` and of the closed label sets show as zero at once.
     pub fn new<'a>(models: impl IntoIterator<Item = &'a str>) -> Self {
         let registry = Registry::new();
-        let r = &registry;
+        let register = Register(&registry);
         let metrics = Self {
-            requests: counters(
-                r,
-                "requests_total",
-                "HTTP requests answered.",
-                &["route", "status"],
-            ),
-            request_seconds: histograms(
-                r,
-                "request_duration_seconds",
-                "From the request's head to the reply's body.",
-                &["route"],
-                REQUEST_SECONDS,
-            ),
-            in_flight: gauge_int(r, "requests_in_flight", "HTTP requests being answered."),
-            refusals: counters(
-                r,
-                "refusals_total",
-                "Requests refused, by error code.",
-                &["code"],
-            ),
-            warnings: counters(
-                r,
-                "warnings_total",
-                "Warnings in replies, by code.",
-                &["code"],
-            ),
-            plans: counters(r, "plans_total", "Plans chosen.", &["model", "sampler"]),
-            budgets: counters(
-                r,
-                "budgets_total",
-                "Granted limits, met (attained) or not (missed).",
-                &["kind", "result"],
-            ),
-            latency_ratio: histogram(
-                r,
-                "latency_ratio",
-                "Actual latency over predicted p50 latency, queue left out.",
-                RATIO,
-            ),
-            images: counters(r, "images_total", "Pictures made.", &["model"]),
-            steps: counters(r, "steps_total", "Sampling steps run.", &["model"]),
-            step_seconds: histograms(
-                r,
-                "step_duration_seconds",
-                "One sampling step of all pictures of a job.",
-                &["model"],
-                PHASE_SECONDS,
-            ),
-            queue_seconds: histogram(
-                r,
-                "queue_seconds",
-                "Waiting for the device.",
-                REQUEST_SECONDS,
-            ),
-            phase_seconds: histograms(
-                r,
-                "phase_duration_seconds",
-                "Parts of a job.",
-                &["phase"],
-                PHASE_SECONDS,
-            ),
-            queued_work_seconds: gauge(
-                r,
-                "queued_work_seconds",
-                "Predicted work admitted and not yet done.",
-            ),
-            queued_jobs: gauge_int(r, "queued_jobs", "Jobs admitted and not yet done."),
-            nfe: counter_int(r, "nfe_total", "Network evaluations run."),
-            flops: counter(r, "flops_total", "Floating-point operations run."),
-            cancelled: counter_int(
-                r,
-                "jobs_cancelled_total",
-                "Jobs stopped because nobody waits for them any more.",
-            ),
-            failures: counter_int(r, "jobs_failed_total", "Jobs that the engine failed."),
-            worker_panics: counter_int(r, "worker_panics_total", "Faults that a worker survived."),
-            model_loaded: gauges(
-                r,
-                "model_loaded",
-                "1 once the model's weights are loaded.",
-                &["model"],
-            ),
+            requests: RequestSeries::new(register),
+            plans: PlanSeries::new(register),
+            jobs: JobSeries::new(register),
             registry: registry.clone(),
         };
-        let build = gauges(
-            r,
-            "build_info",
-            "1, with the version as a label.",
-            &["version"],
-        );
+        let version = &["version"];
+        let build = register.gauges("build_info", "1, with the version as a label.", version);
         build
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
@@ -208,17 +96,19 @@ impl Metrics {
 
     fn show_zeros<'a>(&self, models: impl IntoIterator<Item = &'a str>) {
         for model in models {
-            self.images.with_label_values(&[model]);
-            self.steps.with_label_values(&[model]);
-            self.step_seconds.with_label_values(&[model]);
-            self.model_loaded.with_label_values(&[model]);
+            self.jobs.images.with_label_values(&[model]);
+            self.jobs.steps.with_label_values(&[model]);
+            self.jobs.step_seconds.with_label_values(&[model]);
+            self.jobs.model_loaded.with_label_values(&[model]);
         }
         for phase in Phase::ALL {
-            self.phase_seconds.with_label_values(&[phase.label()]);
+            self.jobs.phase_seconds.with_label_values(&[phase.label()]);
         }
         for kind in BudgetKind::ALL {
             for result in ["attained", "missed"] {
-                self.budgets.with_label_values(&[kind.label(), result]);
+                self.plans
+                    .budgets
+                    .with_label_values(&[kind.label(), result]);
             }
         }
     }
@@ -226,10 +116,10 @@ impl Metrics {
     /// Makes the series of these error codes and warning codes show as zero from the start.
     pub fn declare_codes(&self, refusals: &[&'static str], warnings: &[&'static str]) {
         for code in refusals {
-            self.refusals.with_label_values(&[code]);
+            self.requests.refusals.with_label_values(&[code]);
         }
         for code in warnings {
-            self.warnings.with_label_values(&[code]);
+            self.requests.warnings.with_label_values(&[code]);
         }
     }
 
@@ -247,102 +137,108 @@ impl Metrics {
     /// A request was answered; `route` is the pattern, never the path that was asked for.
     pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
         self.requests
+            .answered
             .with_label_values(&[route, &status.to_string()])
             .inc();
-        self.request_seconds
+        self.requests
+            .seconds
             .with_label_values(&[route])
             .observe(took.as_secs_f64());
     }
 
     /// Counts a request as being answered until the guard is dropped.
     pub fn in_flight(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        self.requests.in_flight.inc();
+        InFlight(self.requests.in_flight.clone())
     }
 
     /// A request was refused with this error code.
     pub fn refused(&self, code: &'static str) {
-        self.refusals.with_label_values(&[code]).inc();
+        self.requests.refusals.with_label_values(&[code]).inc();
     }
 
     /// A reply carries a warning of this code.
     pub fn warned(&self, code: &'static str) {
-        self.warnings.with_label_values(&[code]).inc();
+        self.requests.warnings.with_label_values(&[code]).inc();
     }
 
     /// A plan was chosen for a request that will run.
     pub fn planned(&self, model: &str, sampler: &'static str) {
-        self.plans.with_label_values(&[model, sampler]).inc();
+        self.plans.chosen.with_label_values(&[model, sampler]).inc();
     }
 
     /// A granted limit was met or missed.
     pub fn budget(&self, kind: BudgetKind, attained: bool) {
         let result = if attained { "attained" } else { "missed" };
-        self.budgets
+        self.plans
+            .budgets
             .with_label_values(&[kind.label(), result])
             .inc();
     }
 
     /// A request took this much of its predicted p50 latency, queue left out on both sides.
     pub fn latency_ratio(&self, ratio: f64) {
-        self.latency_ratio.observe(ratio);
+        self.plans.latency_ratio.observe(ratio);
     }
 
     // === what runtime reports ===
 
     /// A job waited this long for the device.
     pub fn queued_for(&self, waited: Millis) {
-        self.queue_seconds.observe(seconds(waited));
+        self.jobs.queue_seconds.observe(seconds(waited));
     }
 
     /// A job spent this long in a phase.
     pub fn phase(&self, phase: Phase, took: Millis) {
-        self.phase_seconds
+        self.jobs
+            .phase_seconds
             .with_label_values(&[phase.label()])
             .observe(seconds(took));
     }
 
     /// One sampling step of a job ran.
     pub fn stepped(&self, model: &str, took: Millis) {
-        self.steps.with_label_values(&[model]).inc();
-        self.step_seconds
+        self.jobs.steps.with_label_values(&[model]).inc();
+        self.jobs
+            .step_seconds
             .with_label_values(&[model])
             .observe(seconds(took));
     }
 
     /// A job's pictures were made.
     pub fn drawn(&self, model: &str, n_images: usize, nfe: Nfe, flops: Flops) {
-        self.images
+        self.jobs
+            .images
             .with_label_values(&[model])
             .inc_by(n_images as u64);
-        self.nfe.inc_by(u64::from(nfe));
-        self.flops.inc_by(flops.0);
+        self.jobs.nfe.inc_by(u64::from(nfe));
+        self.jobs.flops.inc_by(flops.0);
     }
 
     /// What is admitted and not yet done.
     pub fn backlog(&self, n_jobs: usize, work: Millis) {
-        self.queued_jobs.set(n_jobs as i64);
-        self.queued_work_seconds.set(seconds(work));
+        self.jobs.queued_jobs.set(n_jobs as i64);
+        self.jobs.queued_work_seconds.set(seconds(work));
     }
 
     /// A job stopped because nobody waits for it any more.
     pub fn cancelled(&self) {
-        self.cancelled.inc();
+        self.jobs.cancelled.inc();
     }
 
     /// The engine failed a job.
     pub fn failed(&self) {
-        self.failures.inc();
+        self.jobs.failures.inc();
     }
 
     /// A worker survived a fault in the program.
     pub fn worker_panicked(&self) {
-        self.worker_panics.inc();
+        self.jobs.worker_panics.inc();
     }
 
     /// The model's weights are loaded.
     pub fn model_loaded(&self, model: &str) {
-        self.model_loaded.with_label_values(&[model]).set(1.0);
+        self.jobs.model_loaded.with_label_values(&[model]).set(1.0);
     }
 }
 
@@ -358,71 +254,6 @@ impl Drop for InFlight {
 
 fn seconds(millis: Millis) -> f64 {
     millis.0 / 1e3
-}
-
-// === registration: every name and help text is a constant, so none of this can fail ===
-
-const VALID: &str = "names are valid and unique";
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("goldilocks")
-}
-
-fn histogram_opts(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
-    HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec())
-}
-
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: prometheus::Result<C>,
-) -> C {
-    let collector = collector.expect(VALID);
-    registry.register(Box::new(collector.clone())).expect(VALID);
-    collector
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> Counter {
-    register(registry, Counter::with_opts(opts(name, help)))
-}
-
-fn counter_int(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    register(registry, IntCounter::with_opts(opts(name, help)))
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(registry, IntCounterVec::new(opts(name, help), labels))
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
-    register(registry, Gauge::with_opts(opts(name, help)))
-}
-
-fn gauge_int(registry: &Registry, name: &str, help: &str) -> IntGauge {
-    register(registry, IntGauge::with_opts(opts(name, help)))
-}
-
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    register(registry, GaugeVec::new(opts(name, help), labels))
-}
-
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    register(
-        registry,
-        Histogram::with_opts(histogram_opts(name, help, buckets)),
-    )
-}
-
-fn histograms(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-    buckets: &[f64],
-) -> HistogramVec {
-    register(
-        registry,
-        HistogramVec::new(histogram_opts(name, help, buckets), labels),
-    )
 }
 
 #[cfg(test)]

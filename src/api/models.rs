@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -163,9 +163,11 @@ pub(super) async fn list(State(state): State<AppState>) -> Json<ModelList> {
 )]
 pub(super) async fn retrieve(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Model>, ApiError> {
     let catalog = state.catalog();
+    // A path that is not UTF-8 names no model either.
+    let id = id.map_or_else(|_| char::REPLACEMENT_CHARACTER.to_string(), |Path(id)| id);
     let (family, card) = catalog.model(&id).ok_or_else(|| ApiError::UnknownModel {
         asked: super::fields::shortened(&id),
         known: known_names(catalog),

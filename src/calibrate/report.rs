@@ -134,3 +134,47 @@ fn line_of<'l>(lines: &'l mut Vec<(SamplerKind, Line)>, cell: &Cell) -> &'l mut 
     });
     &mut lines[position].1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalog::ModelId, planner::profile::Replicates};
+
+    fn cell(steps: u32, mean: f64, replicates: [f32; 3]) -> Cell {
+        let score = ScoreEstimate {
+            mean,
+            standard_error: 0.1,
+        };
+        Cell {
+            model: ModelId("toy".into()),
+            sampler: SamplerKind::Ddim,
+            steps,
+            guidance_scale: 3.0,
+            n: 8,
+            alignment: score,
+            fidelity: score,
+            balanced: score,
+            cmmd: 0.1,
+            frechet: 10.0,
+            replicates: Replicates {
+                alignment: replicates.into(),
+                fidelity: replicates.into(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_dearer_plan_must_win_by_more_than_the_error_of_the_paired_difference() {
+        let first = cell(1, 0.50, [0.4, 0.5, 0.6]);
+        // As uncertain as the first, but better in every replicate by the same amount.
+        let surely_better = cell(2, 0.52, [0.42, 0.52, 0.62]);
+        let perhaps_better = cell(4, 0.53, [0.6, 0.5, 0.49]);
+        let worse = cell(8, 0.40, [0.4, 0.4, 0.4]);
+        let cells = [&first, &surely_better, &perhaps_better, &worse];
+        let steps: Vec<u32> = frontier(&cells, Objective::Balanced)
+            .iter()
+            .map(|cell| cell.steps)
+            .collect();
+        assert_eq!(steps, [1, 2]);
+    }
+}

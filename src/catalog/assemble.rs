@@ -101,6 +101,13 @@ fn check_id<'a>(
     }
 }
 
+/// The parts that all models of a family share.
+struct Shared {
+    vae: VaeConfig,
+    text_encoder: TextEncoderConfig,
+    noise_schedule: NoiseScheduleConfig,
+}
+
 fn assemble_family(
     folder: &Path,
     key: &str,
@@ -108,30 +115,7 @@ fn assemble_family(
     faults: &mut Faults,
 ) -> Option<Family> {
     let budgets = check_budgets(&format!("{key}.budgets"), raw.budgets, faults);
-    let path = folder.join(&raw.path);
-    let path_key = format!("{key}.path");
-    if !path.is_dir() {
-        faults.add(path_key, format!("there is no folder {}", path.display()));
-        return None;
-    }
-    let vae = faults.check(&path_key, read_vae(&path));
-    let text_encoder: Option<TextEncoderConfig> =
-        faults.check(&path_key, read_json(&path.join("text_encoder/config.json")));
-    let noise_schedule: Option<NoiseScheduleConfig> = faults.check(
-        &path_key,
-        read_json(&path.join("scheduler/scheduler_config.json")),
-    );
-    for part in ["vae", "text_encoder"] {
-        faults.check(&path_key, digest::weights_file(&path.join(part)));
-    }
-    let mut models = Vec::with_capacity(raw.models.len());
-    for (idx, model) in raw.models.into_iter().enumerate() {
-        let key = format!("{key}.model[{idx}]");
-        let card = assemble_model(&path, &key, model, faults);
-        models.extend(card.map(|card| (key, card)));
-    }
-    let named = |name: Option<String>| name.map(|name| folder.join(name));
-    let profile = named(raw.profile);
+    let profile = raw.profile.map(|name| folder.join(name));
     if let Some(profile) = &profile
         && !profile.is_file()
     {
@@ -141,15 +125,25 @@ fn assemble_family(
         );
         faults.add(format!("{key}.profile"), reason);
     }
-    let vocabulary = named(raw.vocabulary)
+    let vocabulary = raw.vocabulary.map(|name| folder.join(name));
+    let vocabulary = vocabulary
         .and_then(|file| faults.check(&format!("{key}.vocabulary"), Vocabulary::read(&file)));
-    let (vae, text_encoder) = (vae?, text_encoder?);
-    check_shapes(&models, &vae, &text_encoder, faults);
+    let path = folder.join(&raw.path);
+    let shared = assemble_shared(&format!("{key}.path"), &path, faults);
+    let mut models = assemble_models(&path, key, raw.models, faults);
+    let shared = shared?;
+    check_shapes(&models, &shared, faults);
     let sizes = match raw.sizes {
-        sizes if sizes.is_empty() => trained_size(&models, &vae).into_iter().collect(),
+        sizes if sizes.is_empty() => trained_size(&models, &shared.vae).into_iter().collect(),
         sizes => sizes,
     };
-    check_sizes(&format!("{key}.sizes"), &sizes, &models, &vae, faults);
+    check_sizes(
+        &format!("{key}.sizes"),
+        &sizes,
+        &models,
+        &shared.vae,
+        faults,
+    );
     models.sort_by_key(|(_, card)| weights_bytes(card));
     Some(Family {
         id: raw.id,
@@ -159,11 +153,50 @@ fn assemble_family(
         profile,
         budgets,
         vocabulary,
-        vae,
-        text_encoder,
-        noise_schedule: noise_schedule?,
+        vae: shared.vae,
+        text_encoder: shared.text_encoder,
+        noise_schedule: shared.noise_schedule,
         digest: String::new(),
     })
+}
+
+fn assemble_shared(key: &str, family: &Path, faults: &mut Faults) -> Option<Shared> {
+    if !family.is_dir() {
+        faults.add(key, format!("there is no folder {}", family.display()));
+        return None;
+    }
+    for part in ["vae", "text_encoder"] {
+        faults.check(key, digest::weights_file(&family.join(part)));
+    }
+    let vae = faults.check(key, read_vae(family));
+    let text_encoder = faults.check(key, read_json(&family.join("text_encoder/config.json")));
+    let schedule = family.join("scheduler/scheduler_config.json");
+    let noise_schedule = faults.check(key, read_json(&schedule));
+    Some(Shared {
+        vae: vae?,
+        text_encoder: text_encoder?,
+        noise_schedule: noise_schedule?,
+    })
+}
+
+/// Returns the models that can be read, each with its key in the file.
+fn assemble_models(
+    family: &Path,
+    key: &str,
+    raw: Vec<RawModel>,
+    faults: &mut Faults,
+) -> Vec<(String, ModelCard)> {
+    if !family.is_dir() {
+        // Reported once for the family, not again for each of its models.
+        return Vec::new();
+    }
+    let mut models = Vec::with_capacity(raw.len());
+    for (idx, model) in raw.into_iter().enumerate() {
+        let key = format!("{key}.model[{idx}]");
+        let card = assemble_model(family, &key, model, faults);
+        models.extend(card.map(|card| (key, card)));
+    }
+    models
 }
 
 fn assemble_model(
@@ -226,13 +259,10 @@ fn check_budgets(key: &str, raw: RawBudgets, faults: &mut Faults) -> NamedBudget
 }
 
 /// The parts of a family must fit together: a U-Net between this encoder's states and this decoder's latents.
-fn check_shapes(
-    models: &[(String, ModelCard)],
-    vae: &VaeConfig,
-    text_encoder: &TextEncoderConfig,
-    faults: &mut Faults,
-) {
+fn check_shapes(models: &[(String, ModelCard)], shared: &Shared, faults: &mut Faults) {
     let device = models.first().map(|(_, card)| card.device);
+    let latent = shared.vae.latent_channels;
+    let hidden = shared.text_encoder.hidden_size;
     for (key, card) in models {
         let unet = &card.unet;
         let unet_key = format!("{key}.unet");
@@ -240,15 +270,13 @@ fn check_shapes(
             ("in_channels", unet.in_channels),
             ("out_channels", unet.out_channels),
         ] {
-            if channels != vae.latent_channels {
-                let latent = vae.latent_channels;
+            if channels != latent {
                 let reason = format!(
                     "{name} is {channels}, but the autoencoder has {latent} latent channels"
                 );
                 faults.add(&*unet_key, reason);
             }
         }
-        let hidden = text_encoder.hidden_size;
         if widths(&unet.cross_attention_dim).any(|width| width != hidden) {
             let reason = format!(
                 "cross_attention_dim is {:?}, but the text encoder's hidden_size is {hidden}",

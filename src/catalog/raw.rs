@@ -119,47 +119,29 @@ pub fn load(path: &Path) -> Result<Catalog, CatalogError> {
 /// Makes a family of a folder alone: a plain Stable Diffusion folder with `unet/`, or one with several
 /// `unet-<size>/`, whose models are then called `<folder>-<size>`.
 pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, CatalogError> {
-    let fault = |reason: String| CatalogError::Faults {
+    let refused = |faults| CatalogError::Faults {
         path: path.to_owned(),
-        faults: vec![Fault {
-            key: "unet".into(),
-            reason,
-        }],
+        faults,
     };
     let name = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let id = name
-        .file_name()
-        .map_or("family".into(), |name| name.to_string_lossy());
-    let entries =
-        fs::read_dir(path).map_err(|source| fault(format!("cannot be looked for: {source}")))?;
-    let mut models: Vec<RawModel> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|unet| {
-            let model_id = match unet.strip_prefix("unet")? {
-                "" => id.to_string(),
-                size => format!("{id}{size}"),
-            };
-            let is_model = size_suffix(&unet) && path.join(&unet).join("config.json").is_file();
-            is_model.then_some(RawModel {
-                id: model_id,
-                unet,
-                device,
-                ..RawModel::default()
-            })
-        })
-        .collect();
-    if models.is_empty() {
-        let reason = "is missing; a model folder has unet/config.json or unet-<size>/config.json";
-        return Err(fault(reason.into()));
-    }
-    models.sort_by(|a, b| a.unet.cmp(&b.unet));
-    if models.len() == 1 {
-        models[0].id = id.to_string();
+    let name = name.file_name().unwrap_or_default().to_string_lossy();
+    let mut models = unets_of(path).map_err(|reason| {
+        refused(vec![Fault {
+            key: "unet".into(),
+            reason,
+        }])
+    })?;
+    let is_alone = models.len() == 1;
+    for model in &mut models {
+        model.device = device;
+        model.id = match model.unet.strip_prefix("unet") {
+            Some(size) if !is_alone => format!("{name}{size}"),
+            _ => name.to_string(),
+        };
     }
     let family = RawFamily {
-        // A family and its only model may not share a name in a catalog; here nobody can confuse them.
-        id: format!("{id}-family"),
-        path: String::new(),
+        // Families and models share one name space, and the only model may have the folder's name.
+        id: format!("{name}-family"),
         models,
         // Never asked for: named budgets are a matter of the server.
         budgets: RawBudgets {
@@ -170,16 +152,29 @@ pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, Cat
         },
         ..RawFamily::default()
     };
-    let catalog = assemble(path, vec![family], Faults::default());
-    let mut catalog = catalog.map_err(|faults| CatalogError::Faults {
-        path: path.to_owned(),
-        faults,
-    })?;
+    let mut catalog = assemble(path, vec![family], Faults::default()).map_err(refused)?;
     Ok(catalog.families.remove(0))
 }
 
-fn size_suffix(folder: &str) -> bool {
-    folder == "unet" || folder.starts_with("unet-")
+/// Returns the U-Nets in a folder, by name.
+fn unets_of(path: &Path) -> Result<Vec<RawModel>, String> {
+    let entries = fs::read_dir(path).map_err(|source| format!("cannot be looked for: {source}"))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_unet = |name: &String| {
+        let is_named_so = name == "unet" || name.starts_with("unet-");
+        is_named_so && path.join(name).join("config.json").is_file()
+    };
+    let mut unets: Vec<String> = names.filter(is_unet).collect();
+    unets.sort();
+    if unets.is_empty() {
+        let reason = "is missing; a model folder has unet/config.json or unet-<size>/config.json";
+        return Err(reason.into());
+    }
+    let model = |unet| RawModel {
+        unet,
+        ..RawModel::default()
+    };
+    Ok(unets.into_iter().map(model).collect())
 }
 
 impl RawFamily {

@@ -1,8 +1,10 @@
 //! What is in force? The catalog in the form of `models.toml`, every default written out.
 
+use std::path::Path;
+
 use serde::Serialize;
 
-use super::{Catalog, Family, ModelCard};
+use super::{Catalog, Family, ModelCard, Vocabulary};
 use crate::units::ImageSize;
 
 #[derive(Serialize)]
@@ -13,9 +15,11 @@ struct Rendered<'a> {
 #[derive(Serialize)]
 struct RenderedFamily<'a> {
     id: &'a str,
-    path: String,
+    path: &'a Path,
     #[serde(skip_serializing_if = "Option::is_none")]
-    profile: Option<String>,
+    profile: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vocabulary: Option<&'a Path>,
     sizes: &'a [ImageSize],
     budgets: RenderedBudgets,
     model: Vec<RenderedModel<'a>>,
@@ -32,7 +36,7 @@ struct RenderedBudgets {
 #[derive(Serialize)]
 struct RenderedModel<'a> {
     id: &'a str,
-    unet: String,
+    unet: &'a Path,
     dtype: String,
     device: String,
     distilled: bool,
@@ -42,7 +46,8 @@ impl Catalog {
     /// Returns the catalog as TOML, smallest models first, relative paths resolved.
     pub fn to_toml(&self) -> String {
         let family = self.families.iter().map(RenderedFamily::from).collect();
-        toml::to_string(&Rendered { family }).expect("strings, numbers and lists are TOML")
+        toml::to_string(&Rendered { family })
+            .expect("paths were read from text, and the rest is TOML")
     }
 }
 
@@ -51,11 +56,9 @@ impl<'a> From<&'a Family> for RenderedFamily<'a> {
         let budgets = family.budgets;
         Self {
             id: &family.id,
-            path: family.path.display().to_string(),
-            profile: family
-                .profile
-                .as_ref()
-                .map(|path| path.display().to_string()),
+            path: &family.path,
+            profile: family.profile.as_deref(),
+            vocabulary: family.vocabulary.as_ref().and_then(Vocabulary::path),
             sizes: &family.sizes,
             budgets: RenderedBudgets {
                 low: budgets.low.tflops(),
@@ -72,7 +75,7 @@ impl<'a> From<&'a ModelCard> for RenderedModel<'a> {
     fn from(model: &'a ModelCard) -> Self {
         Self {
             id: &model.id.0,
-            unet: model.unet_path.display().to_string(),
+            unet: &model.unet_path,
             dtype: model.dtype.to_string(),
             device: model.device.to_string(),
             distilled: model.distilled,

@@ -1,6 +1,10 @@
 //! Which words does a family know? A prompt with others is drawn all the same, with a warning.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -11,6 +15,8 @@ const CONTRACTIONS: [&str; 7] = ["s", "t", "re", "ve", "m", "ll", "d"];
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     words: BTreeSet<String>,
+    /// The file that it was read from.
+    path: Option<PathBuf>,
 }
 
 /// `vocabulary.json`; what else it holds is for people and for the playground.
@@ -27,6 +33,7 @@ impl Vocabulary {
     pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             words: words.into_iter().map(str::to_lowercase).collect(),
+            path: None,
         }
     }
 
@@ -41,7 +48,13 @@ impl Vocabulary {
         for word in raw.unsupported {
             vocabulary.words.remove(&word.to_lowercase());
         }
+        vocabulary.path = Some(path.to_owned());
         Ok(vocabulary)
+    }
+
+    /// Returns the file that the words come from, if they come from one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Returns the known words in alphabetical order.

@@ -13,13 +13,16 @@ use crate::{
     catalog::{Family, ModelCard, ModelId, SamplerKind},
     planner::{LatencyModel, PhaseTimes, Plan},
     telemetry::Clock,
-    units::{ImageSize, Millis, Steps},
+    units::{ImageSize, Millis, Moment, Steps},
 };
 
-/// What the device is asked to spend on one model at one number of rows, about.
-const SPAN: Millis = Millis(400.0);
+/// How often the models are gone through. Other work on the machine comes in bursts, which then spoil
+/// one round and not the median.
+const ROUNDS: usize = 3;
+/// What the device is asked to spend on one model, one number of rows and one round, about.
+const SPAN: Millis = Millis(120.0);
 /// Steps of one timing, whatever the speed.
-const STEPS: std::ops::RangeInclusive<f64> = 2.0..=12.0;
+const STEPS: std::ops::RangeInclusive<f64> = 2.0..=8.0;
 /// A first step that takes longer than this is its own measurement: warm caches no longer matter.
 const SLOW: Millis = Millis(1000.0);
 /// Files written to time the encoder.
@@ -55,11 +58,21 @@ pub fn probing(load: LoadExecutor, families: Vec<Family>, probe: Probe) -> LoadE
 }
 
 /// What one family takes at one size.
+#[derive(Default)]
 struct FamilyTimes {
     text: Vec<Millis>,
-    steps: Vec<(ModelId, u32, Millis)>,
     decode: Vec<Millis>,
+    /// One entry for each model and number of rows.
+    steps: Vec<Vec<Millis>>,
     encode: Millis,
+}
+
+/// One model at one number of rows.
+struct Target {
+    model: ModelId,
+    rows: u32,
+    /// Steps of each timing; none where the first step was measurement enough.
+    steps: Option<Steps>,
 }
 
 impl Probe {
@@ -69,45 +82,32 @@ impl Probe {
         family: &Family,
         size: ImageSize,
     ) -> Result<FamilyTimes, String> {
-        let mut times = FamilyTimes {
-            text: Vec::new(),
-            steps: Vec::new(),
-            decode: Vec::new(),
-            encode: Millis::ZERO,
-        };
-        let mut sample = None;
-        for model in &family.models {
-            for &rows in rows_of(model) {
-                let (laps, picture) = self.model(executor, &model.id, rows, size)?;
-                times.text.extend(laps.of(Boundary::Text));
-                times.decode.extend(laps.of(Boundary::Decode));
-                let step = median(laps.of(Boundary::Step).collect());
-                tracing::info!(model.id = %model.id, %size, rows, step_ms = step.0, "timed");
-                times.steps.push((model.id.clone(), rows, step));
-                sample = Some((model.id.clone(), picture));
+        let mut times = FamilyTimes::default();
+        let mut targets = targets(family);
+        for target in &mut targets {
+            let first = job(&target.model, target.rows, 1, size);
+            let (laps, picture) = self.draw(executor, &first)?;
+            let step: Millis = laps.of(Boundary::Step).sum();
+            times.steps.push(Vec::new());
+            if step > SLOW {
+                times.take(times.steps.len() - 1, &laps);
+            } else {
+                let steps = SPAN.0 / step.0.max(f64::MIN_POSITIVE);
+                target.steps = Some(steps.clamp(*STEPS.start(), *STEPS.end()) as Steps);
+            }
+            if times.encode == Millis::ZERO {
+                times.encode = self.encoder(&first, &picture)?;
             }
         }
-        let (model, picture) =
-            sample.ok_or_else(|| format!("family {} has no model", family.id))?;
-        times.encode = self.encoder(&job(&model, 1, 1, size), &picture)?;
-        Ok(times)
-    }
-
-    /// Draws once to warm up and to see how long a step takes, then as often as is worth it.
-    fn model(
-        &self,
-        executor: &mut dyn Executor,
-        model: &ModelId,
-        rows: u32,
-        size: ImageSize,
-    ) -> Result<(Laps, Picture), String> {
-        let (first, picture) = self.draw(executor, &job(model, rows, 1, size))?;
-        let step: Millis = first.of(Boundary::Step).sum();
-        if step > SLOW {
-            return Ok((first, picture));
+        for _ in 0..ROUNDS {
+            for (idx, target) in targets.iter().enumerate() {
+                let Some(steps) = target.steps else { continue };
+                let job = job(&target.model, target.rows, steps, size);
+                let (laps, _) = self.draw(executor, &job)?;
+                times.take(idx, &laps);
+            }
         }
-        let steps = (SPAN.0 / step.0.max(f64::MIN_POSITIVE)).clamp(*STEPS.start(), *STEPS.end());
-        self.draw(executor, &job(model, rows, steps as Steps, size))
+        Ok(times)
     }
 
     fn draw(&self, executor: &mut dyn Executor, job: &Job) -> Result<(Laps, Picture), String> {
@@ -136,13 +136,23 @@ impl Probe {
 }
 
 impl FamilyTimes {
-    /// Adds the times to those of other families and sizes.
+    /// Adds what one draw of a target took.
+    fn take(&mut self, target_idx: usize, laps: &Laps) {
+        self.text.extend(laps.of(Boundary::Text));
+        self.decode.extend(laps.of(Boundary::Decode));
+        self.steps[target_idx].extend(laps.of(Boundary::Step));
+    }
+
+    /// Adds the medians to the times of other families and sizes.
     fn store(self, latency: &RwLock<LatencyModel>, family: &Family, size: ImageSize) {
         let mut latency = latency.write().unwrap_or_else(PoisonError::into_inner);
         let mut phases: PhaseTimes = latency.phases().clone();
         phases.set_text(&family.id, median(self.text));
-        for (model, rows, step) in &self.steps {
-            phases.set_step(model, size, *rows, *step);
+        for (target, steps) in targets(family).iter().zip(self.steps) {
+            let step = median(steps);
+            let (model, rows) = (&target.model, target.rows);
+            tracing::info!(model.id = %model, %size, rows, step_ms = step.0, "timed");
+            phases.set_step(model, size, rows, step);
         }
         phases.set_decode(&family.id, size, median(self.decode));
         phases.set_encode(size, self.encode);
@@ -151,8 +161,17 @@ impl FamilyTimes {
 }
 
 /// A guided step has two rows; a distilled model has no guided step.
-fn rows_of(model: &ModelCard) -> &'static [u32] {
-    if model.distilled { &[1] } else { &[1, 2] }
+fn targets(family: &Family) -> Vec<Target> {
+    let of_model = |model: &ModelCard| {
+        let rows: &[u32] = if model.distilled { &[1] } else { &[1, 2] };
+        let id = model.id.clone();
+        rows.iter().map(move |rows| Target {
+            model: id.clone(),
+            rows: *rows,
+            steps: None,
+        })
+    };
+    family.models.iter().flat_map(of_model).collect()
 }
 
 fn job(model: &ModelId, rows: u32, steps: Steps, size: ImageSize) -> Job {
@@ -167,7 +186,7 @@ fn job(model: &ModelId, rows: u32, steps: Steps, size: ImageSize) -> Job {
             size,
         },
         seeds: vec![0],
-        arrived: crate::units::Moment::default(),
+        arrived: Moment::default(),
         predicted: Millis::ZERO,
     }
 }

@@ -1,5 +1,7 @@
 //! Where do log lines go? To standard error, as text for people or as JSON for collectors.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 /// The log cannot be set up.
@@ -28,6 +30,8 @@ pub fn start(filter: &str, json: bool) -> Result<(), LoggingError> {
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colors are for terminals; a log file is read by other programs.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = if json {
         lines.json().flatten_event(true).try_init()

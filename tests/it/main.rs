@@ -7,6 +7,7 @@ mod architecture;
 mod calibrate;
 mod dashboards;
 mod engine;
+mod evaluator;
 mod models_toml;
 mod openapi;
 mod planner;

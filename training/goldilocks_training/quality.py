@@ -26,6 +26,7 @@ def report(source: Family, judge: evaluator.Evaluator, name: str, steps: int, op
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", type=Path, required=True, help="exported folder, such as weights/emoji")
+    parser.add_argument("--unets", nargs="+", help="folders such as unet-c8; all of them unless told")
     parser.add_argument("--captions", type=int, default=128)
     parser.add_argument("--steps", type=int, nargs="+", default=(4, 16))
     parser.add_argument("--guidance", type=float, default=3.0)
@@ -34,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     source, judge = Family(options.family), evaluator.Evaluator(options.family / "evaluator")
-    for name in source.unet_names():
+    for name in options.unets or source.unet_names():
         for steps in options.steps:
             print(json.dumps(report(source, judge, name, steps, options)), flush=True)
 

@@ -165,7 +165,7 @@ def train(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = runs.arguments(__doc__)
     parser.add_argument("--channels", type=int, required=True, help="c in the widths c, 2c, 2c")
-    parser.add_argument("--samples", type=int, default=200_000, help="training samples; equal for every width")
+    parser.add_argument("--samples", type=int, default=104_000, help="training samples; equal for every width")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--bf16", action="store_true", help="autocast; pays from about c = 32")

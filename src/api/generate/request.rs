@@ -43,7 +43,11 @@ pub struct GenerateRequest {
     pub n: Option<u32>,
     /// `WIDTHxHEIGHT` in pixels, one of the family's sizes, or `auto` for its default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(default = "auto", example = "128x128")]
+    #[schema(
+        default = "auto",
+        pattern = "^(auto|[1-9][0-9]*x[1-9][0-9]*)$",
+        example = "128x128"
+    )]
     pub size: Option<String>,
     /// A named budget: `low` to `xhigh` limit the operations of one picture, `auto` takes the
     /// cheapest plan within 0.01 of the best score, `max` the best. An explicit `budget` without

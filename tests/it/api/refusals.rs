@@ -182,9 +182,9 @@ async fn an_unknown_model_is_refused_with_the_known_ones() {
     let toy = Toy::start().await;
     let reply = toy.draw(with("model", json!("dall-e-3"))).await;
     assert_json_snapshot!(reply.refused(404, "model_not_found"));
-    toy.get("/v1/models/toy-32")
-        .await
-        .refused(404, "model_not_found");
+    for path in ["/v1/models/toy-32", "/v1/models/%ff"] {
+        toy.get(path).await.refused(404, "model_not_found");
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use axum::{
 use clap::Parser;
 use goldilocks::{
     api::{self, AppState, FamilyParts, Parts},
-    catalog::{Catalog, DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets, Vocabulary},
+    catalog::{Catalog, DeviceSpec, ModelId},
     config::{ServeFlags, ServerConfig},
     planner::LatencyModel,
     runtime::{
@@ -142,7 +142,10 @@ impl Toy {
 
     pub(super) async fn ready(&self) {
         let mut readiness = self.state.runtime().watch_readiness();
-        readiness.wait_for(|now| now.is_ready()).await.unwrap();
+        readiness
+            .wait_for(goldilocks::runtime::Readiness::is_ready)
+            .await
+            .unwrap();
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {

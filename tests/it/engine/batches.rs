@@ -67,7 +67,7 @@ fn pictures_decoded_together_are_those_decoded_alone() {
         row
     });
     let together = pipeline
-        .decode(&rows.each_ref().map(Trajectory::latents))
+        .decode(&rows.each_ref().map(goldilocks::engine::Trajectory::latents))
         .unwrap();
     for (row, picture) in rows.iter().zip(together) {
         let alone = pipeline.decode(&[row.latents()]).unwrap().remove(0);

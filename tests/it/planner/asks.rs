@@ -175,7 +175,7 @@ fn without_a_profile_a_tight_budget_takes_a_smaller_model_before_fewer_steps() {
     let toy = Toy::unmeasured();
     let least = choose(&toy, |r| r.pins.model = Some(ModelId(MODELS[0].into()))).unwrap();
     let decision = choose(&toy, |r| {
-        r.budget.flops = Some(least.estimate.flops() * 1.001)
+        r.budget.flops = Some(least.estimate.flops() * 1.001);
     })
     .unwrap();
     assert_eq!(
@@ -183,7 +183,7 @@ fn without_a_profile_a_tight_budget_takes_a_smaller_model_before_fewer_steps() {
         (MODELS[0], 20)
     );
     let decision = choose(&toy, |r| {
-        r.budget.flops = Some(least.estimate.flops() * 0.6)
+        r.budget.flops = Some(least.estimate.flops() * 0.6);
     })
     .unwrap();
     assert!(decision.plan.steps < 20);

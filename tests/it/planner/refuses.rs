@@ -31,7 +31,7 @@ fn an_unknown_model_is_refused_with_those_that_are_known() {
 #[test]
 fn an_unknown_size_is_refused_with_those_on_offer() {
     let refusal = refusal(&Toy::new(1), Load::IDLE, |r| {
-        r.size = "96x96".parse().unwrap()
+        r.size = "96x96".parse().unwrap();
     });
     assert_eq!(refusal.param(), Some("size"));
     assert!(refusal.to_string().contains("64x64, 32x32"), "{refusal}");
@@ -40,7 +40,7 @@ fn an_unknown_size_is_refused_with_those_on_offer() {
 #[test]
 fn a_latency_below_every_plan_is_infeasible_and_names_the_least_that_would_do() {
     let refusal = refusal(&Toy::new(1), Load::IDLE, |r| {
-        r.budget.latency = Some(Millis(1.0))
+        r.budget.latency = Some(Millis(1.0));
     });
     let Refusal::Infeasible(infeasible) = &refusal else {
         panic!("{refusal:?}");
@@ -115,7 +115,7 @@ fn the_load_is_told_from_the_request() {
 #[test]
 fn a_min_score_above_every_plan_is_refused_with_the_best_there_is() {
     let refusal = refusal(&Toy::new(1), Load::IDLE, |r| {
-        r.budget.min_score = Some(0.999)
+        r.budget.min_score = Some(0.999);
     });
     let Refusal::MinScoreOutOfReach {
         best: Some(best),
@@ -131,7 +131,7 @@ fn a_min_score_above_every_plan_is_refused_with_the_best_there_is() {
 #[test]
 fn a_min_score_is_out_of_reach_where_nothing_was_measured() {
     let refusal = refusal(&Toy::unmeasured(), Load::IDLE, |r| {
-        r.budget.min_score = Some(0.1)
+        r.budget.min_score = Some(0.1);
     });
     assert!(
         matches!(refusal, Refusal::MinScoreOutOfReach { best: None, .. }),

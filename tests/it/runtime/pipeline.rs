@@ -51,7 +51,10 @@ async fn draw(runtime: &Runtime, job: Job) -> Outcome {
 async fn a_seed_gives_the_same_file_alone_and_in_company() {
     let runtime = start();
     let mut readiness = runtime.watch_readiness();
-    readiness.wait_for(|now| now.is_ready()).await.unwrap();
+    readiness
+        .wait_for(goldilocks::runtime::Readiness::is_ready)
+        .await
+        .unwrap();
     let alone = draw(&runtime, picture(3.0, &[12])).await;
     let together = draw(&runtime, picture(3.0, &[11, 12])).await;
     assert_eq!(alone.images[0], together.images[1]);
@@ -68,7 +71,10 @@ async fn a_seed_gives_the_same_file_alone_and_in_company() {
 async fn evaluations_and_operations_are_those_that_ran() {
     let runtime = start();
     let mut readiness = runtime.watch_readiness();
-    readiness.wait_for(|now| now.is_ready()).await.unwrap();
+    readiness
+        .wait_for(goldilocks::runtime::Readiness::is_ready)
+        .await
+        .unwrap();
     let unguided = draw(&runtime, picture(1.0, &[1])).await;
     let guided = draw(&runtime, picture(3.0, &[1])).await;
     assert_eq!((unguided.nfe, guided.nfe), (3, 6));
@@ -86,7 +92,10 @@ async fn evaluations_and_operations_are_those_that_ran() {
 async fn a_prompt_that_is_too_long_says_how_much_was_cut() {
     let runtime = start();
     let mut readiness = runtime.watch_readiness();
-    readiness.wait_for(|now| now.is_ready()).await.unwrap();
+    readiness
+        .wait_for(goldilocks::runtime::Readiness::is_ready)
+        .await
+        .unwrap();
     let mut long = picture(1.0, &[1]);
     assert_eq!(draw(&runtime, long.clone()).await.tokens_cut, 0);
     long.prompt = "a red circle ".repeat(60);

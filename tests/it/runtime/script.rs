@@ -74,7 +74,10 @@ impl Stage {
         let runtime =
             Runtime::start(vec![worker], settings(clock.clone(), metrics.clone())).unwrap();
         let mut readiness = runtime.watch_readiness();
-        readiness.wait_for(|now| now.is_ready()).await.unwrap();
+        readiness
+            .wait_for(goldilocks::runtime::Readiness::is_ready)
+            .await
+            .unwrap();
         Self {
             runtime,
             clock,

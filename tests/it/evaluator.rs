@@ -1,0 +1,3 @@
+//! Does the shipped evaluator see what its training saw?
+
+mod golden;
