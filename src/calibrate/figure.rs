@@ -131,7 +131,10 @@ impl Figure {
     }
 
     fn draw_legend(&self, svg: &mut String) {
-        let (x, mut y) = (LEFT + 16.0, TOP + 18.0);
+        // At the lower right, where more cost for less score would be.
+        let n_entries = self.models().len() + 2;
+        let x = WIDTH - RIGHT - 240.0;
+        let mut y = HEIGHT - BOTTOM - 21.0 * n_entries as f64;
         let mut entry = |key: &str, label: &str| {
             let text = escaped(label);
             let (end, text_x, text_y) = (x + 30.0, x + 40.0, y + 4.5);

@@ -116,15 +116,6 @@ fn assemble_family(
 ) -> Option<Family> {
     let budgets = check_budgets(&format!("{key}.budgets"), raw.budgets, faults);
     let profile = raw.profile.map(|name| folder.join(name));
-    if let Some(profile) = &profile
-        && !profile.is_file()
-    {
-        let reason = format!(
-            "there is no file {}; measure one with `goldilocks calibrate quality`, or leave the key out",
-            profile.display()
-        );
-        faults.add(format!("{key}.profile"), reason);
-    }
     let vocabulary = raw.vocabulary.map(|name| folder.join(name));
     let vocabulary = vocabulary
         .and_then(|file| faults.check(&format!("{key}.vocabulary"), Vocabulary::read(&file)));

@@ -187,7 +187,9 @@ fn known_of(catalog: &Catalog) -> anyhow::Result<Vec<FamilyParts>> {
 /// Reads a family's profile, which must be of the weights in use.
 pub(super) fn read_profile(family: &Family, path: &std::path::Path) -> anyhow::Result<Profile> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!("cannot read {shown}; measure it with `goldilocks calibrate quality`, or leave it out of the catalog")
+    })?;
     Profile::from_json(&text, &family.digest).with_context(|| {
         format!("{shown} cannot be used; measure anew with `goldilocks calibrate quality`, or leave it out of the catalog")
     })

@@ -98,7 +98,6 @@ fn every_fault_is_reported_at_once_with_its_key() {
         id = "auto"
         path = "weights"
         sizes = ["64x64", "65x64", "big"]
-        profile = "calibration/none.json"
         [family.budgets]
         low = 0.5
         medium = 0.1
@@ -120,7 +119,6 @@ fn every_fault_is_reported_at_once_with_its_key() {
         ("family[0].id", "planner's choice"),
         ("family[0].sizes[1]", "multiples of 64"),
         ("family[0].sizes[2]", "WIDTHxHEIGHT"),
-        ("family[0].profile", "calibrate quality"),
         ("family[0].budgets.medium", "more than low"),
         ("family[0].budgets.high", "must be a number"),
         ("family[0].budgets.xhigh", "is missing"),
