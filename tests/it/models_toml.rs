@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use goldilocks::catalog::{self, CatalogError, DeviceSpec, Fault};
+use goldilocks::{
+    catalog::{self, CatalogError, DeviceSpec, Fault},
+    planner::Profile,
+};
 use tempfile::TempDir;
 
 const FAMILY: &str = r#"
@@ -257,6 +260,22 @@ fn what_is_printed_reads_back_the_same() {
     let again = hosted.load().unwrap();
     assert_eq!(again.to_toml(), printed);
     assert_eq!(again.families[0].digest, catalog.families[0].digest);
+}
+
+#[test]
+fn the_shipped_models_load_and_were_measured_on_these_very_weights() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let catalog = catalog::load(&root.join("models.toml")).unwrap();
+    let family = catalog.default_family();
+    assert_eq!(family.id, "emoji");
+    assert!(family.models.len() >= 3);
+    let vocabulary = family.vocabulary.as_ref().unwrap();
+    assert_eq!(
+        vocabulary.unknown_words("Three pineapples on a beach"),
+        [""; 0]
+    );
+    let profile = fs::read_to_string(family.profile.as_ref().unwrap()).unwrap();
+    Profile::from_json(&profile, &family.digest).unwrap();
 }
 
 #[test]
