@@ -7,6 +7,10 @@ use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+mod noise_schedule;
+
+pub use noise_schedule::{BetaSchedule, NoiseScheduleConfig, Prediction, TimestepSpacing};
+
 /// A file of a diffusers-layout folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchitectureError {
@@ -67,6 +71,13 @@ impl PerLevel {
         match self {
             Self::Same(value) => *value,
             Self::Each(values) => values[level.min(values.len() - 1)],
+        }
+    }
+
+    fn is_zero_or_empty(&self) -> bool {
+        match self {
+            Self::Same(value) => *value == 0,
+            Self::Each(values) => values.is_empty() || values.contains(&0),
         }
     }
 }
@@ -231,6 +242,9 @@ impl UnetConfig {
             let value = self.resnet_time_scale_shift.clone();
             return Some(("resnet_time_scale_shift", value, "default"));
         }
+        if let Some(key) = self.zero_or_empty() {
+            return Some((key, "0 or an empty list".into(), "1 or more"));
+        }
         if self.only_cross_attention {
             return Some(("only_cross_attention", "true".into(), "false"));
         }
@@ -244,6 +258,28 @@ impl UnetConfig {
             return Some(("time_cond_proj_dim", width.to_string(), "null"));
         }
         None
+    }
+
+    /// The first key whose numbers leave nothing to compute with.
+    fn zero_or_empty(&self) -> Option<&'static str> {
+        let groups = PerLevel::Same(self.norm_num_groups);
+        let heads = self.num_attention_heads.as_ref();
+        let counts = [
+            ("layers_per_block", &self.layers_per_block),
+            (
+                "transformer_layers_per_block",
+                &self.transformer_layers_per_block,
+            ),
+            ("attention_head_dim", &self.attention_head_dim),
+            (
+                "num_attention_heads",
+                heads.unwrap_or(&self.attention_head_dim),
+            ),
+            ("cross_attention_dim", &self.cross_attention_dim),
+            ("norm_num_groups", &groups),
+        ];
+        let fault = counts.iter().find(|(_, count)| count.is_zero_or_empty());
+        fault.map(|(key, _)| *key)
     }
 }
 
@@ -308,76 +344,6 @@ pub struct TextEncoderConfig {
     pub layer_norm_eps: f64,
 }
 
-/// `scheduler/scheduler_config.json`: the training-side noise schedule and how steps are spaced.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NoiseScheduleConfig {
-    /// Number of training timesteps.
-    #[serde(default = "num_train_timesteps")]
-    pub num_train_timesteps: usize,
-    /// First beta.
-    #[serde(default = "beta_start")]
-    pub beta_start: f64,
-    /// Last beta.
-    #[serde(default = "beta_end")]
-    pub beta_end: f64,
-    /// Shape of the betas in between.
-    #[serde(default)]
-    pub beta_schedule: BetaSchedule,
-    /// What the network predicts.
-    #[serde(default)]
-    pub prediction_type: Prediction,
-    /// Whether the betas are rescaled so that the last timestep is pure noise.
-    #[serde(default)]
-    pub rescale_betas_zero_snr: bool,
-    /// How `n` steps are spread over the training timesteps; samplers have different defaults.
-    #[serde(default)]
-    pub timestep_spacing: Option<TimestepSpacing>,
-    /// Added to every timestep with leading spacing.
-    #[serde(default)]
-    pub steps_offset: usize,
-    /// Whether the step after the last one has alpha-bar 1 rather than that of timestep 0.
-    #[serde(default = "yes")]
-    pub set_alpha_to_one: bool,
-    /// Must be false for latents.
-    #[serde(default)]
-    pub clip_sample: bool,
-}
-
-/// Shape of the training betas.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BetaSchedule {
-    /// Evenly spaced betas.
-    #[default]
-    Linear,
-    /// Evenly spaced square roots, as Stable Diffusion has them.
-    ScaledLinear,
-}
-
-/// What a network predicts from noisy latents.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Prediction {
-    /// The noise.
-    #[default]
-    #[serde(rename = "epsilon")]
-    Epsilon,
-    /// alpha * noise - sigma * clean (Salimans and Ho, arXiv 2202.00512).
-    #[serde(rename = "v_prediction")]
-    Velocity,
-}
-
-/// How `n` sampling steps are spread over the training timesteps (arXiv 2305.08891, table 2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimestepSpacing {
-    /// Evenly from both ends.
-    Linspace,
-    /// Evenly from the clean end, so that pure noise is never visited.
-    Leading,
-    /// Evenly from the noisy end.
-    Trailing,
-}
-
 fn yes() -> bool {
     true
 }
@@ -405,15 +371,6 @@ fn norm_eps() -> f64 {
 fn scaling_factor() -> f64 {
     0.18215
 }
-fn num_train_timesteps() -> usize {
-    1000
-}
-fn beta_start() -> f64 {
-    0.0001
-}
-fn beta_end() -> f64 {
-    0.02
-}
 fn silu() -> String {
     "silu".into()
 }
@@ -427,3 +384,6 @@ fn default_shift() -> String {
 fn mid_block_type() -> Option<String> {
     Some("UNetMidBlock2DCrossAttn".into())
 }
+
+#[cfg(test)]
+mod tests;
