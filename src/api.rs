@@ -1,6 +1,6 @@
 //! What does a client see? The HTTP interface: requests in, plans and pictures out.
 //!
-//! In reading order: [`router`] has every route; `generate` walks one request from its body to its
+//! In reading order: `router` has every route; `generate` walks one request from its body to its
 //! reply (`request` what may be said, `deadline` how long it may take, `spec` what it means here,
 //! `reply` what comes back); `plan` is the same walk without the work; `error` is every way of
 //! saying no; `layers` is what happens to every request, [`serve`](serve()) to every connection.

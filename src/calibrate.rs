@@ -3,10 +3,10 @@
 //! [`quality`] draws the same captions with every plan of the [`grid`], lets the evaluator look at
 //! the pictures, and writes scores with bootstrap errors: the profile that the planner reads.
 //!
-//! - [`captions`], [`reference`]: what is drawn, and what real pictures look like
+//! - [`captions`], [`mod@reference`]: what is drawn, and what real pictures look like
 //! - [`studio`], [`sweep`], [`store`]: how thousands of pictures are made and judged, and resumed
 //! - [`score`], [`bootstrap`]: what that says about a plan, and how surely
-//! - [`file`], [`report`], [`figure`], [`sheet`]: what people and the planner get to see
+//! - [`mod@file`], [`report`], [`figure`], [`sheet`]: what people and the planner get to see
 
 pub mod bootstrap;
 pub mod captions;

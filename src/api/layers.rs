@@ -4,7 +4,7 @@
 //! 2. catch-panic: a fault of ours is a 500 in the usual shape, and the process lives on;
 //! 3. [`auth`]: who may ask.
 //!
-//! Limits on bodies stand in [`super::body`], those on connections in [`super::serve`].
+//! Limits on bodies stand in [`super::body`], those on connections in [`super::serve()`].
 
 use std::{any::Any, iter};
 

@@ -1,7 +1,7 @@
 //! The search: the best plan on offer that the budget allows.
 //!
 //! Everything a request may ask for is one search over one set. Pins and a negative prompt narrow
-//! the candidates; the frontiers of what is left are on offer ([`super::frontier`]); `min_score`
+//! the candidates; the frontiers of what is left are on offer (`super::frontier`); `min_score`
 //! and the limits rule some of them out; the arg-max is chosen, ties to the cheaper. `minimize` and
 //! `quality: auto` differ only in what is optimised at the end.
 

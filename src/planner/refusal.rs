@@ -164,7 +164,7 @@ pub enum Limit {
     Both,
 }
 
-/// The least budget that would do, rounded up, everything else being as it was asked. With [`Limit::Both`] both
+/// The least budget that would do, rounded up, everything else being as it was asked. With limit `both` both
 /// numbers are needed; else each of them does alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 pub struct MinimumFeasible {

@@ -4,3 +4,4 @@ mod batches;
 mod family;
 mod golden;
 mod parity;
+mod reference;

@@ -24,7 +24,7 @@ const NETWORK_TOLERANCE: f64 = 1e-4;
 /// Relative L2 error that the end of a trajectory may have.
 pub(crate) const LATENT_TOLERANCE: f64 = 1e-4;
 
-fn max_error(found: &[f32], expected: &[f32]) -> f64 {
+pub(crate) fn max_error(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let apart = found
         .iter()
