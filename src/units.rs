@@ -98,6 +98,15 @@ pub type Steps = u32;
 pub type Nfe = u32;
 
 /// The width and height of a picture in pixels, written `WIDTHxHEIGHT`.
+///
+/// ```
+/// use goldilocks::units::ImageSize;
+///
+/// let size: ImageSize = "128x64".parse()?;
+/// assert_eq!((size.width, size.height, size.pixels()), (128, 64, 8192));
+/// assert_eq!(size.to_string(), "128x64");
+/// # Ok::<(), goldilocks::units::ImageSizeError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageSize {
     /// Pixels from left to right.
