@@ -80,11 +80,13 @@ fn minimum_feasible(
         (Some(_), None) => Limit::Latency,
         (None, Some(_)) => Limit::Tflops,
         (None, None) => {
-            let timed = eligible.iter().filter(|offer| offer.phases.is_some());
-            let plan = cheapest(timed, Cost::Tflops);
+            let timed = || eligible.iter().filter(|offer| offer.phases.is_some());
+            let tflops = cheapest(timed(), Cost::Tflops).map(|offer| enough_tflops(offer.flops));
+            // Several plans may share the least operations, once they are rounded up.
+            let leanest = timed().filter(|offer| tflops.is_some_and(|t| offer.flops.tflops() <= t));
             let both = MinimumFeasible {
-                latency_ms: plan.as_ref().and_then(p95),
-                tflops: plan.map(|offer| enough_tflops(offer.flops)),
+                latency_ms: cheapest(leanest, Cost::Latency).as_ref().and_then(p95),
+                tflops,
             };
             return (Limit::Both, both);
         }
