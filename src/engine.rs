@@ -62,6 +62,16 @@ pub enum EngineError {
         /// The shape that came.
         found: ops::Shape,
     },
+    /// A batch has not one timestep and one text for each row.
+    #[error("{rows} rows of latents need as many timesteps and texts, not {timesteps} and {texts}")]
+    RowCounts {
+        /// Rows of latents.
+        rows: usize,
+        /// Timesteps that came with them.
+        timesteps: usize,
+        /// Texts that came with them.
+        texts: usize,
+    },
     /// Channels do not split into groups or heads.
     #[error("layer {layer:?}: {channels} channels do not split into {parts} equal parts")]
     Indivisible {

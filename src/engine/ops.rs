@@ -182,6 +182,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     type Linear: Send + Sync + fmt::Debug;
     /// A norm's scale and shift.
     type Norm: Send + Sync + fmt::Debug;
+    /// What a text says to one cross-attention.
+    type Context: Send + Sync + fmt::Debug;
 
     /// Packs the weights (outputs x inputs x 3 x 3) and biases of a convolution.
     fn pack_conv(
@@ -191,16 +193,28 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         bias: Vec<f32>,
     ) -> Result<Self::Conv, EngineError>;
 
-    /// Packs the weights (outputs x inputs) of a linear layer, with its biases if it has them.
+    /// Packs the weights (outputs x inputs) of a linear layer, with its biases if it has them, and
+    /// what follows it.
     fn pack_linear(
         &self,
         weight: Vec<f32>,
         bias: Option<Vec<f32>>,
         outputs: usize,
+        activation: Activation,
     ) -> Result<Self::Linear, EngineError>;
 
     /// Packs the scale and shift of a group norm or layer norm.
     fn pack_norm(&self, weight: Vec<f32>, bias: Vec<f32>) -> Result<Self::Norm, EngineError>;
+
+    /// Packs the keys and values of one text, which lie side by side in the channels of its only row.
+    fn pack_context(
+        &self,
+        keys_values: &Self::Tensor,
+        heads: usize,
+    ) -> Result<Self::Context, EngineError>;
+
+    /// The tokens of a packed text, with the channels of its values.
+    fn context_shape(&self, context: &Self::Context) -> Shape;
 
     /// The shape of a tensor.
     fn shape(&self, xs: &Self::Tensor) -> Shape;
@@ -208,11 +222,16 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     /// Brings numbers to the device, row by row, channel by channel, line by line.
     fn upload_chw(&self, shape: Shape, values: &[f32]) -> Result<Self::Tensor, EngineError>;
 
-    /// Brings numbers to the device, row by row, position by position, channel by channel.
-    fn upload_tokens(&self, shape: Shape, values: Vec<f32>) -> Result<Self::Tensor, EngineError>;
+    /// Brings the numbers that `fill` writes over zeros to the device, row by row, position by
+    /// position, channel by channel.
+    fn upload_tokens(
+        &self,
+        shape: Shape,
+        fill: impl FnOnce(&mut [f32]),
+    ) -> Result<Self::Tensor, EngineError>;
 
-    /// Brings numbers back, row by row, channel by channel, line by line.
-    fn download_chw(&self, xs: &Self::Tensor) -> Result<Vec<f32>, EngineError>;
+    /// Brings numbers back to as large a slice, row by row, channel by channel, line by line.
+    fn download_chw(&self, xs: &Self::Tensor, values: &mut [f32]) -> Result<(), EngineError>;
 
     /// 3x3 convolution, with bias and what `fusion` names.
     fn conv(
@@ -222,12 +241,11 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         fusion: &ConvFusion<'_, Self>,
     ) -> Result<Self::Tensor, EngineError>;
 
-    /// Linear layer at every position, then `activation`, then `residual` added.
+    /// Linear layer at every position, then its activation, then `residual` added.
     fn linear(
         &self,
         linear: &Self::Linear,
         xs: &Self::Tensor,
-        activation: Activation,
         residual: Option<&Self::Tensor>,
     ) -> Result<Self::Tensor, EngineError>;
 
@@ -247,14 +265,16 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         epsilon: f64,
     ) -> Result<Self::Tensor, EngineError>;
 
-    /// softmax(q k^T / sqrt(channels / heads)) v, head by head.
-    ///
-    /// With a context, `xs` holds q and `context` holds k and v side by side in its channels;
-    /// without, `xs` holds q, k and v side by side.
-    fn attention(
+    /// softmax(q k^T / sqrt(channels / heads)) v, head by head, of every row with itself: `xs` holds
+    /// q, k and v side by side in its channels.
+    fn self_attention(&self, xs: &Self::Tensor, heads: usize) -> Result<Self::Tensor, EngineError>;
+
+    /// The same of every row with the text that `context_of` gives for it, packed for as many heads;
+    /// `xs` holds q.
+    fn cross_attention<'c>(
         &self,
         xs: &Self::Tensor,
-        context: Option<&Self::Tensor>,
+        context_of: &(dyn Fn(usize) -> &'c Self::Context + Sync),
         heads: usize,
     ) -> Result<Self::Tensor, EngineError>;
 

@@ -4,7 +4,9 @@
 //! on in one evaluation of their network, each at its own step, step count, sampler and guidance; a
 //! picture does not depend on what shares the evaluation with it, up to rounding.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use smallvec::SmallVec;
 
 use super::{
     EngineError, device,
@@ -77,7 +79,38 @@ pub struct Pipeline {
     text_encoder: TextEncoder,
     /// States of the empty prompt, which nearly every guided picture needs.
     empty: Arc<TextStates>,
+    batch: Mutex<Batch>,
 }
+
+/// The rows of one evaluation. Kept for its memory, so that a step allocates nothing.
+#[derive(Debug, Default)]
+struct Batch {
+    latents: Vec<f32>,
+    timesteps: Vec<f64>,
+    texts: Vec<Arc<TextStates>>,
+    outputs: Vec<f32>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.latents.clear();
+        self.timesteps.clear();
+        self.texts.clear();
+    }
+
+    /// Adds the rows of the network that a picture needs: two if it is guided, the unconditional one
+    /// first.
+    fn push(&mut self, row: &Trajectory) {
+        for text in row.texts() {
+            self.latents.extend_from_slice(row.latents().values());
+            self.timesteps.push(row.timestep());
+            self.texts.push(Arc::clone(text));
+        }
+    }
+}
+
+/// What became of each row of a step: those of a few rows need no allocation.
+pub type Moved = SmallVec<[Result<(), EngineError>; 8]>;
 
 impl Pipeline {
     /// Loads every model of a family, its decoder and its text encoder, on the models' device.
@@ -97,6 +130,7 @@ impl Pipeline {
             tokenizer,
             text_encoder,
             empty: Arc::new(empty),
+            batch: Mutex::default(),
         })
     }
 
@@ -164,27 +198,32 @@ impl Pipeline {
     /// Moves every row one step on. All rows must be of one model and one size.
     ///
     /// The outer error means that no row moved; an inner one is about its row alone, which is lost.
-    pub fn step(
-        &self,
-        rows: &mut [&mut Trajectory],
-    ) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+    pub fn step(&self, rows: &mut [&mut Trajectory]) -> Result<Moved, EngineError> {
+        let mut moved = Moved::new();
         let Some(first) = rows.first() else {
-            return Ok(Vec::new());
+            return Ok(moved);
         };
-        let (model, shape) = (first.model().clone(), first.latents().shape());
-        self.expect_model(&model)?;
+        let shape = first.latents().shape();
+        self.expect_model(first.model())?;
         for row in rows.iter() {
-            row.expect_batch_of(&model, shape)?;
+            row.expect_batch_of(first.model(), shape)?;
         }
-        let mut outputs = Vec::with_capacity(rows.len());
         let (_, height, width) = shape;
         // A guided row is two rows of the network.
         let n_rows = (MAX_LATENT_POSITIONS / (2 * height * width)).max(1);
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.outputs.clear();
         for rows in rows.chunks(n_rows) {
-            outputs.extend(self.evaluate(&model, rows)?);
+            self.evaluate(&mut batch, rows)?;
         }
-        let moved = rows.iter_mut().zip(outputs);
-        Ok(moved.map(|(row, output)| row.advance(&output)).collect())
+        let mut outputs = batch.outputs.as_slice();
+        for row in rows {
+            let length = row.latents().values().len() * row.nfe_per_step() as usize;
+            let (output, rest) = outputs.split_at(length);
+            moved.push(row.advance(output));
+            outputs = rest;
+        }
+        Ok(moved)
     }
 
     /// Moves every row to its end. See [`Self::step`].
@@ -246,31 +285,20 @@ impl Pipeline {
             .collect()
     }
 
-    /// One evaluation for all rows; returns the guided output of each.
-    fn evaluate(
-        &self,
-        model: &ModelId,
-        rows: &[&mut Trajectory],
-    ) -> Result<Vec<Vec<f32>>, EngineError> {
+    /// One evaluation for all rows; adds the network's outputs to the batch's.
+    fn evaluate(&self, batch: &mut Batch, rows: &[&mut Trajectory]) -> Result<(), EngineError> {
         let (channels, height, width) = rows[0].latents().shape();
-        let (mut values, mut timesteps, mut states) = (Vec::new(), Vec::new(), Vec::new());
+        batch.clear();
         for row in rows {
-            for text in row.texts() {
-                values.extend_from_slice(row.latents().values());
-                timesteps.push(row.timestep());
-                states.extend_from_slice(&text.values);
-            }
+            batch.push(row);
         }
-        let n_rows = timesteps.len();
-        let shape = Shape::grid(n_rows, height, width, channels);
-        let text = Shape::tokens(n_rows, self.empty.tokens, self.empty.width);
-        let latents = (shape, values.as_slice());
-        let output = self
-            .networks
-            .predict(model, latents, &timesteps, (text, states))?;
-        let mut outputs = output.chunks_exact(channels * height * width);
-        let mut next = || outputs.next().expect("the network gives a row for a row");
-        Ok(rows.iter().map(|row| row.guide(&mut next)).collect())
+        let first = batch.outputs.len();
+        batch.outputs.resize(first + batch.latents.len(), 0.0);
+        let shape = Shape::grid(batch.timesteps.len(), height, width, channels);
+        let (texts, output) = (&batch.texts, &mut batch.outputs[first..]);
+        let latents = (shape, batch.latents.as_slice());
+        self.networks
+            .predict(rows[0].model(), latents, &batch.timesteps, texts, output)
     }
 
     fn expect_model(&self, model: &ModelId) -> Result<(), EngineError> {

@@ -5,12 +5,17 @@
 //! row has its own timestep, so that rows at different steps share one evaluation. Fields are named
 //! as in the checkpoint.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
 use super::{
     EngineError,
     ops::{
-        Backend, ConvSpec, GroupNormSpec,
+        Backend, ConvSpec, GroupNormSpec, Shape,
         layers::{Conv, GroupNorm},
     },
+    text_encoder::TextStates,
     weights::{Scope, Weights},
 };
 use crate::catalog::architecture::UnetConfig;
@@ -22,6 +27,16 @@ mod transformer;
 
 use blocks::{DownBlock, MidBlock, UpBlock};
 use time_embedding::TimeEmbedding;
+use transformer::Transformer;
+
+/// Tensors that the down path leaves for the up path; as many as Stable Diffusion has need no allocation.
+type Skips<B> = SmallVec<[<B as Backend>::Tensor; 16]>;
+
+/// What a text says to every cross-attention of one network. It is the same at every step.
+#[derive(Debug)]
+pub struct PackedText<B: Backend> {
+    layers: Vec<B::Context>,
+}
 
 /// A U-Net on a backend.
 #[derive(Debug)]
@@ -53,7 +68,7 @@ impl<B: Backend> Unet<B> {
             epsilon: config.norm_eps,
             silu: true,
         };
-        let unet = Self {
+        let mut unet = Self {
             time_embedding: TimeEmbedding::load(ops, &vs.pp("time_embedding"), config)?,
             conv_in: Conv::load(
                 ops,
@@ -71,28 +86,74 @@ impl<B: Backend> Unet<B> {
             )?,
         };
         weights.expect_all_used(&[""])?;
+        unet.number();
         Ok(unet)
     }
 
-    /// Predicts noise or velocity from latents, one timestep a row, and the text states of each row.
+    /// Prepares a text for this network.
+    pub fn pack_text(&self, ops: &B, text: &TextStates) -> Result<PackedText<B>, EngineError> {
+        let shape = Shape::tokens(1, text.tokens, text.width);
+        let states = ops.upload_tokens(shape, |values| values.copy_from_slice(&text.values))?;
+        let blocks = self.transformers().flat_map(Transformer::blocks);
+        let layers = blocks
+            .map(|block| block.pack(ops, &states))
+            .collect::<Result<_, _>>()?;
+        Ok(PackedText { layers })
+    }
+
+    fn transformers(&self) -> impl Iterator<Item = &Transformer<B>> {
+        let down = self.down_blocks.iter().flat_map(DownBlock::transformers);
+        let mid = self.mid_block.iter().flat_map(MidBlock::transformers);
+        let up = self.up_blocks.iter().flat_map(UpBlock::transformers);
+        down.chain(mid).chain(up)
+    }
+
+    /// Numbers the layers in the order of [`Self::transformers`].
+    fn number(&mut self) {
+        let down = self
+            .down_blocks
+            .iter_mut()
+            .flat_map(DownBlock::transformers_mut);
+        let mid = self
+            .mid_block
+            .iter_mut()
+            .flat_map(MidBlock::transformers_mut);
+        let up = self
+            .up_blocks
+            .iter_mut()
+            .flat_map(UpBlock::transformers_mut);
+        let all = down.chain(mid).chain(up);
+        all.fold(0, |first, transformer| transformer.number(first));
+    }
+
+    /// Predicts noise or velocity from latents, one timestep and one text a row.
     pub fn forward(
         &self,
         ops: &B,
         xs: &B::Tensor,
         timesteps: &[f64],
-        context: &B::Tensor,
+        texts: &[Arc<PackedText<B>>],
     ) -> Result<B::Tensor, EngineError> {
+        let rows = ops.shape(xs).rows;
+        if timesteps.len() != rows || texts.len() != rows {
+            return Err(EngineError::RowCounts {
+                rows,
+                timesteps: timesteps.len(),
+                texts: texts.len(),
+            });
+        }
         let time = self.time_embedding.forward(ops, timesteps)?;
         let mut xs = self.conv_in.forward(ops, xs)?;
-        let mut skips = vec![xs.clone()];
+        let mut skips = Skips::<B>::new();
+        skips.push(xs.clone());
         for block in &self.down_blocks {
-            xs = block.forward(ops, xs, &time, context, &mut skips)?;
+            xs = block.forward(ops, xs, &time, texts, &mut skips)?;
         }
         if let Some(block) = &self.mid_block {
-            xs = block.forward(ops, &xs, &time, context)?;
+            xs = block.forward(ops, &xs, &time, texts)?;
         }
         for block in &self.up_blocks {
-            xs = block.forward(ops, xs, &time, context, &mut skips)?;
+            xs = block.forward(ops, xs, &time, texts, &mut skips)?;
         }
         let xs = self.conv_norm_out.forward(ops, &xs)?;
         self.conv_out.forward(ops, &xs)

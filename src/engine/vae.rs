@@ -3,8 +3,8 @@
 use super::{
     EngineError,
     ops::{
-        Activation, Backend, ConvFusion, ConvSpec, GroupNormSpec,
-        layers::{Conv, GroupNorm, Linear, attend},
+        Backend, ConvFusion, ConvSpec, GroupNormSpec,
+        layers::{Conv, GroupNorm, Linear, attend_self},
     },
     unet::resnet::{ResnetBlock, ResnetSpec},
     weights::{Scope, Weights},
@@ -174,8 +174,8 @@ impl<B: Backend> Attention<B> {
     fn forward(&self, ops: &B, xs: &B::Tensor) -> Result<B::Tensor, EngineError> {
         let ys = self.group_norm.forward(ops, xs)?;
         let ys = self.qkv.forward(ops, &ys)?;
-        let ys = attend(ops, &self.name, &ys, None, 1)?;
-        self.out.forward_fused(ops, &ys, Activation::None, Some(xs))
+        let ys = attend_self(ops, &self.name, &ys, 1)?;
+        self.out.forward_fused(ops, &ys, Some(xs))
     }
 }
 

@@ -33,6 +33,7 @@ pub struct Linear {
     /// inputs x outputs.
     weight: Tensor,
     bias: Option<Tensor>,
+    activation: Activation,
 }
 
 /// A norm's scale and shift, one number for each channel.
@@ -59,6 +60,8 @@ impl Backend for Candle {
     type Conv = Conv;
     type Linear = Linear;
     type Norm = Norm;
+    /// Keys and values side by side, 1 x 1 x tokens x channels.
+    type Context = Tensor;
 
     fn pack_conv(
         &self,
@@ -79,12 +82,14 @@ impl Backend for Candle {
         weight: Vec<f32>,
         bias: Option<Vec<f32>>,
         outputs: usize,
+        activation: Activation,
     ) -> Result<Linear, EngineError> {
         let inputs = weight.len() / outputs;
         let weight = Tensor::from_vec(weight, (outputs, inputs), &self.device)?;
         Ok(Linear {
             weight: weight.t()?.contiguous()?,
             bias: bias.map(|bias| self.vector(bias)).transpose()?,
+            activation,
         })
     }
 
@@ -93,6 +98,15 @@ impl Backend for Candle {
             weight: self.vector(weight)?,
             bias: self.vector(bias)?,
         })
+    }
+
+    fn pack_context(&self, keys_values: &Tensor, _heads: usize) -> Result<Tensor, EngineError> {
+        Ok(keys_values.clone())
+    }
+
+    fn context_shape(&self, context: &Tensor) -> Shape {
+        let shape = self.shape(context);
+        shape.with_channels(shape.channels / 2)
     }
 
     fn shape(&self, xs: &Tensor) -> Shape {
@@ -107,14 +121,22 @@ impl Backend for Candle {
         Ok(xs.permute((0, 2, 3, 1))?.contiguous()?)
     }
 
-    fn upload_tokens(&self, shape: Shape, values: Vec<f32>) -> Result<Tensor, EngineError> {
+    fn upload_tokens(
+        &self,
+        shape: Shape,
+        fill: impl FnOnce(&mut [f32]),
+    ) -> Result<Tensor, EngineError> {
+        let mut values = vec![0.0; shape.len()];
+        fill(&mut values);
         let dims = (shape.rows, shape.height, shape.width, shape.channels);
         Ok(Tensor::from_vec(values, dims, &self.device)?)
     }
 
-    fn download_chw(&self, xs: &Tensor) -> Result<Vec<f32>, EngineError> {
+    fn download_chw(&self, xs: &Tensor, values: &mut [f32]) -> Result<(), EngineError> {
         let xs = xs.permute((0, 3, 1, 2))?.contiguous()?;
-        Ok(xs.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
+        let found: Vec<f32> = xs.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+        values.copy_from_slice(&found);
+        Ok(())
     }
 
     fn conv(
@@ -151,7 +173,6 @@ impl Backend for Candle {
         &self,
         linear: &Linear,
         xs: &Tensor,
-        activation: Activation,
         residual: Option<&Tensor>,
     ) -> Result<Tensor, EngineError> {
         let (rows, height, width, inputs) = xs.dims4()?;
@@ -160,7 +181,7 @@ impl Backend for Candle {
         if let Some(bias) = &linear.bias {
             ys = ys.broadcast_add(bias)?;
         }
-        ys = match activation {
+        ys = match linear.activation {
             Activation::None => ys,
             Activation::Silu => ys.silu()?,
             Activation::GeGlu => {
@@ -199,45 +220,52 @@ impl Backend for Candle {
         Ok(ys.broadcast_mul(&norm.weight)?.broadcast_add(&norm.bias)?)
     }
 
-    fn attention(
+    fn self_attention(&self, xs: &Tensor, heads: usize) -> Result<Tensor, EngineError> {
+        let inner = xs.dim(3)? / 3;
+        let queries = xs.narrow(3, 0, inner)?;
+        let keys_values = xs.narrow(3, inner, 2 * inner)?;
+        attention(&queries, &keys_values, heads)
+    }
+
+    fn cross_attention<'c>(
         &self,
         xs: &Tensor,
-        context: Option<&Tensor>,
+        context_of: &(dyn Fn(usize) -> &'c Tensor + Sync),
         heads: usize,
     ) -> Result<Tensor, EngineError> {
-        let (rows, height, width, channels) = xs.dims4()?;
-        let inner = if context.is_some() {
-            channels
-        } else {
-            channels / 3
-        };
-        let (keys_values, first) = context.map_or((xs, inner), |context| (context, 0));
-        let split = |xs: &Tensor, start: usize| -> candle_core::Result<Tensor> {
-            let part = xs.narrow(3, start, inner)?.flatten(1, 2)?;
-            let tokens = part.dim(1)?;
-            let part = part.reshape((rows, tokens, heads, inner / heads))?;
-            part.transpose(1, 2)?.contiguous()
-        };
-        let scale = 1.0 / ((inner / heads) as f64).sqrt();
-        let q = (split(xs, 0)? * scale)?;
-        let k = split(keys_values, first)?.t()?;
-        let v = split(keys_values, first + inner)?;
-
-        let tokens = height * width;
-        let block = (MAX_SCORES / (rows * heads * k.dim(3)?)).clamp(1, tokens);
-        let mut parts = Vec::with_capacity(tokens.div_ceil(block));
-        for start in (0..tokens).step_by(block) {
-            let q = q
-                .narrow(2, start, block.min(tokens - start))?
-                .contiguous()?;
-            let weights = candle_nn::ops::softmax_last_dim(&q.matmul(&k)?)?;
-            parts.push(weights.matmul(&v)?);
-        }
-        let ys = Tensor::cat(&parts, 2)?.transpose(1, 2)?.contiguous()?;
-        Ok(ys.reshape((rows, height, width, inner))?)
+        let contexts: Vec<_> = (0..xs.dim(0)?).map(context_of).collect();
+        attention(xs, &Tensor::cat(&contexts, 0)?, heads)
     }
 
     fn concat(&self, xs: &Tensor, ys: &Tensor) -> Result<Tensor, EngineError> {
         Ok(Tensor::cat(&[xs, ys], 3)?)
     }
+}
+
+/// softmax(q k^T / sqrt(channels / heads)) v, head by head, with keys and values side by side.
+fn attention(xs: &Tensor, keys_values: &Tensor, heads: usize) -> Result<Tensor, EngineError> {
+    let (rows, height, width, channels) = xs.dims4()?;
+    let split = |xs: &Tensor, start: usize| -> candle_core::Result<Tensor> {
+        let part = xs.narrow(3, start, channels)?.flatten(1, 2)?;
+        let tokens = part.dim(1)?;
+        let part = part.reshape((rows, tokens, heads, channels / heads))?;
+        part.transpose(1, 2)?.contiguous()
+    };
+    let scale = 1.0 / ((channels / heads) as f64).sqrt();
+    let q = (split(xs, 0)? * scale)?;
+    let k = split(keys_values, 0)?.t()?;
+    let v = split(keys_values, channels)?;
+
+    let tokens = height * width;
+    let block = (MAX_SCORES / (rows * heads * k.dim(3)?)).clamp(1, tokens);
+    let mut parts = Vec::with_capacity(tokens.div_ceil(block));
+    for start in (0..tokens).step_by(block) {
+        let q = q
+            .narrow(2, start, block.min(tokens - start))?
+            .contiguous()?;
+        let weights = candle_nn::ops::softmax_last_dim(&q.matmul(&k)?)?;
+        parts.push(weights.matmul(&v)?);
+    }
+    let ys = Tensor::cat(&parts, 2)?.transpose(1, 2)?.contiguous()?;
+    Ok(ys.reshape((rows, height, width, channels))?)
 }

@@ -90,6 +90,7 @@ impl<B: Backend> Conv<B> {
 pub struct Linear<B: Backend> {
     name: String,
     inputs: usize,
+    /// Behind the activation.
     outputs: usize,
     packed: B::Linear,
 }
@@ -102,8 +103,19 @@ impl<B: Backend> Linear<B> {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, EngineError> {
+        Self::load_activated(ops, vs, (inputs, outputs), Activation::None)
+    }
+
+    /// Loads `weight` and `bias`; `activation` follows. The size is inputs and outputs in front of it.
+    pub fn load_activated(
+        ops: &B,
+        vs: &Scope<'_>,
+        size: (usize, usize),
+        activation: Activation,
+    ) -> Result<Self, EngineError> {
+        let bias = vs.get("bias", &[size.1])?;
         let scopes = std::slice::from_ref(vs);
-        Self::load_stacked(ops, scopes, inputs, outputs, true)
+        Self::pack(ops, scopes, size, Some(bias), activation)
     }
 
     /// Loads several layers of one input as one, their outputs side by side; `outputs` is that of each.
@@ -114,59 +126,89 @@ impl<B: Backend> Linear<B> {
         outputs: usize,
         with_bias: bool,
     ) -> Result<Self, EngineError> {
+        let mut bias = Vec::new();
+        for vs in scopes.iter().filter(|_| with_bias) {
+            bias.extend(vs.get("bias", &[outputs])?);
+        }
+        let bias = with_bias.then_some(bias);
+        Self::pack(ops, scopes, (inputs, outputs), bias, Activation::None)
+    }
+
+    fn pack(
+        ops: &B,
+        scopes: &[Scope<'_>],
+        (inputs, outputs): (usize, usize),
+        bias: Option<Vec<f32>>,
+        activation: Activation,
+    ) -> Result<Self, EngineError> {
         let shapes: [&[usize]; 2] = [&[outputs, inputs], &[outputs, inputs, 1, 1]];
         let mut weight = Vec::with_capacity(scopes.len() * outputs * inputs);
-        let mut bias = Vec::new();
         for vs in scopes {
             weight.extend(vs.get_any("weight", &shapes)?);
-            if with_bias {
-                bias.extend(vs.get("bias", &[outputs])?);
-            }
         }
-        let outputs = scopes.len() * outputs;
-        let bias = with_bias.then_some(bias);
+        let wide = scopes.len() * outputs;
         Ok(Self {
             name: scopes.first().map_or("", |vs| vs.name()).to_owned(),
             inputs,
-            outputs,
-            packed: ops.pack_linear(weight, bias, outputs)?,
+            outputs: match activation {
+                Activation::GeGlu => wide / 2,
+                Activation::None | Activation::Silu => wide,
+            },
+            packed: ops.pack_linear(weight, bias, wide, activation)?,
         })
     }
 
-    /// Applies the layer alone.
+    /// Applies the layer and its activation.
     pub fn forward(&self, ops: &B, xs: &B::Tensor) -> Result<B::Tensor, EngineError> {
-        self.forward_fused(ops, xs, Activation::None, None)
+        self.forward_fused(ops, xs, None)
     }
 
-    /// Applies the layer, then `activation`, then adds `residual`.
+    /// Applies the layer and its activation, then adds `residual`.
     pub fn forward_fused(
         &self,
         ops: &B,
         xs: &B::Tensor,
-        activation: Activation,
         residual: Option<&B::Tensor>,
     ) -> Result<B::Tensor, EngineError> {
         let input = ops.shape(xs);
         check(&self.name, "input", input.with_channels(self.inputs), input)?;
-        let outputs = match activation {
-            Activation::GeGlu => self.outputs / 2,
-            Activation::None | Activation::Silu => self.outputs,
-        };
         if let Some(residual) = residual {
-            let expected = input.with_channels(outputs);
+            let expected = input.with_channels(self.outputs);
             check(&self.name, "residual", expected, ops.shape(residual))?;
         }
-        ops.linear(&self.packed, xs, activation, residual)
+        ops.linear(&self.packed, xs, residual)
+    }
+}
+
+/// Scale and shift of every channel, which both norms have.
+#[derive(Debug)]
+struct Affine<B: Backend> {
+    name: String,
+    channels: usize,
+    packed: B::Norm,
+}
+
+impl<B: Backend> Affine<B> {
+    fn load(ops: &B, vs: &Scope<'_>, channels: usize) -> Result<Self, EngineError> {
+        let (weight, bias) = (vs.get("weight", &[channels])?, vs.get("bias", &[channels])?);
+        Ok(Self {
+            name: vs.name().to_owned(),
+            channels,
+            packed: ops.pack_norm(weight, bias)?,
+        })
+    }
+
+    fn check(&self, input: Shape) -> Result<(), EngineError> {
+        let expected = input.with_channels(self.channels);
+        check(&self.name, "input", expected, input)
     }
 }
 
 /// A group norm, with or without the SiLU behind it.
 #[derive(Debug)]
 pub struct GroupNorm<B: Backend> {
-    name: String,
-    channels: usize,
+    affine: Affine<B>,
     spec: GroupNormSpec,
-    packed: B::Norm,
 }
 
 impl<B: Backend> GroupNorm<B> {
@@ -177,42 +219,23 @@ impl<B: Backend> GroupNorm<B> {
         channels: usize,
         spec: GroupNormSpec,
     ) -> Result<Self, EngineError> {
-        if spec.groups == 0 || !channels.is_multiple_of(spec.groups) {
-            return Err(EngineError::Indivisible {
-                layer: vs.name().to_owned(),
-                channels,
-                parts: spec.groups,
-            });
-        }
-        let (weight, bias) = (vs.get("weight", &[channels])?, vs.get("bias", &[channels])?);
-        Ok(Self {
-            name: vs.name().to_owned(),
-            channels,
-            spec,
-            packed: ops.pack_norm(weight, bias)?,
-        })
+        divide(vs.name(), channels, spec.groups)?;
+        let affine = Affine::load(ops, vs, channels)?;
+        Ok(Self { affine, spec })
     }
 
     /// Normalizes.
     pub fn forward(&self, ops: &B, xs: &B::Tensor) -> Result<B::Tensor, EngineError> {
-        let input = ops.shape(xs);
-        check(
-            &self.name,
-            "input",
-            input.with_channels(self.channels),
-            input,
-        )?;
-        ops.group_norm(&self.packed, xs, self.spec)
+        self.affine.check(ops.shape(xs))?;
+        ops.group_norm(&self.affine.packed, xs, self.spec)
     }
 }
 
 /// A layer norm.
 #[derive(Debug)]
 pub struct LayerNorm<B: Backend> {
-    name: String,
-    channels: usize,
+    affine: Affine<B>,
     epsilon: f64,
-    packed: B::Norm,
 }
 
 impl<B: Backend> LayerNorm<B> {
@@ -223,54 +246,68 @@ impl<B: Backend> LayerNorm<B> {
         channels: usize,
         epsilon: f64,
     ) -> Result<Self, EngineError> {
-        let (weight, bias) = (vs.get("weight", &[channels])?, vs.get("bias", &[channels])?);
-        Ok(Self {
-            name: vs.name().to_owned(),
-            channels,
-            epsilon,
-            packed: ops.pack_norm(weight, bias)?,
-        })
+        let affine = Affine::load(ops, vs, channels)?;
+        Ok(Self { affine, epsilon })
     }
 
     /// Normalizes.
     pub fn forward(&self, ops: &B, xs: &B::Tensor) -> Result<B::Tensor, EngineError> {
-        let input = ops.shape(xs);
-        check(
-            &self.name,
-            "input",
-            input.with_channels(self.channels),
-            input,
-        )?;
-        ops.layer_norm(&self.packed, xs, self.epsilon)
+        self.affine.check(ops.shape(xs))?;
+        ops.layer_norm(&self.affine.packed, xs, self.epsilon)
     }
 }
 
-/// Attention of `heads` heads; has no weights of its own. See [`Backend::attention`].
-pub fn attend<B: Backend>(
+/// Attention of every row with itself; has no weights of its own. See [`Backend::self_attention`].
+pub fn attend_self<B: Backend>(
     ops: &B,
     layer: &str,
     xs: &B::Tensor,
-    context: Option<&B::Tensor>,
+    heads: usize,
+) -> Result<B::Tensor, EngineError> {
+    divide(layer, ops.shape(xs).channels, 3 * heads)?;
+    ops.self_attention(xs, heads)
+}
+
+/// Packs the keys and values of one text. See [`Backend::pack_context`].
+pub fn pack_context<B: Backend>(
+    ops: &B,
+    layer: &str,
+    keys_values: &B::Tensor,
+    heads: usize,
+) -> Result<B::Context, EngineError> {
+    let found = ops.shape(keys_values);
+    divide(layer, found.channels, 2 * heads)?;
+    check(layer, "text", Shape { rows: 1, ..found }, found)?;
+    ops.pack_context(keys_values, heads)
+}
+
+/// Attention of every row with its text. See [`Backend::cross_attention`].
+pub fn attend_context<'c, B: Backend>(
+    ops: &B,
+    layer: &str,
+    xs: &B::Tensor,
+    context_of: &(dyn Fn(usize) -> &'c B::Context + Sync),
     heads: usize,
 ) -> Result<B::Tensor, EngineError> {
     let input = ops.shape(xs);
-    let parts = if context.is_some() { 1 } else { 3 };
-    if heads == 0 || !input.channels.is_multiple_of(parts * heads) {
-        return Err(EngineError::Indivisible {
-            layer: layer.to_owned(),
-            channels: input.channels,
-            parts: parts * heads,
-        });
+    divide(layer, input.channels, heads)?;
+    let tokens = ops.context_shape(context_of(0)).width;
+    for row in 0..input.rows {
+        let expected = Shape::tokens(1, tokens, input.channels);
+        check(layer, "text", expected, ops.context_shape(context_of(row)))?;
     }
-    if let Some(context) = context {
-        let found = ops.shape(context);
-        let expected = Shape {
-            rows: input.rows,
-            ..found.with_channels(2 * input.channels)
-        };
-        check(layer, "context", expected, found)?;
+    ops.cross_attention(xs, context_of, heads)
+}
+
+fn divide(layer: &str, channels: usize, parts: usize) -> Result<(), EngineError> {
+    if parts != 0 && channels.is_multiple_of(parts) {
+        return Ok(());
     }
-    ops.attention(xs, context, heads)
+    Err(EngineError::Indivisible {
+        layer: layer.to_owned(),
+        channels,
+        parts,
+    })
 }
 
 /// The channels of both tensors side by side.

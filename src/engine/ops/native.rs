@@ -1,101 +1,126 @@
 //! How does this machine's processor carry out the operations? Own kernels in one pass each.
 //!
-//! Tensors are laid out rows x height x width x channels. Work is split over threads by pictures and
-//! by blocks of positions, and every block's shape depends on one picture alone: so a row's numbers
-//! are the same in any batch and at any number of threads.
+//! Tensors are laid out rows x height x width x channels. Everything heavy is one loop, [`tile`], over
+//! packed weights and the numbers where they lie. Work is split over threads by rows and columns of
+//! results, never inside a sum, and an algorithm is chosen by one picture's shape: so a row's numbers
+//! are the same, bit for bit, in any batch and at any number of threads.
+//!
+//! Unsafe code lives below this file alone. Shapes are checked when an operation is cut into parts, so
+//! that the loops inside need no check.
 
-use std::sync::Arc;
-
-use rayon::prelude::*;
+use std::{num::NonZero, sync::Arc, thread};
 
 use super::{Activation, Backend, ConvFusion, ConvSpec, GroupNormSpec, Shape};
 use crate::engine::EngineError;
 
 mod attention;
 mod conv;
-mod elementwise;
-mod gemm;
+mod functions;
+mod layout;
 mod linear;
+mod memory;
 mod norm;
+mod panels;
+mod product;
+mod shared;
+mod simd;
+mod team;
+mod tensor;
+mod tile;
+mod winograd;
 
-/// Multiply-accumulates below which waking another thread costs more than it saves.
-const MIN_PARALLEL_WORK: usize = 1 << 20;
+pub use attention::Context;
+pub use conv::Conv;
+pub use linear::Linear;
+use memory::Arena;
+pub use norm::Norm;
+pub use simd::Level;
+use team::Team;
+pub use tensor::Tensor;
 
-/// The operations on this machine's processor.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Native;
-
-/// A batch in memory. Clones share the numbers.
+/// The operations on this machine's processor. Clones share threads and memory.
 #[derive(Debug, Clone)]
-pub struct Tensor {
-    shape: Shape,
-    values: Arc<Vec<f32>>,
+pub struct Native {
+    level: Level,
+    team: Arc<Team>,
+    arena: Arc<Arena>,
 }
 
-impl Tensor {
-    fn new(shape: Shape, values: Vec<f32>) -> Self {
-        debug_assert_eq!(shape.len(), values.len(), "a tensor is full");
+impl Default for Native {
+    /// The best instructions, and a thread for every core that this process may use.
+    fn default() -> Self {
+        let n_threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Self::new(Level::best(), n_threads)
+    }
+}
+
+impl Native {
+    /// With given instructions and number of threads, the caller's among them.
+    pub fn new(level: Level, n_threads: usize) -> Self {
         Self {
+            level,
+            team: Arc::new(Team::new(n_threads)),
+            arena: Arc::default(),
+        }
+    }
+
+    /// The instructions in use.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The threads in use.
+    pub fn n_threads(&self) -> usize {
+        self.team.n_threads()
+    }
+
+    /// A tensor that `fill` writes every number of.
+    fn tensor(&self, shape: Shape, fill: impl FnOnce(&mut [f32])) -> Tensor {
+        self.bordered_tensor(shape, 0, fill)
+    }
+
+    /// A tensor that `fill` writes every number of, the border's among them.
+    fn bordered_tensor(
+        &self,
+        shape: Shape,
+        border: usize,
+        fill: impl FnOnce(&mut [f32]),
+    ) -> Tensor {
+        let mut values = self
+            .arena
+            .take(shape.rows * tensor::row_stride(shape, border));
+        fill(values.fill());
+        Tensor {
             shape,
-            values: Arc::new(values),
+            border,
+            values,
         }
     }
 
-    /// The numbers of one row.
-    fn row(&self, row: usize) -> &[f32] {
-        let length = self.shape.positions() * self.shape.channels;
-        &self.values[row * length..(row + 1) * length]
-    }
-}
-
-/// A norm's scale and shift, one number for each channel.
-#[derive(Debug)]
-pub struct Norm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-/// Makes a tensor row by row and block by block: `fill(row, first position, block)`.
-///
-/// `work` is the multiply-accumulates behind one position.
-fn build(
-    shape: Shape,
-    block_positions: usize,
-    work: usize,
-    fill: impl Fn(usize, usize, &mut [f32]) + Sync,
-) -> Tensor {
-    let mut values = vec![0.0; shape.len()];
-    let block = block_positions * shape.channels;
-    let row_length = shape.positions() * shape.channels;
-    if shape.rows * shape.positions() * work < MIN_PARALLEL_WORK {
-        for (row, values) in values.chunks_mut(row_length).enumerate() {
-            for (index, values) in values.chunks_mut(block).enumerate() {
-                fill(row, index * block_positions, values);
-            }
+    /// Does parts of an operation, on all threads if it is large enough.
+    fn for_parts(&self, n_parts: usize, large: bool, part: impl Fn(usize) + Sync) {
+        if large {
+            self.team.run(n_parts, part);
+        } else {
+            (0..n_parts).for_each(part);
         }
-    } else {
-        let rows = values.par_chunks_mut(row_length).enumerate();
-        rows.for_each(|(row, values)| {
-            let blocks = values.par_chunks_mut(block).enumerate();
-            blocks.for_each(|(index, values)| fill(row, index * block_positions, values));
-        });
     }
-    Tensor::new(shape, values)
 }
 
 impl Backend for Native {
     type Tensor = Tensor;
-    type Conv = conv::Conv;
-    type Linear = linear::Linear;
+    type Conv = Conv;
+    type Linear = Linear;
     type Norm = Norm;
+    type Context = Context;
 
     fn pack_conv(
         &self,
         spec: ConvSpec,
         weight: Vec<f32>,
         bias: Vec<f32>,
-    ) -> Result<conv::Conv, EngineError> {
-        Ok(conv::Conv::pack(spec, &weight, bias))
+    ) -> Result<Conv, EngineError> {
+        Ok(Conv::pack(self.level, spec, &weight, &bias))
     }
 
     fn pack_linear(
@@ -103,12 +128,21 @@ impl Backend for Native {
         weight: Vec<f32>,
         bias: Option<Vec<f32>>,
         outputs: usize,
-    ) -> Result<linear::Linear, EngineError> {
-        Ok(linear::Linear::pack(&weight, bias, outputs))
+        activation: Activation,
+    ) -> Result<Linear, EngineError> {
+        Ok(Linear::pack(self.level, &weight, bias, outputs, activation))
     }
 
     fn pack_norm(&self, weight: Vec<f32>, bias: Vec<f32>) -> Result<Norm, EngineError> {
         Ok(Norm { weight, bias })
+    }
+
+    fn pack_context(&self, keys_values: &Tensor, heads: usize) -> Result<Context, EngineError> {
+        Ok(Context::pack(self, keys_values, heads))
+    }
+
+    fn context_shape(&self, context: &Context) -> Shape {
+        context.shape()
     }
 
     fn shape(&self, xs: &Tensor) -> Shape {
@@ -116,34 +150,41 @@ impl Backend for Native {
     }
 
     fn upload_chw(&self, shape: Shape, values: &[f32]) -> Result<Tensor, EngineError> {
-        Ok(elementwise::from_chw(shape, values))
+        Ok(layout::from_chw(self, shape, values))
     }
 
-    fn upload_tokens(&self, shape: Shape, values: Vec<f32>) -> Result<Tensor, EngineError> {
-        Ok(Tensor::new(shape, values))
+    fn upload_tokens(
+        &self,
+        shape: Shape,
+        fill: impl FnOnce(&mut [f32]),
+    ) -> Result<Tensor, EngineError> {
+        Ok(self.tensor(shape, |output| {
+            output.fill(0.0);
+            fill(output);
+        }))
     }
 
-    fn download_chw(&self, xs: &Tensor) -> Result<Vec<f32>, EngineError> {
-        Ok(elementwise::to_chw(xs))
+    fn download_chw(&self, xs: &Tensor, values: &mut [f32]) -> Result<(), EngineError> {
+        layout::to_chw(self, xs, values);
+        Ok(())
     }
 
     fn conv(
         &self,
-        conv: &conv::Conv,
+        conv: &Conv,
         xs: &Tensor,
         fusion: &ConvFusion<'_, Self>,
     ) -> Result<Tensor, EngineError> {
-        Ok(conv.apply(xs, fusion))
+        Ok(conv.apply(self, xs, fusion))
     }
 
     fn linear(
         &self,
-        linear: &linear::Linear,
+        linear: &Linear,
         xs: &Tensor,
-        activation: Activation,
         residual: Option<&Tensor>,
     ) -> Result<Tensor, EngineError> {
-        Ok(linear.apply(xs, activation, residual))
+        Ok(linear.apply(self, xs, residual))
     }
 
     fn group_norm(
@@ -152,24 +193,28 @@ impl Backend for Native {
         xs: &Tensor,
         spec: GroupNormSpec,
     ) -> Result<Tensor, EngineError> {
-        Ok(norm::group_norm(norm, xs, spec))
+        Ok(norm::group_norm(self, norm, xs, spec))
     }
 
     fn layer_norm(&self, norm: &Norm, xs: &Tensor, epsilon: f64) -> Result<Tensor, EngineError> {
-        Ok(norm::layer_norm(norm, xs, epsilon))
+        Ok(norm::layer_norm(self, norm, xs, epsilon))
     }
 
-    fn attention(
+    fn self_attention(&self, xs: &Tensor, heads: usize) -> Result<Tensor, EngineError> {
+        Ok(attention::with_itself(self, xs, heads))
+    }
+
+    fn cross_attention<'c>(
         &self,
         xs: &Tensor,
-        context: Option<&Tensor>,
+        context_of: &(dyn Fn(usize) -> &'c Context + Sync),
         heads: usize,
     ) -> Result<Tensor, EngineError> {
-        Ok(attention::attention(xs, context, heads))
+        Ok(attention::with_contexts(self, xs, context_of, heads))
     }
 
     fn concat(&self, xs: &Tensor, ys: &Tensor) -> Result<Tensor, EngineError> {
-        Ok(elementwise::concat(xs, ys))
+        Ok(layout::concat(self, xs, ys))
     }
 }
 

@@ -1,6 +1,10 @@
 //! Which backend computes the two networks? The processor's own on a CPU, candle's elsewhere.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use candle_core::Device;
 
@@ -9,7 +13,8 @@ use crate::{
     engine::{
         EngineError,
         ops::{Backend, Shape, candle::Candle, native::Native},
-        unet::Unet,
+        text_encoder::TextStates,
+        unet::{PackedText, Unet},
         vae::Decoder,
         weights::Weights,
     },
@@ -33,14 +38,16 @@ pub(super) trait Networks: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Evaluates a U-Net, one timestep a row. `states` holds the rows' texts one after the other.
+    /// Evaluates a U-Net, one timestep and one text a row, and writes what it predicts to `output`, as
+    /// large as the latents.
     fn predict(
         &self,
         model: &ModelId,
         latents: (Shape, &[f32]),
         timesteps: &[f64],
-        states: (Shape, Vec<f32>),
-    ) -> Result<Vec<f32>, EngineError>;
+        texts: &[Arc<TextStates>],
+        output: &mut [f32],
+    ) -> Result<(), EngineError>;
 
     /// Decodes latents, already divided by the scaling factor; returns the pictures with their shape.
     fn decode(&self, shape: Shape, latents: &[f32]) -> Result<(Shape, Vec<f32>), EngineError>;
@@ -49,7 +56,7 @@ pub(super) trait Networks: fmt::Debug + Send + Sync {
 /// Loads the networks of a family onto a device.
 pub(super) fn load(family: &Family, device: &Device) -> Result<Box<dyn Networks>, EngineError> {
     if device.is_cpu() {
-        Ok(Box::new(On::load(Native, family)?))
+        Ok(Box::new(On::load(Native::default(), family)?))
     } else {
         Ok(Box::new(On::load(Candle::new(device.clone()), family)?))
     }
@@ -58,8 +65,76 @@ pub(super) fn load(family: &Family, device: &Device) -> Result<Box<dyn Networks>
 #[derive(Debug)]
 struct On<B: Backend> {
     ops: B,
-    unets: BTreeMap<ModelId, Unet<B>>,
+    unets: BTreeMap<ModelId, Hosted<B>>,
     decoder: Decoder<B>,
+}
+
+/// Texts whose keys and values are kept for each model: those of 64 pictures, and the empty one.
+const MAX_TEXTS: usize = 65;
+
+/// A U-Net, and what the texts that it has lately been evaluated with say to it.
+#[derive(Debug)]
+struct Hosted<B: Backend> {
+    unet: Unet<B>,
+    texts: Mutex<Texts<B>>,
+}
+
+/// Packed texts, the latest last.
+#[derive(Debug)]
+struct Texts<B: Backend> {
+    known: VecDeque<(Arc<TextStates>, Arc<PackedText<B>>)>,
+    /// Those of the rows of one evaluation; kept for its memory.
+    rows: Vec<Arc<PackedText<B>>>,
+}
+
+impl<B: Backend> Hosted<B> {
+    fn new(unet: Unet<B>) -> Self {
+        Self {
+            unet,
+            texts: Mutex::new(Texts {
+                known: VecDeque::with_capacity(MAX_TEXTS),
+                rows: Vec::new(),
+            }),
+        }
+    }
+
+    fn forward(
+        &self,
+        ops: &B,
+        xs: &B::Tensor,
+        timesteps: &[f64],
+        texts: &[Arc<TextStates>],
+    ) -> Result<B::Tensor, EngineError> {
+        let mut cache = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let Texts { known, rows } = &mut *cache;
+        rows.clear();
+        for text in texts {
+            rows.push(self.packed(ops, known, text)?);
+        }
+        let output = self.unet.forward(ops, xs, timesteps, rows);
+        rows.clear();
+        output
+    }
+
+    /// Finds a text by its identity: the same prompt is the same text as long as it is in use.
+    fn packed(
+        &self,
+        ops: &B,
+        known: &mut VecDeque<(Arc<TextStates>, Arc<PackedText<B>>)>,
+        text: &Arc<TextStates>,
+    ) -> Result<Arc<PackedText<B>>, EngineError> {
+        let found = known.iter().position(|(other, _)| Arc::ptr_eq(other, text));
+        let entry = match found.and_then(|index| known.remove(index)) {
+            Some(entry) => entry,
+            None => (Arc::clone(text), Arc::new(self.unet.pack_text(ops, text)?)),
+        };
+        if known.len() == MAX_TEXTS {
+            known.pop_front();
+        }
+        let packed = Arc::clone(&entry.1);
+        known.push_back(entry);
+        Ok(packed)
+    }
 }
 
 impl<B: Backend> On<B> {
@@ -67,7 +142,8 @@ impl<B: Backend> On<B> {
         let mut unets = BTreeMap::new();
         for model in &family.models {
             let weights = Weights::open_folder(&model.unet_path, STEM)?;
-            unets.insert(model.id.clone(), Unet::load(&ops, &weights, &model.unet)?);
+            let unet = Unet::load(&ops, &weights, &model.unet)?;
+            unets.insert(model.id.clone(), Hosted::new(unet));
         }
         let weights = Weights::open_folder(&family.path.join("vae"), STEM)?;
         Ok(Self {
@@ -88,18 +164,21 @@ impl<B: Backend> Networks for On<B> {
         model: &ModelId,
         (shape, latents): (Shape, &[f32]),
         timesteps: &[f64],
-        (text, states): (Shape, Vec<f32>),
-    ) -> Result<Vec<f32>, EngineError> {
-        let unet = self.unets.get(model).ok_or_else(|| self.unknown(model))?;
+        texts: &[Arc<TextStates>],
+        output: &mut [f32],
+    ) -> Result<(), EngineError> {
+        let hosted = self.unets.get(model).ok_or_else(|| self.unknown(model))?;
         let xs = self.ops.upload_chw(shape, latents)?;
-        let context = self.ops.upload_tokens(text, states)?;
-        let output = unet.forward(&self.ops, &xs, timesteps, &context)?;
-        self.ops.download_chw(&output)
+        let predicted = hosted.forward(&self.ops, &xs, timesteps, texts)?;
+        self.ops.download_chw(&predicted, output)
     }
 
     fn decode(&self, shape: Shape, latents: &[f32]) -> Result<(Shape, Vec<f32>), EngineError> {
         let xs = self.ops.upload_chw(shape, latents)?;
         let pictures = self.decoder.forward(&self.ops, &xs)?;
-        Ok((self.ops.shape(&pictures), self.ops.download_chw(&pictures)?))
+        let shape = self.ops.shape(&pictures);
+        let mut values = vec![0.0; shape.len()];
+        self.ops.download_chw(&pictures, &mut values)?;
+        Ok((shape, values))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     catalog::ModelId,
     engine::{
         EngineError,
-        denoiser::guided,
+        denoiser::{DenoiseCoefficients, guided},
         noise::{NoiseKey, gaussian},
         noise_schedule::NoiseSchedule,
         sampler::{self, Step},
@@ -176,27 +176,13 @@ impl Trajectory {
         })
     }
 
-    /// Takes this row's outputs from the batch and combines them.
-    pub(super) fn guide<'a>(&self, mut next: impl FnMut() -> &'a [f32]) -> Vec<f32> {
-        if !self.is_guided() {
-            return next().to_vec();
-        }
-        let (unconditional, conditional) = (next(), next());
-        let scale = self.guidance_scale as f32;
-        let pairs = unconditional.iter().zip(conditional);
-        pairs.map(|(un, con)| guided(*un, *con, scale)).collect()
-    }
-
-    /// x' = a x + sum(b_i denoised_i) + c noise, in f64, rounded to f32 once.
-    pub(super) fn advance(&mut self, output: &[f32]) -> Result<(), EngineError> {
+    /// x' = a x + sum(b_i denoised_i) + c noise, in f64, rounded to f32 once. `outputs` are the
+    /// network's for [`Self::texts`], one after the other.
+    pub(super) fn advance(&mut self, outputs: &[f32]) -> Result<(), EngineError> {
         let Step {
             denoise, update, ..
         } = self.steps[self.n_done];
-        let clean = self.latents.values.iter().zip(output);
-        let clean = clean.map(|(x, output)| denoise.denoised((*x).into(), (*output).into()) as f32);
-        let clean = clean.collect();
-        self.denoised.truncate(MAX_DENOISED - 1);
-        self.denoised.push_front(clean);
+        self.remember(denoise, outputs);
 
         let n = self.latents.values.len();
         // Draw 0 is the noise that the trajectory started from.
@@ -220,6 +206,28 @@ impl Trajectory {
                 step: self.n_done,
             })
         }
+    }
+}
+
+impl Trajectory {
+    /// Puts the estimate of the clean latents in front of the earlier ones.
+    fn remember(&mut self, denoise: DenoiseCoefficients, outputs: &[f32]) {
+        // The oldest gives its place to the newest.
+        let oldest = (self.denoised.len() == MAX_DENOISED).then(|| self.denoised.pop_back());
+        let mut clean = oldest.flatten().unwrap_or_default();
+        clean.clear();
+        let scale = self.guidance_scale as f32;
+        let guided_output = |index: usize| match outputs.split_at(self.latents.values.len()) {
+            (output, []) => output[index],
+            (unconditional, conditional) => guided(unconditional[index], conditional[index], scale),
+        };
+        let latents = self.latents.values.iter().enumerate();
+        clean.extend(
+            latents.map(|(index, x)| {
+                denoise.denoised((*x).into(), guided_output(index).into()) as f32
+            }),
+        );
+        self.denoised.push_front(clean);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is one level of the U-Net? Residual blocks, attention where the level has it, a resampler.
 
+use std::sync::Arc;
+
 use super::{
     super::{
         EngineError,
@@ -9,6 +11,7 @@ use super::{
         },
         weights::Scope,
     },
+    PackedText, Skips,
     resnet::{ResnetBlock, ResnetSpec},
     time_embedding::TimeEmbedding,
     transformer::{Transformer, TransformerSpec},
@@ -28,11 +31,11 @@ impl<B: Backend> Layer<B> {
         ops: &B,
         xs: &B::Tensor,
         time: &B::Tensor,
-        context: &B::Tensor,
+        texts: &[Arc<PackedText<B>>],
     ) -> Result<B::Tensor, EngineError> {
         let xs = self.resnet.forward(ops, xs, Some(time))?;
         match &self.attention {
-            Some(attention) => attention.forward(ops, &xs, context),
+            Some(attention) => attention.forward(ops, &xs, texts),
             None => Ok(xs),
         }
     }
@@ -83,16 +86,28 @@ impl<B: Backend> DownBlock<B> {
         })
     }
 
+    pub(super) fn transformers(&self) -> impl Iterator<Item = &Transformer<B>> {
+        self.layers
+            .iter()
+            .filter_map(|layer| layer.attention.as_ref())
+    }
+
+    pub(super) fn transformers_mut(&mut self) -> impl Iterator<Item = &mut Transformer<B>> {
+        self.layers
+            .iter_mut()
+            .filter_map(|layer| layer.attention.as_mut())
+    }
+
     pub(super) fn forward(
         &self,
         ops: &B,
         mut xs: B::Tensor,
         time: &B::Tensor,
-        context: &B::Tensor,
-        skips: &mut Vec<B::Tensor>,
+        texts: &[Arc<PackedText<B>>],
+        skips: &mut Skips<B>,
     ) -> Result<B::Tensor, EngineError> {
         for layer in &self.layers {
-            xs = layer.forward(ops, &xs, time, context)?;
+            xs = layer.forward(ops, &xs, time, texts)?;
             skips.push(xs.clone());
         }
         if let Some(conv) = &self.downsampler {
@@ -123,14 +138,22 @@ impl<B: Backend> MidBlock<B> {
         })
     }
 
+    pub(super) fn transformers(&self) -> impl Iterator<Item = &Transformer<B>> {
+        self.first.attention.iter()
+    }
+
+    pub(super) fn transformers_mut(&mut self) -> impl Iterator<Item = &mut Transformer<B>> {
+        self.first.attention.iter_mut()
+    }
+
     pub(super) fn forward(
         &self,
         ops: &B,
         xs: &B::Tensor,
         time: &B::Tensor,
-        context: &B::Tensor,
+        texts: &[Arc<PackedText<B>>],
     ) -> Result<B::Tensor, EngineError> {
-        let xs = self.first.forward(ops, xs, time, context)?;
+        let xs = self.first.forward(ops, xs, time, texts)?;
         self.last.forward(ops, &xs, Some(time))
     }
 }
@@ -179,20 +202,32 @@ impl<B: Backend> UpBlock<B> {
         })
     }
 
+    pub(super) fn transformers(&self) -> impl Iterator<Item = &Transformer<B>> {
+        self.layers
+            .iter()
+            .filter_map(|layer| layer.attention.as_ref())
+    }
+
+    pub(super) fn transformers_mut(&mut self) -> impl Iterator<Item = &mut Transformer<B>> {
+        self.layers
+            .iter_mut()
+            .filter_map(|layer| layer.attention.as_mut())
+    }
+
     pub(super) fn forward(
         &self,
         ops: &B,
         mut xs: B::Tensor,
         time: &B::Tensor,
-        context: &B::Tensor,
-        skips: &mut Vec<B::Tensor>,
+        texts: &[Arc<PackedText<B>>],
+        skips: &mut Skips<B>,
     ) -> Result<B::Tensor, EngineError> {
         for layer in &self.layers {
             let skip = skips
                 .pop()
                 .expect("the up path takes exactly what the down path left");
             xs = concat(ops, &self.name, &xs, &skip)?;
-            xs = layer.forward(ops, &xs, time, context)?;
+            xs = layer.forward(ops, &xs, time, texts)?;
         }
         if let Some(conv) = &self.upsampler {
             // A side that was odd is odd again, as in diffusers' `forward_upsample_size`.

@@ -1,12 +1,17 @@
 //! How does a picture attend to itself and to the text? diffusers' `Transformer2DModel`.
 
-use super::super::{
-    EngineError,
-    ops::{
-        Activation, Backend, GroupNormSpec,
-        layers::{GroupNorm, LayerNorm, Linear, attend},
+use std::sync::Arc;
+
+use super::{
+    super::{
+        EngineError,
+        ops::{
+            Activation, Backend, GroupNormSpec,
+            layers::{GroupNorm, LayerNorm, Linear, attend_context, attend_self, pack_context},
+        },
+        weights::Scope,
     },
-    weights::Scope,
+    PackedText,
 };
 
 /// Epsilon of the group norm in front, fixed in diffusers.
@@ -63,26 +68,40 @@ impl<B: Backend> Transformer<B> {
         })
     }
 
+    /// Its layers, in their order.
+    pub(super) fn blocks(&self) -> &[TransformerBlock<B>] {
+        &self.blocks
+    }
+
+    /// Tells its layers which texts are theirs; returns the next free number.
+    pub(super) fn number(&mut self, first: usize) -> usize {
+        for (index, block) in (first..).zip(&mut self.blocks) {
+            block.index = index;
+        }
+        first + self.blocks.len()
+    }
+
     pub(super) fn forward(
         &self,
         ops: &B,
         xs: &B::Tensor,
-        context: &B::Tensor,
+        texts: &[Arc<PackedText<B>>],
     ) -> Result<B::Tensor, EngineError> {
         let ys = self.norm.forward(ops, xs)?;
         let mut ys = self.proj_in.forward(ops, &ys)?;
         for block in &self.blocks {
-            ys = block.forward(ops, &ys, context)?;
+            ys = block.forward(ops, &ys, texts)?;
         }
-        self.proj_out
-            .forward_fused(ops, &ys, Activation::None, Some(xs))
+        self.proj_out.forward_fused(ops, &ys, Some(xs))
     }
 }
 
 /// diffusers' `BasicTransformerBlock`, with the projections of one input fused into one layer.
 #[derive(Debug)]
-struct TransformerBlock<B: Backend> {
+pub(super) struct TransformerBlock<B: Backend> {
     name: String,
+    /// Its place among all layers of the network.
+    index: usize,
     heads: usize,
     norm1: LayerNorm<B>,
     self_qkv: Linear<B>,
@@ -108,6 +127,7 @@ impl<B: Backend> TransformerBlock<B> {
         let linear = |name, inputs, outputs| Linear::load(ops, &vs.pp(name), inputs, outputs);
         Ok(Self {
             name: vs.name().to_owned(),
+            index: 0,
             heads: spec.heads,
             norm1: norm("norm1")?,
             self_qkv: stacked("attn1", &["to_q", "to_k", "to_v"], channels)?,
@@ -117,32 +137,39 @@ impl<B: Backend> TransformerBlock<B> {
             cross_kv: stacked("attn2", &["to_k", "to_v"], spec.context_channels)?,
             cross_out: linear("attn2.to_out.0", channels, channels)?,
             norm3: norm("norm3")?,
-            feed_forward_in: linear("ff.net.0.proj", channels, 2 * wide)?,
+            feed_forward_in: Linear::load_activated(
+                ops,
+                &vs.pp("ff.net.0.proj"),
+                (channels, 2 * wide),
+                Activation::GeGlu,
+            )?,
             feed_forward_out: linear("ff.net.2", wide, channels)?,
         })
+    }
+
+    /// What a text says to this layer.
+    pub(super) fn pack(&self, ops: &B, states: &B::Tensor) -> Result<B::Context, EngineError> {
+        let keys_values = self.cross_kv.forward(ops, states)?;
+        pack_context(ops, &self.name, &keys_values, self.heads)
     }
 
     fn forward(
         &self,
         ops: &B,
         xs: &B::Tensor,
-        context: &B::Tensor,
+        texts: &[Arc<PackedText<B>>],
     ) -> Result<B::Tensor, EngineError> {
-        let plain = Activation::None;
         let qkv = self.self_qkv.forward(ops, &self.norm1.forward(ops, xs)?)?;
-        let ys = attend(ops, &self.name, &qkv, None, self.heads)?;
-        let xs = self.self_out.forward_fused(ops, &ys, plain, Some(xs))?;
+        let ys = attend_self(ops, &self.name, &qkv, self.heads)?;
+        let xs = self.self_out.forward_fused(ops, &ys, Some(xs))?;
 
         let q = self.cross_q.forward(ops, &self.norm2.forward(ops, &xs)?)?;
-        let kv = self.cross_kv.forward(ops, context)?;
-        let ys = attend(ops, &self.name, &q, Some(&kv), self.heads)?;
-        let xs = self.cross_out.forward_fused(ops, &ys, plain, Some(&xs))?;
+        let text = |row: usize| &texts[row].layers[self.index];
+        let ys = attend_context(ops, &self.name, &q, &text, self.heads)?;
+        let xs = self.cross_out.forward_fused(ops, &ys, Some(&xs))?;
 
         let ys = self.norm3.forward(ops, &xs)?;
-        let ys = self
-            .feed_forward_in
-            .forward_fused(ops, &ys, Activation::GeGlu, None)?;
-        self.feed_forward_out
-            .forward_fused(ops, &ys, plain, Some(&xs))
+        let ys = self.feed_forward_in.forward(ops, &ys)?;
+        self.feed_forward_out.forward_fused(ops, &ys, Some(&xs))
     }
 }

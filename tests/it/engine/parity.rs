@@ -2,12 +2,18 @@
 //!
 //! The goldens are made by `scripts/golden/models.py`, in f32 from f16 weights.
 
+use std::sync::Arc;
+
 use goldilocks::{
     catalog::SamplerKind,
     engine::{
         EngineError, ImageSpec, Latents, Pipeline, Trajectory, device,
-        ops::{Backend, Shape, candle::Candle, native::Native},
-        text_encoder::TextEncoder,
+        ops::{
+            Backend, Shape,
+            candle::Candle,
+            native::{Level, Native},
+        },
+        text_encoder::{TextEncoder, TextStates},
         tokenizer::Tokenizer,
         unet::Unet,
         vae::Decoder,
@@ -54,6 +60,12 @@ fn candle() -> Candle {
     Candle::new(device::open("cpu".parse().unwrap()).unwrap())
 }
 
+/// The processor's own kernels at every level of instructions that it has.
+fn natives() -> impl Iterator<Item = Native> {
+    let levels = Level::available().into_iter();
+    levels.map(|level| Native::new(level, 2))
+}
+
 #[test]
 fn prompts_become_the_same_tokens() {
     for model in MODELS {
@@ -89,7 +101,9 @@ fn text_encoders_agree() {
 fn unets_agree_at_every_size_with_a_timestep_for_each_row() {
     for model in MODELS {
         let golden = Golden::open(model);
-        expect_same_unet(&Native, &golden, model);
+        for native in natives() {
+            expect_same_unet(&native, &golden, model);
+        }
         expect_same_unet(&candle(), &golden, model);
     }
 }
@@ -100,15 +114,25 @@ fn expect_same_unet<B: Backend>(ops: &B, golden: &Golden, model: &str) {
     let unet = Unet::load(ops, &weights, &golden.family().models[0].unet).unwrap();
     let timesteps = [1.0, 421.0, 999.0];
     let (dims, states) = golden.tensor("unet.states");
-    let context = Shape::tokens(dims[0], dims[1], dims[2]);
-    let context = ops.upload_tokens(context, states).unwrap();
+    let texts: Vec<_> = states
+        .chunks_exact(dims[1] * dims[2])
+        .map(|values| {
+            let text = TextStates {
+                values: values.to_vec(),
+                tokens: dims[1],
+                width: dims[2],
+            };
+            Arc::new(unet.pack_text(ops, &text).unwrap())
+        })
+        .collect();
     let sizes = golden.facts.other_sizes.keys().map(String::as_str);
     for size in sizes.chain(["square"]) {
         let (dims, sample) = golden.tensor(&format!("unet.{size}.sample"));
         let shape = Shape::grid(dims[0], dims[2], dims[3], dims[1]);
         let xs = ops.upload_chw(shape, &sample).unwrap();
-        let output = unet.forward(ops, &xs, &timesteps, &context).unwrap();
-        let found = ops.download_chw(&output).unwrap();
+        let output = unet.forward(ops, &xs, &timesteps, &texts).unwrap();
+        let mut found = vec![0.0; ops.shape(&output).len()];
+        ops.download_chw(&output, &mut found).unwrap();
         let error = max_error(&found, &golden.tensor(&format!("unet.{size}.output")).1);
         assert!(
             error < NETWORK_TOLERANCE,
@@ -121,7 +145,9 @@ fn expect_same_unet<B: Backend>(ops: &B, golden: &Golden, model: &str) {
 fn decoders_agree() {
     for model in MODELS {
         let golden = Golden::open(model);
-        expect_same_decoder(&Native, &golden, model);
+        for native in natives() {
+            expect_same_decoder(&native, &golden, model);
+        }
         expect_same_decoder(&candle(), &golden, model);
     }
 }
@@ -134,7 +160,8 @@ fn expect_same_decoder<B: Backend>(ops: &B, golden: &Golden, model: &str) {
     let shape = Shape::grid(dims[0], dims[2], dims[3], dims[1]);
     let xs = ops.upload_chw(shape, &latents).unwrap();
     let pixels = decoder.forward(ops, &xs).unwrap();
-    let found = ops.download_chw(&pixels).unwrap();
+    let mut found = vec![0.0; ops.shape(&pixels).len()];
+    ops.download_chw(&pixels, &mut found).unwrap();
     let error = max_error(&found, &golden.tensor("vae.output").1);
     assert!(error < NETWORK_TOLERANCE, "{ops:?} {model}: {error:.1e}");
 }

@@ -1,87 +1,452 @@
-//! How is attention computed? Block by block of queries, head by head: scores, softmax, weighted sum,
-//! straight from where the projections left their numbers.
+//! How is attention computed? Block by block of queries and of keys, the softmax kept up to date
+//! as the keys go by, so that no matrix of all scores ever exists (Dao et al., "FlashAttention",
+//! arXiv 2205.14135).
+//!
+//! Keys and values are packed into panels first, head by head: then scores and weighted sums are the
+//! same tiles as every other product. Those of a text are packed once for all steps.
 
-use std::cell::RefCell;
+use std::ops::Range;
 
 use super::{
-    Tensor, build,
-    elementwise::exp,
-    gemm::{Matrix, multiply_add},
+    Native, Tensor,
+    functions::exp,
+    memory::{Lines, with_scratch},
+    shared::Shared,
+    simd::{Isa, Kernel, Level, TILE_VECTORS, load, store},
+    tile::{self, MAX_ROWS, Rows, Segments, Tile},
 };
+use crate::engine::ops::Shape;
 
 /// Queries of a block.
-const BLOCK: usize = 64;
+const QUERIES: usize = 4 * MAX_ROWS;
 
-/// Numbers that are combined side by side.
-const LANES: usize = 16;
+/// Keys of a block.
+const KEYS: usize = 512;
 
-thread_local! {
-    static SCORES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+/// Multiply-accumulates below which calling another thread costs more than it saves.
+const MIN_PARALLEL_WORK: usize = 1 << 16;
+
+/// No bias, for the widest panel there is.
+const ZEROS: [f32; 32] = [0.0; 32];
+
+/// The keys and values of one text, packed.
+#[derive(Debug)]
+pub struct Context {
+    layout: Layout,
+    values: Lines,
 }
 
-/// See [`super::Backend::attention`].
-pub(super) fn attention(xs: &Tensor, context: Option<&Tensor>, heads: usize) -> Tensor {
+impl Context {
+    /// Packs keys and values that lie side by side at every token of the first row.
+    pub(super) fn pack(native: &Native, keys_values: &Tensor, heads: usize) -> Self {
+        let channels = keys_values.shape.channels / 2;
+        let layout = Layout::new(
+            native.level,
+            keys_values.shape.positions(),
+            channels / heads,
+        );
+        let mut values = Lines::zeros(heads * layout.head_length());
+        for (head, packed) in values.chunks_exact_mut(layout.head_length()).enumerate() {
+            let source = Source {
+                values: keys_values.row(0),
+                stride: 2 * channels,
+                key: head * layout.depth,
+                value: channels + head * layout.depth,
+            };
+            layout.pack(&source, packed);
+        }
+        Self { layout, values }
+    }
+
+    /// Tokens, with the channels of all heads.
+    pub(super) fn shape(&self) -> Shape {
+        let heads = self.values.len() / self.layout.head_length();
+        Shape::tokens(1, self.layout.tokens, heads * self.layout.depth)
+    }
+}
+
+/// softmax(q k^T / sqrt(depth)) v of one picture with itself: q, k and v side by side in its channels.
+pub(super) fn with_itself(native: &Native, xs: &Tensor, heads: usize) -> Tensor {
+    let xs = &xs.without_border(native);
     let stride = xs.shape.channels;
-    let channels = if context.is_some() {
-        stride
-    } else {
-        stride / 3
-    };
-    let (keys_values, first_key) = context.map_or((xs, channels), |context| (context, 0));
-    let key_stride = keys_values.shape.channels;
-    let n_keys = keys_values.shape.positions();
-    let head = channels / heads;
-    let scale = 1.0 / (head as f32).sqrt();
+    let channels = stride / 3;
+    let layout = Layout::new(native.level, xs.shape.positions(), channels / heads);
+    let length = layout.head_length();
+    let n_heads = xs.shape.rows * heads;
+    let mut packed = native.arena.take(n_heads * length);
+    let output = Shared::new(packed.fill());
+    native.for_parts(n_heads, xs.values.len() >= MIN_PARALLEL_WORK, |part| {
+        let (row, head) = (part / heads, part % heads);
+        let source = Source {
+            values: xs.row(row),
+            stride,
+            key: channels + head * layout.depth,
+            value: 2 * channels + head * layout.depth,
+        };
+        layout.pack(&source, head_of(output, part, length));
+    });
     let shape = xs.shape.with_channels(channels);
-    let block = BLOCK.min(shape.positions());
-    build(shape, block, 2 * n_keys * channels, |row, first, values| {
-        let n_queries = values.len() / channels;
-        let queries = &xs.row(row)[first * stride..];
-        let keys_values = keys_values.row(row);
-        SCORES.with_borrow_mut(|scores| {
-            scores.resize(n_queries * n_keys, 0.0);
-            for start in (0..channels).step_by(head) {
-                let key = first_key + start;
-                let value = key + channels;
-                let query = Matrix::rows(&queries[start..], stride);
-                let keys = Matrix::rows(&keys_values[key..], key_stride).transposed();
-                scores.fill(0.0);
-                let sizes = (n_queries, n_keys, head);
-                multiply_add(scores, n_keys, sizes, (query, keys), scale);
-                for scores in scores.chunks_exact_mut(n_keys) {
-                    softmax(scores);
+    let of = |row: usize, head: usize| &packed[(row * heads + head) * length..][..length];
+    attend(native, xs, shape, (heads, layout), &of)
+}
+
+/// softmax(q k^T / sqrt(depth)) v, each row with a text of its own. All texts have one shape.
+pub(super) fn with_contexts<'c>(
+    native: &Native,
+    xs: &Tensor,
+    context_of: &(dyn Fn(usize) -> &'c Context + Sync),
+    heads: usize,
+) -> Tensor {
+    let xs = &xs.without_border(native);
+    let layout = context_of(0).layout;
+    let length = layout.head_length();
+    let of = |row: usize, head: usize| {
+        let context = context_of(row);
+        assert_eq!(context.layout, layout, "all texts have one shape");
+        &context.values[head * length..][..length]
+    };
+    attend(native, xs, xs.shape, (heads, layout), &of)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "parts of one operation write heads of one buffer"
+)]
+fn head_of<'a>(output: Shared<'a>, index: usize, length: usize) -> &'a mut [f32] {
+    // SAFETY: every part packs a head of its own.
+    unsafe { output.slice(index * length, length) }
+}
+
+/// Where keys and values are read from.
+struct Source<'a> {
+    values: &'a [f32],
+    /// From one token to the next.
+    stride: usize,
+    /// Of the first token.
+    key: usize,
+    value: usize,
+}
+
+/// How one head's keys and values are packed: panels of keys, depth x tokens, then panels of values,
+/// tokens x depth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    tokens: usize,
+    depth: usize,
+    lanes: usize,
+}
+
+impl Layout {
+    fn new(level: Level, tokens: usize, depth: usize) -> Self {
+        Self {
+            tokens,
+            depth,
+            lanes: level.lanes(),
+        }
+    }
+
+    /// Columns of a panel.
+    fn width(&self) -> usize {
+        TILE_VECTORS * self.lanes
+    }
+
+    /// Numbers of the keys' panels.
+    fn keys_length(&self) -> usize {
+        self.depth * self.tokens.next_multiple_of(self.lanes)
+    }
+
+    /// Numbers of one head.
+    fn head_length(&self) -> usize {
+        self.keys_length() + self.tokens * self.depth.next_multiple_of(self.lanes)
+    }
+
+    /// Columns of the panel that starts at column `first` of `columns`, filled up to vectors.
+    fn stored_width(&self, first: usize, columns: usize) -> usize {
+        self.width()
+            .min((columns - first).next_multiple_of(self.lanes))
+    }
+
+    fn pack(&self, source: &Source<'_>, packed: &mut [f32]) {
+        let (keys, values) = packed.split_at_mut(self.keys_length());
+        for first in (0..self.tokens).step_by(self.width()) {
+            let width = self.stored_width(first, self.tokens);
+            let panel = &mut keys[first * self.depth..][..width * self.depth];
+            for (channel, line) in panel.chunks_exact_mut(width).enumerate() {
+                for (token, value) in (first..).zip(line) {
+                    // The filling repeats the last token; its scores are never looked at.
+                    let token = token.min(self.tokens - 1);
+                    *value = source.values[token * source.stride + source.key + channel];
                 }
-                let weights = Matrix::rows(scores, n_keys);
-                let sources = Matrix::rows(&keys_values[value..], key_stride);
-                let sizes = (n_queries, head, n_keys);
-                let output = &mut values[start..];
-                multiply_add(output, channels, sizes, (weights, sources), 1.0);
             }
+        }
+        for first in (0..self.depth).step_by(self.width()) {
+            let width = self.stored_width(first, self.depth);
+            let panel = &mut values[first * self.tokens..][..width * self.tokens];
+            let n = width.min(self.depth - first);
+            for (token, line) in panel.chunks_exact_mut(width).enumerate() {
+                let start = token * source.stride + source.value + first;
+                line[..n].copy_from_slice(&source.values[start..start + n]);
+                line[n..].fill(0.0);
+            }
+        }
+    }
+
+    /// The panel of keys that starts with a token.
+    fn keys<'a>(&self, packed: &'a [f32], first: usize) -> &'a [f32] {
+        let width = self.stored_width(first, self.tokens);
+        &packed[first * self.depth..][..width * self.depth]
+    }
+
+    /// The part of a panel of values that starts with a channel, for some tokens.
+    fn values<'a>(&self, packed: &'a [f32], first: usize, tokens: Range<usize>) -> &'a [f32] {
+        let width = self.stored_width(first, self.depth);
+        let start = self.keys_length() + first * self.tokens + tokens.start * width;
+        &packed[start..][..tokens.len() * width]
+    }
+}
+
+fn attend<'p>(
+    native: &Native,
+    queries: &Tensor,
+    shape: Shape,
+    (heads, layout): (usize, Layout),
+    packed: &(dyn Fn(usize, usize) -> &'p [f32] + Sync),
+) -> Tensor {
+    let positions = shape.positions();
+    let blocks = positions.div_ceil(QUERIES);
+    let work = 2 * shape.rows * positions * layout.tokens * shape.channels;
+    native.tensor(shape, |output| {
+        let output = Shared::new(output);
+        let n_parts = shape.rows * heads * blocks;
+        native.for_parts(n_parts, work >= MIN_PARALLEL_WORK, |part| {
+            let (row, rest) = (part / (heads * blocks), part % (heads * blocks));
+            let (head, block) = (rest / blocks, rest % blocks);
+            let first = block * QUERIES;
+            native.level.run(Block {
+                layout,
+                packed: packed(row, head),
+                queries: queries.row(row),
+                query_stride: queries.shape.channels,
+                channel: head * layout.depth,
+                positions: first..(first + QUERIES).min(positions),
+                channels: shape.channels,
+                row_start: row * positions * shape.channels,
+                output,
+            });
         });
     })
 }
 
-fn softmax(scores: &mut [f32]) {
-    let largest = reduce(scores, f32::NEG_INFINITY, |x, y| if y > x { y } else { x });
-    for score in scores.iter_mut() {
-        *score = exp(*score - largest);
-    }
-    let inverse = 1.0 / reduce(scores, 0.0, |x, y| x + y);
-    for score in scores.iter_mut() {
-        *score *= inverse;
+/// Some queries of one row and one head, for one thread.
+struct Block<'a> {
+    layout: Layout,
+    packed: &'a [f32],
+    /// One row's queries.
+    queries: &'a [f32],
+    query_stride: usize,
+    /// First channel of the head.
+    channel: usize,
+    positions: Range<usize>,
+    /// Channels of the result.
+    channels: usize,
+    /// Where the row's result starts.
+    row_start: usize,
+    output: Shared<'a>,
+}
+
+impl Kernel for Block<'_> {
+    #[inline(always)]
+    fn run<S: Isa>(self, simd: S) {
+        let tokens = self.layout.tokens;
+        let stride = KEYS.min(tokens).next_multiple_of(S::F32_LANES);
+        let mut state = [State::default(); QUERIES];
+        let state = &mut state[..self.positions.len()];
+        with_scratch(QUERIES * stride, |scores| {
+            for first in (0..tokens).step_by(KEYS) {
+                let keys = first..(first + KEYS).min(tokens);
+                self.scores(simd, keys.clone(), (scores, stride));
+                let lines = scores.chunks_exact_mut(stride).zip(&mut *state);
+                for (query, (scores, state)) in lines.enumerate() {
+                    let correction = self.soften(simd, &mut scores[..], keys.len(), state);
+                    if first > 0 {
+                        self.scale(simd, query, correction);
+                    }
+                }
+                self.weighted_sums(simd, keys, (scores, stride));
+            }
+        });
+        for (query, state) in state.iter().enumerate() {
+            self.scale(simd, query, 1.0 / state.sum);
+        }
     }
 }
 
-/// Combines all numbers, in lanes that a compiler can put in one vector; always in the same order.
-#[inline]
-fn reduce(values: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [start; LANES];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = combine(*lane, *value);
+/// The softmax of one query so far.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    /// The largest score.
+    largest: f32,
+    /// The sum of e^(score - largest).
+    sum: f32,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            largest: f32::NEG_INFINITY,
+            sum: 0.0,
         }
     }
-    let all = lanes.iter().chain(rest);
-    all.fold(start, |sum, value| combine(sum, *value))
+}
+
+impl Block<'_> {
+    /// The products of every query with some keys.
+    #[inline(always)]
+    fn scores<S: Isa>(&self, simd: S, keys: Range<usize>, (scores, stride): (&mut [f32], usize)) {
+        let depth = self.layout.depth;
+        let (first, last) = (self.positions.start, self.positions.end - 1);
+        assert!(
+            last * self.query_stride + self.channel + depth <= self.queries.len()
+                && first + scores.len() / stride > last,
+            "a query and a line of scores for each position"
+        );
+        for start in keys.clone().step_by(self.layout.width()) {
+            let tile = Tile {
+                input: self.queries.as_ptr(),
+                segments: Segments {
+                    starts: &[0],
+                    length: depth,
+                },
+                panel: self.layout.keys(self.packed, start).as_ptr(),
+                bias: ZEROS.as_ptr(),
+                output: scores.as_mut_ptr(),
+                addend: std::ptr::null(),
+                n_columns: self.layout.width().min(keys.end - start),
+            };
+            self.tiles(simd, &tile, |query| {
+                let input = (first + query) * self.query_stride + self.channel;
+                (input, query * stride + start - keys.start)
+            });
+        }
+    }
+
+    /// Adds the values of some keys, weighted.
+    #[inline(always)]
+    fn weighted_sums<S: Isa>(
+        &self,
+        simd: S,
+        keys: Range<usize>,
+        (weights, stride): (&[f32], usize),
+    ) {
+        assert!(weights.len() >= self.positions.len() * stride && stride >= keys.len());
+        let depth = self.layout.depth;
+        for start in (0..depth).step_by(self.layout.width()) {
+            let n_columns = self.layout.width().min(depth - start);
+            let output = self.output.as_mut_ptr();
+            let tile = Tile {
+                input: weights.as_ptr(),
+                segments: Segments {
+                    starts: &[0],
+                    length: keys.len(),
+                },
+                panel: self
+                    .layout
+                    .values(self.packed, start, keys.clone())
+                    .as_ptr(),
+                bias: ZEROS.as_ptr(),
+                output,
+                addend: if keys.start == 0 {
+                    std::ptr::null()
+                } else {
+                    output
+                },
+                n_columns,
+            };
+            self.tiles(simd, &tile, |query| {
+                let place = self.place(query) + start;
+                assert!(place + n_columns <= self.output.len(), "in the result");
+                (query * stride, place)
+            });
+        }
+    }
+
+    /// Runs a tile for all queries; `place` gives the addresses of each.
+    #[inline(always)]
+    #[expect(
+        unsafe_code,
+        reason = "calls the innermost loop with checked addresses"
+    )]
+    fn tiles<S: Isa>(&self, simd: S, tile: &Tile<'_>, place: impl Fn(usize) -> (usize, usize)) {
+        let n = self.positions.len();
+        // Two even tiles are better than a full one and one of two rows.
+        let most = if n == 16 { S::ROWS.min(8) } else { S::ROWS };
+        for first in (0..n).step_by(most) {
+            let mut rows = Rows {
+                inputs: [0; MAX_ROWS],
+                outputs: [0; MAX_ROWS],
+                n: most.min(n - first),
+            };
+            for row in 0..rows.n {
+                (rows.inputs[row], rows.outputs[row]) = place(first + row);
+            }
+            // SAFETY: the callers have checked that their addresses are in bounds for every query. The
+            // scores are this thread's own, and so are the head's channels of these positions.
+            unsafe { tile::multiply(simd, tile, &rows) };
+        }
+    }
+
+    /// Turns one query's scores into weights; returns what earlier sums are to be multiplied by.
+    #[inline(always)]
+    fn soften<S: Isa>(&self, simd: S, scores: &mut [f32], n: usize, state: &mut State) -> f32 {
+        let scale = 1.0 / (self.layout.depth as f32).sqrt();
+        let lanes = S::F32_LANES;
+        let end = n.next_multiple_of(lanes);
+        // What fills the last vector up weighs nothing.
+        scores[n..end].fill(f32::NEG_INFINITY);
+        let mut largest = simd.splat_f32s(state.largest);
+        for at in (0..end).step_by(lanes) {
+            largest = simd.max_f32s(largest, load::<S>(scores, at));
+        }
+        let largest = simd.reduce_max_f32s(largest);
+        let (factor, offset) = (simd.splat_f32s(scale), simd.splat_f32s(-scale * largest));
+        let mut sum = simd.splat_f32s(0.0);
+        for at in (0..end).step_by(lanes) {
+            let weight = exp(simd, simd.fma(load::<S>(scores, at), factor, offset));
+            sum = simd.add_f32s(sum, weight);
+            store::<S>(scores, at, weight);
+        }
+        let before = simd.splat_f32s(scale * (state.largest - largest));
+        let correction = simd.reduce_max_f32s(exp(simd, before));
+        *state = State {
+            largest,
+            sum: state.sum * correction + simd.reduce_sum_f32s(sum),
+        };
+        correction
+    }
+
+    /// Multiplies one query's result.
+    #[inline(always)]
+    #[expect(
+        unsafe_code,
+        reason = "parts of one operation write heads of one tensor"
+    )]
+    fn scale<S: Isa>(&self, simd: S, query: usize, factor: f32) {
+        // SAFETY: this part alone writes the head's channels of its positions.
+        let output = unsafe { self.output.slice(self.place(query), self.layout.depth) };
+        let factor = simd.splat_f32s(factor);
+        let (vectors, rest) = S::as_mut_simd_f32s(output);
+        for value in vectors {
+            *value = simd.mul_f32s(*value, factor);
+        }
+        if !rest.is_empty() {
+            let value = simd.mul_f32s(simd.partial_load_f32s(rest), factor);
+            simd.partial_store_f32s(rest, value);
+        }
+    }
+
+    /// Where one query's result starts.
+    #[inline(always)]
+    fn place(&self, query: usize) -> usize {
+        self.row_start + (self.positions.start + query) * self.channels + self.channel
+    }
 }

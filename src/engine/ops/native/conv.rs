@@ -1,150 +1,138 @@
-//! How is a 3x3 convolution computed? Block by block of output positions: their neighborhoods side by
-//! side in a small buffer, times the weights, added to what is fused.
+//! How is a 3x3 convolution computed? As a product whose left side is the picture itself: the three
+//! lines around a position are three segments. Where it pays, by Winograd's algorithm instead.
 
-use std::cell::RefCell;
+use std::{ops::Range, sync::OnceLock};
 
 use super::{
-    Native, Tensor, build,
-    gemm::{Matrix, multiply_add},
+    Native, Tensor,
+    memory::{Buffer, Lines},
+    panels::{Panels, pad_columns},
+    product::{Finish, Place, Product},
+    simd::Level,
+    tile::{MAX_ROWS, Segments},
+    winograd::Winograd,
 };
 use crate::engine::ops::{ConvFusion, ConvSpec, Shape};
 
-/// Numbers of the neighborhood buffer: 256 KiB, to stay in a core's own cache.
-const BUFFER: usize = 1 << 16;
-
-/// Fewest positions of a block, so that packing the weights pays.
-const MIN_BLOCK: usize = 64;
-
-thread_local! {
-    static NEIGHBORHOODS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A convolution's weights, (3 x 3 x inputs) x outputs.
+/// A convolution's weights.
 #[derive(Debug)]
 pub struct Conv {
     spec: ConvSpec,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+    /// (3 x 3 x inputs) x outputs.
+    panels: Panels,
+    bias: Lines,
+    /// Made when a picture first has a size where it pays.
+    winograd: OnceLock<Winograd>,
 }
 
 impl Conv {
     /// Packs weights of outputs x inputs x 3 x 3.
-    pub(super) fn pack(spec: ConvSpec, weight: &[f32], bias: Vec<f32>) -> Self {
-        let (inputs, outputs) = (spec.inputs, spec.outputs);
-        let mut packed = vec![0.0; weight.len()];
-        for (index, value) in weight.iter().enumerate() {
-            let (output, input, tap) = (index / (9 * inputs), index / 9 % inputs, index % 9);
-            packed[(tap * inputs + input) * outputs + output] = *value;
-        }
+    pub(super) fn pack(level: Level, spec: ConvSpec, weight: &[f32], bias: &[f32]) -> Self {
+        let inputs = spec.inputs;
+        let at = |row: usize, output: usize| {
+            let (tap, input) = (row / inputs, row % inputs);
+            weight[(output * inputs + input) * 9 + tap]
+        };
         Self {
             spec,
-            weight: packed,
-            bias,
+            panels: Panels::pack(level, (9 * inputs, spec.outputs), at),
+            bias: pad_columns(level, bias),
+            winograd: OnceLock::new(),
         }
     }
 
-    pub(super) fn apply(&self, xs: &Tensor, fusion: &ConvFusion<'_, Native>) -> Tensor {
-        let (inputs, outputs) = (self.spec.inputs, self.spec.outputs);
-        let source = Source::new(xs.shape, fusion.enlarge_to);
-        let shape = self.spec.output(Shape {
-            height: source.height,
-            width: source.width,
-            ..xs.shape
-        });
-        let depth = 9 * inputs;
-        let block = (BUFFER / depth).max(MIN_BLOCK).min(shape.positions());
-        build(shape, block, depth * outputs, |row, first, values| {
-            self.prefill(row, first, values, fusion);
-            let n_positions = values.len() / outputs;
-            NEIGHBORHOODS.with_borrow_mut(|buffer| {
-                buffer.resize(n_positions * depth, 0.0);
-                for (index, cell) in buffer.chunks_exact_mut(depth).enumerate() {
-                    let (y, x) = ((first + index) / shape.width, (first + index) % shape.width);
-                    source.gather(xs.row(row), self.spec, (y, x), cell);
-                }
-                let operands = (
-                    Matrix::rows(buffer, depth),
-                    Matrix::rows(&self.weight, outputs),
-                );
-                let sizes = (n_positions, outputs, depth);
-                multiply_add(values, outputs, sizes, operands, 1.0);
-            });
-        })
-    }
-
-    /// Writes what the product is added to.
-    fn prefill(
+    pub(super) fn apply(
         &self,
-        row: usize,
-        first: usize,
-        values: &mut [f32],
+        native: &Native,
+        xs: &Tensor,
         fusion: &ConvFusion<'_, Native>,
-    ) {
-        let outputs = self.spec.outputs;
-        let mut constant = self.bias.clone();
-        if let Some(vectors) = fusion.per_row {
-            for (value, other) in constant.iter_mut().zip(vectors.row(row)) {
-                *value += other;
+    ) -> Tensor {
+        let xs = &match fusion.enlarge_to {
+            None if xs.border == 1 => xs.clone(),
+            target => super::layout::surround(native, xs, target),
+        };
+        let shape = self.spec.output(xs.shape);
+        let bias = self.bias(native, fusion.per_row);
+        let bias = bias.as_deref().unwrap_or(&self.bias);
+        let residual = fusion.residual.map(|it| it.without_border(native));
+        let residual = residual.as_ref().map(|it| &*it.values);
+        if Winograd::pays(native.level, self.spec, shape) {
+            let table = || Winograd::pack(native.level, self.spec, &self.panels);
+            let winograd = self.winograd.get_or_init(table);
+            return winograd.apply(native, xs, bias, residual);
+        }
+        let (line, inputs) = (xs.line_stride(), self.spec.inputs);
+        let product = Product {
+            input: &xs.values,
+            place: Neighborhoods::new(xs, self.spec, shape),
+            segments: Segments {
+                starts: &[0, line, 2 * line],
+                length: 3 * inputs,
+            },
+            panels: &self.panels,
+            bias,
+            addend: residual,
+            finish: Finish::None,
+            columns: self.spec.outputs,
+            n_pictures: shape.rows,
+            n_positions: shape.positions(),
+        };
+        native.tensor(shape, |output| product.compute(native, output))
+    }
+
+    /// The bias of each picture, if they differ.
+    fn bias(&self, native: &Native, vectors: Option<&Tensor>) -> Option<Buffer> {
+        let vectors = vectors?;
+        let mut biases = native.arena.take(vectors.shape.rows * self.bias.len());
+        let rows = biases.fill().chunks_exact_mut(self.bias.len());
+        for (row, biases) in rows.enumerate() {
+            biases.copy_from_slice(&self.bias);
+            for (bias, value) in biases.iter_mut().zip(vectors.row(row)) {
+                *bias += value;
             }
         }
-        for position in values.chunks_exact_mut(outputs) {
-            position.copy_from_slice(&constant);
-        }
-        if let Some(residual) = fusion.residual {
-            let residual = &residual.row(row)[first * outputs..];
-            for (value, other) in values.iter_mut().zip(residual) {
-                *value += other;
-            }
-        }
+        Some(biases)
+    }
+
+    /// Bytes of the packed weights, and of Winograd's tables.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        let tables = self.winograd.get().map_or(0, Winograd::bytes);
+        (self.panels.bytes() + size_of_val(&*self.bias), tables)
     }
 }
 
-/// The input grid as the convolution sees it: maybe twice as large as it is stored.
-struct Source {
-    height: usize,
+/// The upper left corners of the neighborhoods of a convolution's results.
+#[derive(Debug, Clone, Copy)]
+struct Neighborhoods {
+    /// Results of a line.
     width: usize,
-    stored_width: usize,
-    /// log2 of how often every position is repeated.
-    shift: u32,
+    /// From one result to the next, from one line of them to the next, from picture to picture.
+    steps: (usize, usize, usize),
+    /// Of the first result.
+    start: usize,
 }
 
-impl Source {
-    fn new(stored: Shape, enlarge_to: Option<(usize, usize)>) -> Self {
-        let (height, width) = enlarge_to.unwrap_or((stored.height, stored.width));
+impl Neighborhoods {
+    fn new(xs: &Tensor, spec: ConvSpec, shape: Shape) -> Self {
+        let (line, channels) = (xs.line_stride(), xs.shape.channels);
         Self {
-            height,
-            width,
-            stored_width: stored.width,
-            shift: u32::from(enlarge_to.is_some()),
+            width: shape.width,
+            steps: (spec.stride * channels, spec.stride * line, xs.row_stride()),
+            start: (1 - spec.padding_before) * (line + channels),
         }
     }
+}
 
-    /// Copies the nine positions around output position (y, x) side by side, zeros outside.
-    fn gather(&self, row: &[f32], spec: ConvSpec, (y, x): (usize, usize), cell: &mut [f32]) {
-        let inputs = spec.inputs;
-        let top = y * spec.stride + 1 - spec.padding_before;
-        let left = x * spec.stride + 1 - spec.padding_before;
-        for (line, cell) in cell.chunks_exact_mut(3 * inputs).enumerate() {
-            // Counted from one before the first line, so that nothing is negative.
-            let y = top + line;
-            if y == 0 || y > self.height {
-                cell.fill(0.0);
-                continue;
-            }
-            let start = ((y - 1) >> self.shift) * self.stored_width;
-            if self.shift == 0 && left > 0 && left + 2 <= self.width {
-                let from = (start + left - 1) * inputs;
-                cell.copy_from_slice(&row[from..from + 3 * inputs]);
-                continue;
-            }
-            for (column, cell) in cell.chunks_exact_mut(inputs).enumerate() {
-                let x = left + column;
-                if x == 0 || x > self.width {
-                    cell.fill(0.0);
-                } else {
-                    let from = (start + ((x - 1) >> self.shift)) * inputs;
-                    cell.copy_from_slice(&row[from..from + inputs]);
-                }
+impl Place for Neighborhoods {
+    #[inline(always)]
+    fn place(&self, picture: usize, positions: Range<usize>, inputs: &mut [usize; MAX_ROWS]) {
+        let (column_step, line_step, picture_step) = self.steps;
+        let (mut y, mut x) = (positions.start / self.width, positions.start % self.width);
+        for (input, _) in inputs.iter_mut().zip(positions) {
+            *input = self.start + picture * picture_step + y * line_step + x * column_step;
+            x += 1;
+            if x == self.width {
+                (y, x) = (y + 1, 0);
             }
         }
     }

@@ -1,114 +1,117 @@
-//! How is a linear layer computed? Block by block of positions, with what follows in the same pass.
-
-use std::cell::RefCell;
+//! How is a linear layer computed? One product, with what follows it in the same pass.
 
 use super::{
-    Tensor, build,
-    elementwise::{gelu, silu},
-    gemm::{Matrix, multiply_add},
+    Native, Tensor,
+    memory::Lines,
+    panels::{Panels, pad_columns},
+    product::{Consecutive, Finish, Product},
+    simd::Level,
+    tile::Segments,
 };
 use crate::engine::ops::Activation;
 
-/// Positions of a block.
-const BLOCK: usize = 256;
-
-thread_local! {
-    static WIDE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A linear layer's weights, inputs x outputs.
+/// A linear layer's weights.
 #[derive(Debug)]
 pub struct Linear {
-    inputs: usize,
-    outputs: usize,
-    weight: Vec<f32>,
-    bias: Option<Vec<f32>>,
+    panels: Panels,
+    bias: Lines,
+    columns: usize,
+    finish: Finish,
 }
 
 impl Linear {
-    /// Packs weights of outputs x inputs.
-    pub(super) fn pack(weight: &[f32], bias: Option<Vec<f32>>, outputs: usize) -> Self {
-        let inputs = weight.len() / outputs;
-        let mut packed = vec![0.0; weight.len()];
-        for (index, value) in weight.iter().enumerate() {
-            packed[index % inputs * outputs + index / inputs] = *value;
-        }
-        Self {
-            inputs,
-            outputs,
-            weight: packed,
-            bias,
-        }
-    }
-
-    pub(super) fn apply(
-        &self,
-        xs: &Tensor,
+    /// Packs weights of outputs x inputs, outputs before the activation.
+    pub(super) fn pack(
+        level: Level,
+        weight: &[f32],
+        bias: Option<Vec<f32>>,
+        outputs: usize,
         activation: Activation,
-        residual: Option<&Tensor>,
-    ) -> Tensor {
-        let outputs = match activation {
-            Activation::GeGlu => self.outputs / 2,
-            Activation::None | Activation::Silu => self.outputs,
+    ) -> Self {
+        let inputs = weight.len() / outputs;
+        let bias = bias.unwrap_or_else(|| vec![0.0; outputs]);
+        let order = Order::new(level, outputs, activation);
+        let at = |row: usize, column: usize| {
+            let output = order.output(column);
+            output.map_or(0.0, |output| weight[output * inputs + row])
         };
-        let shape = xs.shape.with_channels(outputs);
-        let block = BLOCK.min(shape.positions());
-        build(
-            shape,
-            block,
-            self.inputs * self.outputs,
-            |row, first, values| {
-                let n_positions = values.len() / outputs;
-                let input = &xs.row(row)[first * self.inputs..][..n_positions * self.inputs];
-                match activation {
-                    Activation::None => self.product(input, values),
-                    Activation::Silu => {
-                        self.product(input, values);
-                        for value in values.iter_mut() {
-                            *value = silu(*value);
-                        }
-                    }
-                    Activation::GeGlu => WIDE.with_borrow_mut(|wide| {
-                        wide.resize(n_positions * self.outputs, 0.0);
-                        self.product(input, wide);
-                        gate(wide, values, outputs);
-                    }),
-                }
-                if let Some(residual) = residual {
-                    let residual = &residual.row(row)[first * outputs..];
-                    for (value, other) in values.iter_mut().zip(residual) {
-                        *value += other;
-                    }
-                }
-            },
-        )
+        let ordered: Vec<_> = (0..order.columns)
+            .map(|column| order.output(column).map_or(0.0, |output| bias[output]))
+            .collect();
+        let (columns, finish) = match activation {
+            Activation::None => (outputs, Finish::None),
+            Activation::Silu => (outputs, Finish::Silu),
+            Activation::GeGlu => (outputs / 2, Finish::GeGlu),
+        };
+        Self {
+            panels: Panels::pack(level, (inputs, order.columns), at),
+            bias: pad_columns(level, &ordered),
+            columns,
+            finish,
+        }
     }
 
-    fn product(&self, input: &[f32], values: &mut [f32]) {
-        match &self.bias {
-            None => values.fill(0.0),
-            Some(bias) => {
-                for position in values.chunks_exact_mut(self.outputs) {
-                    position.copy_from_slice(bias);
-                }
-            }
-        }
-        let sizes = (input.len() / self.inputs, self.outputs, self.inputs);
-        let operands = (
-            Matrix::rows(input, self.inputs),
-            Matrix::rows(&self.weight, self.outputs),
-        );
-        multiply_add(values, self.outputs, sizes, operands, 1.0);
+    pub(super) fn apply(&self, native: &Native, xs: &Tensor, residual: Option<&Tensor>) -> Tensor {
+        let xs = &xs.without_border(native);
+        let residual = residual.map(|residual| residual.without_border(native));
+        let inputs = self.panels.depth();
+        let product = Product {
+            input: &xs.values,
+            place: Consecutive { stride: inputs },
+            segments: Segments {
+                starts: &[0],
+                length: inputs,
+            },
+            panels: &self.panels,
+            bias: &self.bias,
+            addend: residual.as_ref().map(|residual| &*residual.values),
+            finish: self.finish,
+            columns: self.columns,
+            n_pictures: 1,
+            n_positions: xs.shape.rows * xs.shape.positions(),
+        };
+        native.tensor(xs.shape.with_channels(self.columns), |output| {
+            product.compute(native, output);
+        })
+    }
+
+    /// Bytes of the packed weights.
+    pub(super) fn bytes(&self) -> usize {
+        self.panels.bytes() + size_of_val(&*self.bias)
     }
 }
 
-/// The first half of every position times the GELU of the second half.
-fn gate(wide: &[f32], values: &mut [f32], outputs: usize) {
-    let positions = wide.chunks_exact(2 * outputs);
-    for (wide, values) in positions.zip(values.chunks_exact_mut(outputs)) {
-        let (linear, gates) = wide.split_at(outputs);
-        for (value, (linear, gate)) in values.iter_mut().zip(linear.iter().zip(gates)) {
-            *value = linear * gelu(*gate);
+/// Which output stands in which column of the panels.
+struct Order {
+    columns: usize,
+    outputs: usize,
+    /// Columns of the first half, and of the gates, that stand side by side; none if there are no gates.
+    gated: Option<usize>,
+}
+
+impl Order {
+    fn new(level: Level, outputs: usize, activation: Activation) -> Self {
+        let lanes = level.lanes();
+        let gated = (activation == Activation::GeGlu).then_some(lanes);
+        let columns = match gated {
+            Some(lanes) => 2 * (outputs / 2).next_multiple_of(lanes),
+            None => outputs,
+        };
+        Self {
+            columns,
+            outputs,
+            gated,
         }
+    }
+
+    /// The output of a column; none in the filling.
+    fn output(&self, column: usize) -> Option<usize> {
+        let Some(lanes) = self.gated else {
+            return Some(column);
+        };
+        let half = self.outputs / 2;
+        let (panel, place) = (column / (2 * lanes), column % (2 * lanes));
+        let output = panel * lanes + place % lanes;
+        (output < half).then(|| output + place / lanes * half)
     }
 }

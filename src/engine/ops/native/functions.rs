@@ -1,0 +1,72 @@
+//! What is e^x, sigmoid or GELU of a whole vector? Polynomials without a branch.
+
+use super::simd::Isa;
+
+/// Adding this to a small number rounds it to an integer, which is then in the low bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// ln 2 in two parts, the first one short enough for exact products with small integers.
+const LN_2_HIGH: f32 = 0.693_359_4;
+const LN_2_LOW: f32 = -2.121_944_4e-4;
+
+/// The exponent's place in a number's bits, and its bias.
+const MANTISSA_BITS: u32 = 23;
+const EXPONENT_BIAS: u32 = 127;
+
+/// e^x with a relative error below 2e-7; arguments are clamped to where the result is a normal number.
+///
+/// Cephes' `expf`: 2^n times a polynomial of the rest. Not-a-number stays what it is.
+#[inline(always)]
+pub(super) fn exp<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
+    let splat = |value| simd.splat_f32s(value);
+    let x = simd.clamp(-87.0, x, 88.0);
+    let rounded = simd.fma(x, splat(std::f32::consts::LOG2_E), splat(ROUNDER));
+    let n = simd.sub_f32s(rounded, splat(ROUNDER));
+    let rest = simd.fma(n, splat(-LN_2_HIGH), x);
+    let rest = simd.fma(n, splat(-LN_2_LOW), rest);
+    let mut polynomial = splat(1.987_569_1e-4);
+    for coefficient in [
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        0.166_666_65,
+        0.5,
+    ] {
+        polynomial = simd.fma(polynomial, rest, splat(coefficient));
+    }
+    let square = simd.mul_f32s(rest, rest);
+    let mantissa = simd.fma(polynomial, square, simd.add_f32s(rest, splat(1.0)));
+    let exponent = simd.wrapping_dyn_shl_u32s(
+        simd.add_u32s(
+            simd.transmute_u32s_f32s(rounded),
+            simd.splat_u32s(EXPONENT_BIAS),
+        ),
+        simd.splat_u32s(MANTISSA_BITS),
+    );
+    simd.mul_f32s(mantissa, simd.transmute_f32s_u32s(exponent))
+}
+
+/// x * sigmoid(x).
+#[inline(always)]
+pub(super) fn silu<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    simd.div_f32s(x, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
+}
+
+/// The exact GELU, x * (1 + erf(x / sqrt 2)) / 2, with erf after Abramowitz and Stegun, 7.1.26 (error
+/// below 2e-7).
+#[inline(always)]
+pub(super) fn gelu<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
+    let splat = |value| simd.splat_f32s(value);
+    let magnitude = simd.abs_f32s(x);
+    let z = simd.mul_f32s(magnitude, splat(std::f32::consts::FRAC_1_SQRT_2));
+    let t = simd.div_f32s(splat(1.0), simd.fma(splat(0.327_591_1), z, splat(1.0)));
+    let mut polynomial = splat(1.061_405_4);
+    for coefficient in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
+        polynomial = simd.fma(polynomial, t, splat(coefficient));
+    }
+    let bell = exp(simd, simd.neg_f32s(simd.mul_f32s(z, z)));
+    let tail = simd.mul_f32s(simd.mul_f32s(polynomial, t), bell);
+    let erf = simd.sub_f32s(splat(1.0), tail);
+    simd.mul_f32s(splat(0.5), simd.fma(magnitude, erf, x))
+}

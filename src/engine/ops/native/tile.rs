@@ -1,0 +1,195 @@
+//! What is the one loop that everything heavy runs through? A tile of a product, kept in registers.
+//!
+//! A few rows of the left side times one panel of the right side ([`super::panels`]). The left side is
+//! read where it lies: a row is an address, and its numbers come in equal segments at the same
+//! distances from every row's address. With three segments, the three lines around a pixel, a tile is
+//! a 3x3 convolution that needs no copy of the neighborhoods (Dukhan, "The Indirect Convolution
+//! Algorithm", arXiv 1907.02129).
+//!
+//! A number of the result is bias, then one fused multiply-add for each number of its row in order,
+//! then the addend: the same whatever the tile's size, so that no result depends on how a product is
+//! cut into tiles.
+
+use pulp::MemMask;
+
+use super::simd::{Isa, TILE_VECTORS};
+
+/// Most rows of a tile on any level.
+pub(super) const MAX_ROWS: usize = 14;
+
+/// What the rows of the left side have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segments<'a> {
+    /// Where each segment starts, from the row's address, in numbers.
+    pub(super) starts: &'a [usize],
+    /// Numbers of each segment.
+    pub(super) length: usize,
+}
+
+/// The addresses of one tile's rows, in numbers from the base of their side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) inputs: [usize; MAX_ROWS],
+    pub(super) outputs: [usize; MAX_ROWS],
+    pub(super) n: usize,
+}
+
+/// One tile's operands. Addresses of `Rows` count from `input`, `output` and `addend`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tile<'a> {
+    pub(super) input: *const f32,
+    pub(super) segments: Segments<'a>,
+    /// The panel, row by row, each of whole vectors.
+    pub(super) panel: *const f32,
+    /// One number for each column of the panel.
+    pub(super) bias: *const f32,
+    pub(super) output: *mut f32,
+    /// Added at the end, laid out as the output; may be the output itself, or null.
+    pub(super) addend: *const f32,
+    /// Columns that are written, at most those of the panel.
+    pub(super) n_columns: usize,
+}
+
+/// Computes one tile of any number of rows up to [`Isa::ROWS`].
+///
+/// # Safety
+///
+/// Everything that [`Tile`] and [`Rows`] describe must lie in allocations that live, and nobody else
+/// may write to the rows of the output or read them during the call.
+#[inline(always)]
+#[expect(
+    unsafe_code,
+    reason = "the innermost loop: checked where blocks are cut, not here"
+)]
+pub(super) unsafe fn multiply<S: Isa>(simd: S, tile: &Tile<'_>, rows: &Rows) {
+    let two = tile.n_columns > S::F32_LANES;
+    let mut done = 0;
+    while done < rows.n {
+        let n = chunk::<S>(rows.n - done);
+        // SAFETY: the caller's promise, for a part of the rows.
+        unsafe {
+            match (n, two) {
+                (14, true) => fixed::<S, 14, 2>(simd, tile, rows, done),
+                (14, false) => fixed::<S, 14, 1>(simd, tile, rows, done),
+                (8, true) => fixed::<S, 8, 2>(simd, tile, rows, done),
+                (8, false) => fixed::<S, 8, 1>(simd, tile, rows, done),
+                (6, true) => fixed::<S, 6, 2>(simd, tile, rows, done),
+                (6, false) => fixed::<S, 6, 1>(simd, tile, rows, done),
+                (4, true) => fixed::<S, 4, 2>(simd, tile, rows, done),
+                (4, false) => fixed::<S, 4, 1>(simd, tile, rows, done),
+                (2, true) => fixed::<S, 2, 2>(simd, tile, rows, done),
+                (2, false) => fixed::<S, 2, 1>(simd, tile, rows, done),
+                (_, true) => fixed::<S, 1, 2>(simd, tile, rows, done),
+                (_, false) => fixed::<S, 1, 1>(simd, tile, rows, done),
+            }
+        }
+        done += n;
+    }
+}
+
+/// Rows of the next fixed size.
+#[inline(always)]
+fn chunk<S: Isa>(n_rows: usize) -> usize {
+    let sizes: &[usize] = match S::ROWS {
+        14 => &[14, 8, 4, 2],
+        6 => &[6, 4, 2],
+        _ => &[4, 2],
+    };
+    let fitting = sizes.iter().copied().find(|&size| size <= n_rows);
+    fitting.unwrap_or(1)
+}
+
+#[inline(always)]
+#[expect(
+    unsafe_code,
+    reason = "the innermost loop: checked where blocks are cut, not here"
+)]
+unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
+    simd: S,
+    tile: &Tile<'_>,
+    rows: &Rows,
+    first: usize,
+) {
+    const { assert!(V <= TILE_VECTORS && M <= MAX_ROWS) };
+    if M > S::ROWS {
+        // Never asked for; without the sums, it costs no code either.
+        return;
+    }
+    let lanes = S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); V]; M];
+    // SAFETY: the caller's promise. Panels and biases are whole vectors; the last vector of the output
+    // and addend is masked.
+    unsafe {
+        let mut bias = [simd.splat_f32s(0.0); V];
+        for (v, bias) in bias.iter_mut().enumerate() {
+            *bias = tile.bias.add(v * lanes).cast::<S::f32s>().read_unaligned();
+        }
+        for sums in &mut sums {
+            *sums = bias;
+        }
+        let mut panel = tile.panel;
+        for &start in tile.segments.starts {
+            let mut inputs = [tile.input; M];
+            for (input, offset) in inputs.iter_mut().zip(&rows.inputs[first..first + M]) {
+                *input = tile.input.add(offset + start);
+            }
+            for k in 0..tile.segments.length {
+                let mut right = [simd.splat_f32s(0.0); V];
+                for (v, right) in right.iter_mut().enumerate() {
+                    *right = panel.add(v * lanes).cast::<S::f32s>().read_unaligned();
+                }
+                panel = panel.add(V * lanes);
+                for (sums, input) in sums.iter_mut().zip(&inputs) {
+                    let left = simd.splat_f32s(*input.add(k));
+                    for (sum, right) in sums.iter_mut().zip(&right) {
+                        *sum = simd.fma(left, *right, *sum);
+                    }
+                }
+            }
+        }
+        let last = tile.n_columns - (V - 1) * lanes;
+        let mask = simd.mask_between_m32s(0, last as u32);
+        for (sums, offset) in sums.iter().zip(&rows.outputs[first..first + M]) {
+            store(simd, tile, *offset, sums, mask, last == lanes);
+        }
+    }
+}
+
+/// Adds the addend to one row's sums and writes them.
+#[inline(always)]
+#[expect(
+    unsafe_code,
+    reason = "the innermost loop: checked where blocks are cut, not here"
+)]
+unsafe fn store<S: Isa, const V: usize>(
+    simd: S,
+    tile: &Tile<'_>,
+    offset: usize,
+    sums: &[S::f32s; V],
+    mask: MemMask<S::m32s>,
+    whole: bool,
+) {
+    let lanes = S::F32_LANES;
+    for (v, &sum) in sums.iter().enumerate() {
+        let at = offset + v * lanes;
+        // SAFETY: the caller's promise, for all vectors but the last without a mask.
+        unsafe {
+            let output = tile.output.add(at);
+            if whole || v + 1 < V {
+                let mut value = sum;
+                if !tile.addend.is_null() {
+                    let addend = tile.addend.add(at).cast::<S::f32s>().read_unaligned();
+                    value = simd.add_f32s(value, addend);
+                }
+                output.cast::<S::f32s>().write_unaligned(value);
+            } else {
+                let mut value = sum;
+                if !tile.addend.is_null() {
+                    let addend = simd.mask_load_ptr_f32s(mask, tile.addend.add(at));
+                    value = simd.add_f32s(value, addend);
+                }
+                simd.mask_store_ptr_f32s(mask, output, value);
+            }
+        }
+    }
+}
