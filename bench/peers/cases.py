@@ -4,7 +4,6 @@ Weights are the default family's, read from models.toml, and a network of the sh
 random numbers. Inputs are random, from a fixed seed, except for the text states of the whole picture.
 """
 
-import hashlib
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -134,14 +133,23 @@ def picture_case(family: Family, folder: Path) -> Case:
 def text_states(folder: Path, prompts: list[str]) -> numpy.ndarray:
     """What the U-Net is told of each prompt, [prompts, tokens, width]."""
     import torch
-    from transformers import AutoTokenizer, CLIPTextModel
 
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).eval()
-    options = {"padding": "max_length", "truncation": True, "max_length": encoder.config.max_position_embeddings}
-    ids = tokenizer(prompts, return_tensors="pt", **options).input_ids
+    import networks
+
+    ids, _ = text_ids(folder, prompts)
+    encoder = networks.Text(folder / "text_encoder").eval()
     with torch.inference_mode():
-        return encoder(ids).last_hidden_state.numpy()
+        return encoder(torch.from_numpy(ids)).numpy()
+
+
+def text_ids(folder: Path, prompts: list[str]) -> tuple[numpy.ndarray, int]:
+    """The token ids of each prompt, padded to the context, and the width of the states that come of them."""
+    from transformers import AutoTokenizer, CLIPTextConfig
+
+    config = CLIPTextConfig.from_pretrained(folder / "text_encoder")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    options = {"padding": "max_length", "truncation": True, "max_length": config.max_position_embeddings}
+    return tokenizer(prompts, return_tensors="np", **options).input_ids.astype(numpy.int64), config.hidden_size
 
 
 def ddim(folder: Path, steps: int) -> dict[str, numpy.ndarray]:
@@ -167,11 +175,3 @@ def written(folder: Path, name: str, inputs: dict[str, numpy.ndarray]) -> str:
     path = folder / f"{name}.safetensors"
     save_file({key: numpy.ascontiguousarray(values) for key, values in inputs.items()}, path)
     return str(path)
-
-
-def digest(*parts: str | Path) -> str:
-    """A short name for the contents of files and for words, for what is kept between runs."""
-    sha = hashlib.sha256()
-    for part in parts:
-        sha.update(part.read_bytes() if isinstance(part, Path) else part.encode())
-    return sha.hexdigest()[:16]

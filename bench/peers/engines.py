@@ -27,12 +27,12 @@ class EngineFault(Exception):
     """An engine answered that it cannot, or ended."""
 
 
-def build_worker() -> Path:
-    """Builds our worker and returns where Cargo put it."""
-    command = ["cargo", "bench", "--bench", "peer_worker", "--no-run", "--locked", "--message-format=json"]
+def build(cargo: list[str], target: str) -> Path:
+    """Builds a program of ours by a Cargo command, in release, and returns where it was put."""
+    command = ["cargo", *cargo, "--release", "--locked", "--message-format=json"]
     output = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout
     messages = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
-    found = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "peer_worker"]
+    found = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == target]
     return Path(found[-1])
 
 
@@ -71,7 +71,10 @@ class Engine:
         self.send(order, **arguments)
         return self.receive()
 
-    def close(self) -> None:
-        """Ends the worker."""
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the worker, which a stopped process would not do by itself."""
         self.process.kill()
         self.process.wait()

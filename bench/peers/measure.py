@@ -1,6 +1,6 @@
 """How are engines timed beside one another? In many short turns, round-robin, each round in another order.
 
-A turn is one untimed run and then some timed ones, whose median is the turn's figure. So whatever slows the machine
+A turn is one untimed run, unless runs are long, and then some timed ones, whose median is the turn's figure. So whatever slows the machine
 for a while slows the neighbours of a round alike, and the ratio within a round is more telling than the times.
 """
 
@@ -19,6 +19,8 @@ from engines import OURS, REFERENCE, Engine
 
 TURN_SECONDS = 0.08
 MOST_RUNS = 8
+# A run this long warms its caches by itself.
+LONG_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,20 @@ class Pace:
     seconds: float
     least_rounds: int
     most_rounds: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The runs of one turn."""
+
+    untimed: int
+    timed: int
+
+    @staticmethod
+    def of(seconds: float) -> "Turn":
+        """The turn of an engine whose runs take so long."""
+        timed = max(1, min(MOST_RUNS, round(TURN_SECONDS / seconds)))
+        return Turn(0 if seconds > LONG_SECONDS else 1, timed)
 
 
 @dataclass
@@ -53,6 +69,8 @@ class Row:
     timings: dict[str, Timing] = field(default_factory=dict)
     # Rounds of two engines by the peer's name: [ours, peer] turn figures of the same round.
     paired: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    # What the reference computed, once it has.
+    reference: dict[str, numpy.ndarray] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything raw."""
@@ -70,28 +88,27 @@ class Row:
         }
 
 
-def measure(row: Row, engines: list[Engine], pace: Pace, reference: dict[str, numpy.ndarray] | None) -> None:
+def measure(row: Row, engines: list[Engine], pace: Pace) -> None:
     """Runs the rounds of loaded engines and adds them to `row`."""
     first = {engine.name: engine.ask("run", times=1)["seconds"][0] for engine in engines}
-    for engine in engines:
-        timing = row.timings.setdefault(engine.name, Timing())
-        timing.error = None if reference is None else error(outputs(engine), reference)
+    verify(row, engines)
     # The first run is slow in every engine; the second one says how many fit a turn.
-    second = {e.name: e.ask("run", times=1)["seconds"][0] for e in engines if first[e.name] < TURN_SECONDS}
-    runs = {name: runs_of_a_turn(seconds) for name, seconds in (first | second).items()}
+    second = {e.name: e.ask("run", times=1)["seconds"][0] for e in engines if first[e.name] < LONG_SECONDS}
+    turns = {name: Turn.of(seconds) for name, seconds in (first | second).items()}
     start = time.monotonic()
     for index in range(pace.most_rounds):
         if index >= pace.least_rounds and time.monotonic() - start > pace.seconds:
             break
         at = index % len(engines)
-        one_round(row, engines[at:] + engines[:at], runs)
+        one_round(row, engines[at:] + engines[:at], turns)
 
 
-def one_round(row: Row, engines: list[Engine], runs: dict[str, int]) -> None:
+def one_round(row: Row, engines: list[Engine], turns: dict[str, Turn]) -> None:
     """Gives every engine its turn."""
     figures = {}
     for engine in engines:
-        turn = engine.ask("run", times=1 + runs[engine.name])["seconds"][1:]
+        untimed, timed = turns[engine.name].untimed, turns[engine.name].timed
+        turn = engine.ask("run", times=untimed + timed)["seconds"][untimed:]
         row.timings[engine.name].rounds.append(turn)
         figures[engine.name] = statistics.median(turn)
     if OURS in figures:
@@ -100,18 +117,13 @@ def one_round(row: Row, engines: list[Engine], runs: dict[str, int]) -> None:
             row.paired.setdefault(name, []).append((ours, peer))
 
 
-def runs_of_a_turn(seconds: float) -> int:
-    """Timed runs of one turn, for a run that takes so long."""
-    return max(1, min(MOST_RUNS, round(TURN_SECONDS / seconds)))
-
-
-def reference_of(engines: list[Engine]) -> dict[str, numpy.ndarray] | None:
-    """What the reference computes, if it is among the loaded engines."""
-    for engine in engines:
-        if engine.name == REFERENCE:
-            engine.ask("run", times=1)
-            return outputs(engine)
-    return None
+def verify(row: Row, engines: list[Engine]) -> None:
+    """Holds every engine's output against the reference's, now or of an earlier call."""
+    found = {engine.name: outputs(engine) for engine in engines}
+    row.reference = found.get(REFERENCE, row.reference)
+    for name, values in found.items():
+        timing = row.timings.setdefault(name, Timing())
+        timing.error = None if row.reference is None else error(values, row.reference)
 
 
 def outputs(engine: Engine) -> dict[str, numpy.ndarray]:

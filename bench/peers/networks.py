@@ -1,33 +1,13 @@
-"""Which networks do the Python engines run? diffusers' own, in f32, with arrays in and one array out."""
+"""Which networks do the Python engines run? diffusers' own, in f32, with tensors in and one tensor out."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
+from transformers import CLIPTextModel
 
-import cases
-
-
-@dataclass(frozen=True)
-class Part:
-    """A network at fixed shapes: `unet` takes sample, timesteps and states, `decode` takes latents."""
-
-    kind: str
-    folder: Path
-    examples: dict[str, numpy.ndarray]
-
-    def key(self, *versions: str) -> str:
-        """A name for what is compiled from it, the same as long as weights, shapes and versions are."""
-        weights = self.folder / "diffusion_pytorch_model.safetensors"
-        shapes = str([values.shape for values in self.examples.values()])
-        return cases.digest(self.kind, shapes, *versions, self.folder / "config.json", weights)
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """The examples as torch takes them, sharing their memory."""
-        return tuple(torch.from_numpy(values) for values in self.examples.values())
+from parts import Part
 
 
 class Step(nn.Module):
@@ -54,7 +34,24 @@ class Decode(nn.Module):
         return self.vae.decode(latents, return_dict=False)[0]
 
 
+class Text(nn.Module):
+    """A text encoder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.encoder = CLIPTextModel.from_pretrained(folder, dtype=torch.float32)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """The states that the U-Net is told."""
+        return self.encoder(ids).last_hidden_state
+
+
 def load(part: Part) -> nn.Module:
     """The module of a part, for inference only."""
-    kinds = {"unet": Step, "decode": Decode}
+    kinds = {"unet": Step, "decode": Decode, "text": Text}
     return kinds[part.kind](part.folder).eval().requires_grad_(False)
+
+
+def tensors(part: Part) -> tuple[Tensor, ...]:
+    """A part's examples as torch takes them, sharing their memory."""
+    return tuple(torch.from_numpy(values) for values in part.examples.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy
 import onnxruntime
 
-from networks import Part
+from parts import Part
 
 OUTPUT = "output"
 
@@ -36,19 +36,17 @@ class OnnxRuntime:
 
 def export(part: Part, cache: Path) -> Path:
     """The ONNX file of a part, made if it is not there."""
-    import diffusers
-    import torch
-
-    import networks
-
-    folder = cache / part.key(torch.__version__, diffusers.__version__)
+    folder = cache / part.key("onnxscript")
     file = folder / "model.onnx"
     if not file.is_file():
+        import torch
+
+        import networks
+
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / "unfinished.onnx"
         names = {"input_names": list(part.examples), "output_names": [OUTPUT]}
-        # One file where it fits; protobuf ends at 2 GB.
-        program = torch.onnx.export(networks.load(part), part.tensors(), dynamo=True, verbose=False, **names)
-        program.save(fresh, external_data=part.folder.name == "sd15-unet")
+        program = torch.onnx.export(networks.load(part), networks.tensors(part), dynamo=True, verbose=False, **names)
+        program.save(fresh, external_data=part.is_large)
         fresh.rename(file)
     return file

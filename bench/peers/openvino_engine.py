@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy
 import openvino
 
-from networks import Part
+from parts import Part
 
 
 class OpenVino:
@@ -36,16 +36,15 @@ class OpenVino:
 
 def convert(part: Part, cache: Path) -> Path:
     """OpenVINO's own file of a part at its fixed shapes, made if it is not there."""
-    import diffusers
-    import torch
-
-    import networks
-
-    folder = cache / part.key(openvino.__version__, torch.__version__, diffusers.__version__)
+    folder = cache / part.key("openvino")
     file = folder / "model.xml"
     if not file.is_file():
+        import torch
+
+        import networks
+
         with torch.no_grad():
-            model = openvino.convert_model(networks.load(part), example_input=part.tensors())
+            model = openvino.convert_model(networks.load(part), example_input=networks.tensors(part))
         shapes = [list(values.shape) for values in part.examples.values()]
         model.reshape(dict(zip(model.inputs, shapes, strict=True)))
         # Both precisions may be at it at the same time.

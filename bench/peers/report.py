@@ -15,7 +15,7 @@ def render(rows: list[Row], machine: dict[str, Any], peaks: dict[int, dict[str, 
     parts = ["# Results", "", f"`{command}`", "", *about(machine, peaks), ""]
     for threads in sorted({row.threads for row in rows}):
         of_threads = [row for row in rows if row.threads == threads]
-        parts += [f"## {threads} thread{'s' if threads > 1 else ''}", "", *times(of_threads), ""]
+        parts += [f"## {threads_of(threads).capitalize()}", "", *times(of_threads), ""]
         parts += [*verdicts(of_threads, peaks), ""]
     parts += ["## Agreement", "", *errors(rows), ""]
     return "\n".join(parts)
@@ -33,8 +33,13 @@ def about(machine: dict[str, Any], peaks: dict[int, dict[str, Any]]) -> list[str
         f"- {machine['rustc']}, Python {machine['python']}, {packages}",
     ]
     for threads, peak in sorted(peaks.items()):
-        lines.append(f"- peak, {threads} threads: {peak['gflops']:.0f} GFLOP/s f32, {peak['measured_by']}")
+        lines.append(f"- peak, {threads_of(threads)}: {peak['gflops']:.0f} GFLOP/s f32, {peak['measured_by']}")
     return lines
+
+
+def threads_of(count: int) -> str:
+    """The number of threads in words."""
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def times(rows: list[Row]) -> list[str]:
@@ -156,7 +161,7 @@ def error_cell(timing: Timing | None) -> str:
 def disagreements(rows: list[Row]) -> list[str]:
     """The f32 engines that did not compute the same thing."""
     return [
-        f"{row.case.name}, {row.threads} threads: {name} is off by {timing.error:.1e}"
+        f"{row.case.name}, {threads_of(row.threads)}: {name} is off by {timing.error:.1e}"
         for row in rows
         for name, timing in row.timings.items()
         if name in F32 and timing.error is not None and not timing.error < TOLERANCE

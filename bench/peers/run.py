@@ -8,7 +8,9 @@ Writes RESULTS.md and results.json beside this file, or into --output. See READM
 import argparse
 import fnmatch
 import json
+import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ import cases
 import machine
 import report
 from cases import Case
-from engines import ENGINES, HERE, OURS, REFERENCE, REPOSITORY, Engine, build_worker
-from measure import Pace, Row, measure, reference_of
+from engines import ENGINES, HERE, OURS, REFERENCE, REPOSITORY, Engine, build
+from measure import Pace, Row, measure
 
 FULL = Pace(seconds=10, least_rounds=5, most_rounds=40)
 QUICK = Pace(seconds=1, least_rounds=3, most_rounds=10)
@@ -48,7 +50,7 @@ class Run:
         self.cache = args.cache.resolve()
         self.cache.mkdir(parents=True, exist_ok=True)
         self.pace = QUICK if args.quick else FULL
-        self.program = build_worker()
+        self.program = build(["build", "--bench", "peer_worker"], "peer_worker")
         self.rows: list[Row] = []
         self.peaks: dict[int, dict[str, Any]] = {}
 
@@ -58,64 +60,56 @@ class Run:
 
     def small(self, chosen: list[Case], threads: int) -> None:
         """Measures the cases that all engines hold at once."""
-        engines = [self.start(name, threads) for name in self.names]
-        for case in chosen:
-            row = Row(case, threads)
-            self.rows.append(row)
-            for engine in engines:
-                engine.send("load", case=case.to_json())
-            for engine in engines:
-                row.gflop = engine.receive().get("gflop", row.gflop)
-            measure(row, engines, self.pace, reference_of(engines))
-            say(row)
-        for engine in engines:
-            engine.close()
+        with ExitStack() as workers:
+            engines = [workers.enter_context(self.start(name, threads)) for name in self.names]
+            for case in chosen:
+                row = Row(case, threads)
+                self.rows.append(row)
+                for engine in engines:
+                    engine.send("load", case=case.to_json())
+                for engine in engines:
+                    row.gflop = engine.receive().get("gflop", row.gflop)
+                measure(row, engines, self.pace)
+                say(row)
 
     def large(self, case: Case, threads: int) -> None:
         """Measures a case two engines at a time: ours, which stays, and each peer in turn."""
         row = Row(case, threads)
         self.rows.append(row)
         peers = sorted((name for name in self.names if name != OURS), key=lambda name: name != REFERENCE)
-        ours = [self.load(OURS, case, threads, row)] if OURS in self.names else []
-        reference = None
-        for name in peers or [None]:
-            peer = [self.load(name, case, threads, row)] if name else []
-            reference = reference_of(peer) or reference
-            measure(row, ours + peer, LARGE, reference)
-            for engine in peer:
-                engine.close()
-        for engine in ours:
-            engine.close()
+        with self.start(OURS, threads) as ours:
+            row.gflop = ours.ask("load", case=case.to_json())["gflop"]
+            for name in peers:
+                with self.start(name, threads) as peer:
+                    peer.ask("load", case=case.to_json())
+                    measure(row, [ours, peer], LARGE)
         say(row)
-
-    def load(self, name: str, case: Case, threads: int, row: Row) -> Engine:
-        """A worker with the case loaded."""
-        engine = self.start(name, threads)
-        row.gflop = engine.ask("load", case=case.to_json()).get("gflop", row.gflop)
-        return engine
 
     def peak(self, threads: int) -> None:
         """Measures what the processor can do, in our worker."""
-        engine = self.start(OURS, threads)
-        self.peaks[threads] = engine.ask("peak", threads=threads)
-        engine.close()
+        with self.start(OURS, threads) as ours:
+            self.peaks[threads] = ours.ask("peak", threads=threads)
 
 
 def say(row: Row) -> None:
     """One line for each finished row."""
     figures = (f"{name} {report.time_cell(timing)}" for name, timing in row.timings.items())
-    print(f"{row.threads} threads, {row.case.name}:", ", ".join(figures), flush=True)
+    print(f"{report.threads_of(row.threads)}, {row.case.name}:", ", ".join(figures), flush=True)
 
 
 def main() -> None:
     """Measures and writes; fails if engines disagree."""
+    # So that workers are ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     args = arguments()
     run = Run(args)
     there = cases.all_cases(args.models.resolve(), run.cache, args.sd15)
     chosen = [case for case in there if any(fnmatch.fnmatch(case.name, glob) for glob in args.cases)]
     for threads in args.threads:
         run.peak(threads)
-        run.small([case for case in chosen if not case.large], threads)
+        small = [case for case in chosen if not case.large]
+        if small:
+            run.small(small, threads)
     for case in chosen:
         if case.large:
             for threads in args.threads:

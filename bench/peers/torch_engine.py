@@ -6,7 +6,7 @@ import numpy
 import torch
 
 import networks
-from networks import Part
+from parts import Part
 
 
 class Torch:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy
 from safetensors.numpy import load_file, save_file
 
-from networks import Part
+from parts import Part
 
 Arrays = dict[str, numpy.ndarray]
 
