@@ -1,7 +1,8 @@
 """How are engines timed beside one another? In many short turns, round-robin, each round in another order.
 
-A turn is one untimed run, unless runs are long, and then some timed ones, whose median is the turn's figure. So whatever slows the machine
-for a while slows the neighbours of a round alike, and the ratio within a round is more telling than the times.
+A turn is one untimed run, unless runs are long, and then some timed ones, whose median is the turn's figure. So
+whatever slows the machine for a while slows the neighbours of a round alike, and the ratio within a round is more
+telling than the times.
 """
 
 import statistics

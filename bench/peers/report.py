@@ -12,7 +12,7 @@ TOLERANCE = 1e-3
 
 def render(rows: list[Row], machine: dict[str, Any], peaks: dict[int, dict[str, Any]], command: str) -> str:
     """The whole of RESULTS.md."""
-    parts = ["# Results", "", f"`{command}`", "", *about(machine, peaks), ""]
+    parts = ["# Results", "", f"`{command}`", "", *about(machine, peaks), "", *summary(rows), ""]
     for threads in sorted({row.threads for row in rows}):
         of_threads = [row for row in rows if row.threads == threads]
         parts += [f"## {threads_of(threads).capitalize()}", "", *times(of_threads), ""]
@@ -40,6 +40,23 @@ def about(machine: dict[str, Any], peaks: dict[int, dict[str, Any]]) -> list[str
 def threads_of(count: int) -> str:
     """The number of threads in words."""
     return "1 thread" if count == 1 else f"{count} threads"
+
+
+def summary(rows: list[Row]) -> list[str]:
+    """All rows in a sentence or two: the geometric mean, and the rows where a peer is faster."""
+    lines = []
+    for kind, peers in (("the best f32 peer", F32[1:]), ("OpenVINO in bf16", BF16)):
+        there = [(row, best_of(row, peers)) for row in rows if OURS in row.timings and best_of(row, peers)]
+        if not there:
+            continue
+        ratios = [(median_ratio(row, peer), paired_ratio(row, peer)) for row, peer in there]
+        ratio, paired = geometric_means(ratios)
+        slower = sum(ratio < 1 for ratio, _ in ratios)
+        lines.append(
+            f"- Against {kind}: geometric mean {ratio} of the ratios of medians, {paired} of the paired ones; "
+            f"the peer is faster in {slower} of {len(ratios)} rows."
+        )
+    return lines
 
 
 def times(rows: list[Row]) -> list[str]:

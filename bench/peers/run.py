@@ -23,7 +23,7 @@ from measure import Pace, Row, measure
 
 FULL = Pace(seconds=10, least_rounds=5, most_rounds=40)
 QUICK = Pace(seconds=1, least_rounds=3, most_rounds=10)
-LARGE = Pace(seconds=0, least_rounds=3, most_rounds=3)
+LARGE = Pace(seconds=20, least_rounds=2, most_rounds=3)
 
 
 def arguments() -> argparse.Namespace:
@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="few rounds: does it run, not how fast")
     parser.add_argument("--sd15", action="store_true", help="also the shape of Stable Diffusion 1.5")
-    parser.add_argument("--cases", nargs="+", default=["*"], help="as in unet-emoji-c32-* decode picture sd15")
+    parser.add_argument("--cases", nargs="+", default=["*"], help="as in 'unet-emoji-c32-*' decode picture")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/goldilocks/peers")

@@ -210,8 +210,8 @@ def render(samples: dict[str, list[Sample]], setting: Setting, command: str) -> 
     head = ["", "seconds to the first picture", "peak MiB", "MiB when it was there"]
     runs = len(next(iter(samples.values())))
     note = (
-        f"{setting.model}, {STEPS} DDIM steps, guidance {GUIDANCE:g}, 128x128, PNG written; {threads_of(setting.threads)}. "
-        f"Medians of {runs} runs (interquartile range), files in the page cache. The peers' exports are made "
+        f"{setting.model}, {STEPS} DDIM steps, guidance {GUIDANCE:g}, 128x128, PNG written; "
+        f"{threads_of(setting.threads)}. Medians of {runs} runs (interquartile range), files in the page cache. The peers' exports are made "
         "beforehand. The server loads every model of the family and times it before it is ready."
     )
     lines = ["# Start and memory", "", f"`{command}`", "", *about(machine.describe(), {}), "", note, ""]
