@@ -43,7 +43,7 @@ class Engine:
         self.name = name
         count = {key: str(threads) for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         if name in BACKENDS:
-            command = [program, BACKENDS[name]]
+            command = [program, BACKENDS[name], str(threads)]
         else:
             command = [sys.executable, HERE / "worker.py", name, "--threads", str(threads), "--cache", cache]
         with (cache / f"{name}.log").open("w") as log:

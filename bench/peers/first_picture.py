@@ -7,7 +7,6 @@ ONNX Runtime and OpenVINO read networks that were exported beforehand and run wi
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def main() -> None:
     picture = of_torch(args, inputs) if args.engine == "torch" else of_exported(args, inputs)
     fresh = args.output.with_suffix(".part")
     picture.save(fresh, format="png")
-    os.replace(fresh, args.output)
+    fresh.replace(args.output)
 
 
 def of_torch(args: argparse.Namespace, inputs: dict[str, numpy.ndarray]) -> Image.Image:

@@ -19,7 +19,7 @@ from cases import Case
 from engines import OURS, REFERENCE, Engine
 
 TURN_SECONDS = 0.08
-MOST_RUNS = 8
+MOST_RUNS = 20
 # A run this long warms its caches by itself.
 LONG_SECONDS = 1.0
 

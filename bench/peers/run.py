@@ -21,16 +21,14 @@ from cases import Case
 from engines import ENGINES, HERE, OURS, REFERENCE, REPOSITORY, Engine, build
 from measure import Pace, Row, measure
 
-FULL = Pace(seconds=10, least_rounds=5, most_rounds=40)
+FULL = Pace(seconds=10, least_rounds=5, most_rounds=30)
 QUICK = Pace(seconds=1, least_rounds=3, most_rounds=10)
 LARGE = Pace(seconds=20, least_rounds=2, most_rounds=3)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few rounds: does it run, not how fast")
     parser.add_argument("--sd15", action="store_true", help="also the shape of Stable Diffusion 1.5")
     parser.add_argument("--cases", nargs="+", default=["*"], help="as in 'unet-emoji-c32-*' decode picture")
@@ -88,7 +86,7 @@ class Run:
     def peak(self, threads: int) -> None:
         """Measures what the processor can do, in our worker."""
         with self.start(OURS, threads) as ours:
-            self.peaks[threads] = ours.ask("peak", threads=threads)
+            self.peaks[threads] = ours.ask("peak")
 
 
 def say(row: Row) -> None:

@@ -184,7 +184,7 @@ def memory_of(pid: int) -> tuple[int, int] | None:
     """Highest and present resident memory in KiB; none once the process has ended."""
     with contextlib.suppress(OSError, KeyError):
         lines = (line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        status = {key: value for key, value in lines}
+        status = dict(lines)
         return int(status["VmHWM"].split()[0]), int(status["VmRSS"].split()[0])
     return None
 
@@ -211,8 +211,9 @@ def render(samples: dict[str, list[Sample]], setting: Setting, command: str) -> 
     runs = len(next(iter(samples.values())))
     note = (
         f"{setting.model}, {STEPS} DDIM steps, guidance {GUIDANCE:g}, 128x128, PNG written; "
-        f"{threads_of(setting.threads)}. Medians of {runs} runs (interquartile range), files in the page cache. The peers' exports are made "
-        "beforehand. The server loads every model of the family and times it before it is ready."
+        f"{threads_of(setting.threads)}. Medians of {runs} runs (interquartile range), files in the page cache. "
+        "The peers' exports are made beforehand. The server loads every model of the family and times it before it "
+        "is ready."
     )
     lines = ["# Start and memory", "", f"`{command}`", "", *about(machine.describe(), {}), "", note, ""]
     return "\n".join([*lines, *table(head, cells), ""])
@@ -220,9 +221,7 @@ def render(samples: dict[str, list[Sample]], setting: Setting, command: str) -> 
 
 def main() -> None:
     """Measures and writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/goldilocks/peers")
