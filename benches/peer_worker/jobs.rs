@@ -1,0 +1,154 @@
+//! How is a case computed? The networks on a backend, and the whole picture.
+
+use anyhow::{Context as _, bail};
+use goldilocks::{
+    catalog::{self, DeviceSpec, SamplerKind},
+    engine::{
+        Conditioning, ImageSpec, Pipeline, device,
+        ops::{Backend, Shape, candle::Candle, native::Native},
+    },
+    units::ImageSize,
+};
+
+use crate::case::{Case, Kind};
+
+/// Tensors by name, channel by channel, line by line.
+pub(crate) type Outputs = Vec<(&'static str, Vec<f32>)>;
+
+/// A loaded case: computes it once.
+pub(crate) type Job = Box<dyn Fn() -> anyhow::Result<Outputs>>;
+
+/// The processor's own backend with so many threads.
+fn native(threads: usize) -> anyhow::Result<Native> {
+    expect_threads(threads)?;
+    Ok(Native)
+}
+
+/// candle on the processor with so many threads.
+fn candle(threads: usize) -> anyhow::Result<Candle> {
+    expect_threads(threads)?;
+    Ok(Candle::new(device::open(DeviceSpec::Cpu)?))
+}
+
+/// Threads are rayon's, of which there is one pool for the process.
+pub(crate) fn expect_threads(threads: usize) -> anyhow::Result<()> {
+    let found = device::n_threads();
+    if found != threads {
+        bail!("{threads} threads were asked for, but RAYON_NUM_THREADS gives {found}");
+    }
+    Ok(())
+}
+
+/// Loads a case on the native backend.
+pub(crate) fn load_native(case: &Case, threads: usize) -> anyhow::Result<Job> {
+    let ops = native(threads)?;
+    match case.kind {
+        Kind::Unet => load_unet(ops, case),
+        Kind::Decode => load_decoder(ops, case),
+        Kind::Picture => load_pipeline(case),
+    }
+}
+
+/// Loads a case on candle.
+pub(crate) fn load_candle(case: &Case, threads: usize) -> anyhow::Result<Job> {
+    let ops = candle(threads)?;
+    match case.kind {
+        Kind::Unet => load_unet(ops, case),
+        Kind::Decode => load_decoder(ops, case),
+        Kind::Picture => load_loop(ops, case),
+    }
+}
+
+fn load_unet<B: Backend>(ops: B, case: &Case) -> anyhow::Result<Job> {
+    let unet = case.load_unet(&ops)?;
+    let inputs = case.inputs()?;
+    let (shape, sample) = inputs.grid("sample")?;
+    let (text, states) = inputs.tokens("states")?;
+    let timesteps: Vec<f64> = inputs.vector("timesteps")?;
+    Ok(Box::new(move || {
+        let xs = ops.upload_chw(shape, &sample)?;
+        let context = ops.upload_tokens(text, states.clone())?;
+        let output = unet.forward(&ops, &xs, &timesteps, &context)?;
+        Ok(vec![("output", ops.download_chw(&output)?)])
+    }))
+}
+
+fn load_decoder<B: Backend>(ops: B, case: &Case) -> anyhow::Result<Job> {
+    let decoder = case.load_decoder(&ops)?;
+    let (shape, latents) = case.inputs()?.grid("latents")?;
+    Ok(Box::new(move || {
+        let xs = ops.upload_chw(shape, &latents)?;
+        let pixels = decoder.forward(&ops, &xs)?;
+        Ok(vec![("output", ops.download_chw(&pixels)?)])
+    }))
+}
+
+/// The whole picture as the server draws it.
+fn load_pipeline(case: &Case) -> anyhow::Result<Job> {
+    let picture = case.picture()?;
+    let catalog = catalog::load(&picture.models)?;
+    let (family, model) = catalog
+        .model(&picture.model)
+        .with_context(|| format!("no model {:?}", picture.model))?;
+    let mut family = family.clone();
+    family.models = vec![model.clone()];
+    let pipeline = Pipeline::load(&family)?;
+    let conditioning: Conditioning = pipeline.encode(&[&picture.prompt], "")?.remove(0);
+    let (shape, noise) = case.inputs()?.grid("noise")?;
+    let side = |latents: usize| latents as u32 * family.vae.downscale();
+    let spec = ImageSpec {
+        sampler: SamplerKind::Ddim,
+        steps: picture.steps,
+        guidance_scale: picture.guidance,
+        seed: 0,
+        size: ImageSize {
+            width: side(shape.width),
+            height: side(shape.height),
+        },
+        initial_noise: Some(noise),
+    };
+    let model = model.id.clone();
+    Ok(Box::new(move || {
+        let mut row = pipeline.begin(&model, &spec, conditioning.clone())?;
+        pipeline.finish(&mut [&mut row])?;
+        let pixels = pipeline.decode(&[row.latents()])?.remove(0);
+        let size = pixels.size.pixels() as usize;
+        let channels = (0..3).flat_map(|channel| (0..size).map(move |at| 3 * at + channel));
+        let levels = channels.map(|index| f32::from(pixels.rgb[index])).collect();
+        let latents = row.latents().values().to_vec();
+        Ok(vec![("latents", latents), ("pixels", levels)])
+    }))
+}
+
+/// The whole picture in the loop that the peers in Python run: x' = a x + b v.
+fn load_loop<B: Backend>(ops: B, case: &Case) -> anyhow::Result<Job> {
+    let unet = case.load_unet(&ops)?;
+    let decoder = case.load_decoder(&ops)?;
+    let inputs = case.inputs()?;
+    let (shape, noise) = inputs.grid("noise")?;
+    let (text, states) = inputs.tokens("states")?;
+    let [timesteps, a, b] = ["timesteps", "a", "b"].map(|name| inputs.vector(name));
+    let (timesteps, a, b): (Vec<f64>, Vec<f64>, Vec<f64>) = (timesteps?, a?, b?);
+    let guidance = case.picture()?.guidance as f32;
+    let scale = case.vae_config()?.scaling_factor as f32;
+    let both = Shape { rows: 2, ..shape };
+    Ok(Box::new(move || {
+        let context = ops.upload_tokens(text, states.clone())?;
+        let mut latents = noise.clone();
+        for ((timestep, a), b) in timesteps.iter().zip(&a).zip(&b) {
+            let xs = ops.upload_chw(both, &latents.repeat(2))?;
+            let output = unet.forward(&ops, &xs, &[*timestep; 2], &context)?;
+            let output = ops.download_chw(&output)?;
+            let (unconditional, conditional) = output.split_at(latents.len());
+            let velocities = unconditional.iter().zip(conditional);
+            for (x, (un, con)) in latents.iter_mut().zip(velocities) {
+                *x = *a as f32 * *x + *b as f32 * (un + guidance * (con - un));
+            }
+        }
+        let scaled: Vec<f32> = latents.iter().map(|x| x / scale).collect();
+        let pixels = decoder.forward(&ops, &ops.upload_chw(shape, &scaled)?)?;
+        let level = |x: f32| ((x / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even();
+        let levels = ops.download_chw(&pixels)?.into_iter().map(level).collect();
+        Ok(vec![("latents", latents), ("pixels", levels)])
+    }))
+}
