@@ -4,6 +4,7 @@
 //! The modules in reading order, each with the question it answers:
 //!
 //! - [`units`]: what do the numbers mean?
+//! - [`files`]: how is a file written so that nobody ever sees half of it?
 //! - [`catalog`]: which models are hosted, and what are they made of?
 //! - [`planner`]: which plan is the best one within this budget? (pure: no clock, no I/O)
 //! - [`engine`]: how does a plan become a picture? (tensors live here and in the evaluator only)
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod evaluator;
+pub mod files;
 pub mod planner;
 pub mod runtime;
 pub mod telemetry;

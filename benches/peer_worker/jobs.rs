@@ -1,11 +1,15 @@
 //! How is a case computed? The networks on a backend, and the whole picture.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
 use goldilocks::{
     catalog::{self, DeviceSpec, SamplerKind},
     engine::{
         Conditioning, ImageSpec, Pipeline, device,
-        ops::{Backend, Shape, candle::Candle, native::Native},
+        ops::{Backend, Shape, candle::Candle, native::{Level, Native}},
+        text_encoder::TextStates,
+        unet::{PackedText, Unet},
     },
     units::ImageSize,
 };
@@ -20,8 +24,7 @@ pub(crate) type Job = Box<dyn Fn() -> anyhow::Result<Outputs>>;
 
 /// The processor's own backend with so many threads.
 fn native(threads: usize) -> anyhow::Result<Native> {
-    expect_threads(threads)?;
-    Ok(Native)
+    Ok(Native::new(Level::best(), threads))
 }
 
 /// candle on the processor with so many threads.
@@ -45,7 +48,10 @@ pub(crate) fn load_native(case: &Case, threads: usize) -> anyhow::Result<Job> {
     match case.kind {
         Kind::Unet => load_unet(ops, case),
         Kind::Decode => load_decoder(ops, case),
-        Kind::Picture => load_pipeline(case),
+        Kind::Picture => {
+            expect_threads(threads)?;
+            load_pipeline(case)
+        }
     }
 }
 
@@ -65,11 +71,11 @@ fn load_unet<B: Backend>(ops: B, case: &Case) -> anyhow::Result<Job> {
     let (shape, sample) = inputs.grid("sample")?;
     let (text, states) = inputs.tokens("states")?;
     let timesteps: Vec<f64> = inputs.vector("timesteps")?;
+    let texts = pack_texts(&ops, &unet, text, &states)?;
     Ok(Box::new(move || {
         let xs = ops.upload_chw(shape, &sample)?;
-        let context = ops.upload_tokens(text, states.clone())?;
-        let output = unet.forward(&ops, &xs, &timesteps, &context)?;
-        Ok(vec![("output", ops.download_chw(&output)?)])
+        let output = unet.forward(&ops, &xs, &timesteps, &texts)?;
+        Ok(vec![("output", download(&ops, &output)?)])
     }))
 }
 
@@ -79,8 +85,33 @@ fn load_decoder<B: Backend>(ops: B, case: &Case) -> anyhow::Result<Job> {
     Ok(Box::new(move || {
         let xs = ops.upload_chw(shape, &latents)?;
         let pixels = decoder.forward(&ops, &xs)?;
-        Ok(vec![("output", ops.download_chw(&pixels)?)])
+        Ok(vec![("output", download(&ops, &pixels)?)])
     }))
+}
+
+/// The texts of all rows, prepared once as a trajectory does: they are the same at every step.
+fn pack_texts<B: Backend>(
+    ops: &B,
+    unet: &Unet<B>,
+    shape: Shape,
+    states: &[f32],
+) -> anyhow::Result<Vec<Arc<PackedText<B>>>> {
+    let texts = states.chunks_exact(shape.width * shape.channels);
+    let pack = |values: &[f32]| {
+        let text = TextStates {
+            values: values.to_vec(),
+            tokens: shape.width,
+            width: shape.channels,
+        };
+        Ok(Arc::new(unet.pack_text(ops, &text)?))
+    };
+    texts.map(pack).collect()
+}
+
+fn download<B: Backend>(ops: &B, xs: &B::Tensor) -> anyhow::Result<Vec<f32>> {
+    let mut values = vec![0.0; ops.shape(xs).len()];
+    ops.download_chw(xs, &mut values)?;
+    Ok(values)
 }
 
 /// The whole picture as the server draws it.
@@ -133,12 +164,12 @@ fn load_loop<B: Backend>(ops: B, case: &Case) -> anyhow::Result<Job> {
     let scale = case.vae_config()?.scaling_factor as f32;
     let both = Shape { rows: 2, ..shape };
     Ok(Box::new(move || {
-        let context = ops.upload_tokens(text, states.clone())?;
+        let texts = pack_texts(&ops, &unet, text, &states)?;
         let mut latents = noise.clone();
         for ((timestep, a), b) in timesteps.iter().zip(&a).zip(&b) {
             let xs = ops.upload_chw(both, &latents.repeat(2))?;
-            let output = unet.forward(&ops, &xs, &[*timestep; 2], &context)?;
-            let output = ops.download_chw(&output)?;
+            let output = unet.forward(&ops, &xs, &[*timestep; 2], &texts)?;
+            let output = download(&ops, &output)?;
             let (unconditional, conditional) = output.split_at(latents.len());
             let velocities = unconditional.iter().zip(conditional);
             for (x, (un, con)) in latents.iter_mut().zip(velocities) {
@@ -148,7 +179,7 @@ fn load_loop<B: Backend>(ops: B, case: &Case) -> anyhow::Result<Job> {
         let scaled: Vec<f32> = latents.iter().map(|x| x / scale).collect();
         let pixels = decoder.forward(&ops, &ops.upload_chw(shape, &scaled)?)?;
         let level = |x: f32| ((x / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even();
-        let levels = ops.download_chw(&pixels)?.into_iter().map(level).collect();
+        let levels = download(&ops, &pixels)?.into_iter().map(level).collect();
         Ok(vec![("latents", latents), ("pixels", levels)])
     }))
 }

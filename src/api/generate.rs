@@ -213,7 +213,7 @@ fn record(
     if let Some(phases) = decision.phases {
         let predicted = state.latency().estimate(phases, Millis::ZERO).p50;
         state.metrics().latency_ratio(actual.0 / predicted.0);
-        state.learn(phases, actual);
+        state.learn(phases_that_ran(state, spec, phases, outcome), actual);
     }
     let budget = &spec.plan_request.budget;
     if let Some(limit) = budget.latency {
@@ -226,4 +226,19 @@ fn record(
             .metrics()
             .budget(BudgetKind::Tflops, outcome.flops <= limit);
     }
+}
+
+/// Returns the predicted phases, less the texts that were kept encoded from earlier requests. Every promise
+/// is made for texts that are new; without this, repeated prompts would teach that all requests take
+/// less, and the promises to new ones would be broken.
+fn phases_that_ran(
+    state: &AppState,
+    spec: &Spec<'_>,
+    predicted: Millis,
+    outcome: &Outcome,
+) -> Millis {
+    let n_prompts = spec.plan_request.n_prompts();
+    let n_kept = n_prompts.saturating_sub(outcome.texts_encoded);
+    let text = state.latency().phases().text(&spec.family.id);
+    Millis(predicted.0 - text.unwrap_or_default().0 * f64::from(n_kept))
 }

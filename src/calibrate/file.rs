@@ -6,17 +6,13 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-use super::store::replace;
-use crate::planner::profile::Profile;
+use crate::{files, planner::profile::Profile};
 
-/// Checks the profile and writes it in one go.
+/// Checks the profile and writes it.
 pub fn write(profile: &Profile, path: &Path) -> Result<()> {
     profile.check()?;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    }
-    replace(path, to_json(profile)?.as_bytes())
+    files::replace(path, to_json(profile)?.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn to_json(profile: &Profile) -> Result<String> {

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     evaluator::{Assessment, Attributes},
+    files,
     planner::Plan,
 };
 
@@ -65,7 +66,8 @@ impl Store {
     /// Keeps the assessments of a plan, one for each caption in order.
     pub fn save(&self, plan: &Plan, weights: &str, assessments: &[Assessment]) -> Result<()> {
         let path = self.path(plan, weights);
-        replace(&path, &encode(assessments)?)
+        files::replace(&path, &encode(assessments)?)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// `weights` names everything besides the plan that the numbers depend on.
@@ -84,15 +86,6 @@ impl Store {
         let name = format!("{model}-{sampler}-{steps}-{guidance_scale}-{digest}.safetensors");
         self.folder.join(name)
     }
-}
-
-/// Writes a file so that a reader sees the old or the new one, never half of it.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    fs::write(&partial, bytes)
-        .and_then(|()| fs::rename(&partial, path))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn encode(assessments: &[Assessment]) -> Result<Vec<u8>> {

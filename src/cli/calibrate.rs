@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
-use crate::catalog::{self, Family};
+use crate::{
+    catalog::{self, Family},
+    files,
+};
 
 mod latency;
 mod quality;
@@ -74,11 +77,7 @@ impl FamilyArgs {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    }
-    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    files::replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn say(line: &str) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +12,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use crate::{
     catalog::{self, DeviceSpec, Family, ModelCard, SamplerKind, raw::family_from_folder},
     engine::{ImageSpec, Pipeline, Trajectory, image::Parameters, weights::Weights},
+    files,
     units::{ImageSize, Steps},
 };
 
@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         } else {
             numbered(&args.output, index)
         };
-        write_whole(&file, &picture.to_png(Some(&parameters.text()))?)?;
+        write(&file, &picture.to_png(Some(&parameters.text()))?)?;
         eprintln!("wrote {}", file.display());
     }
     Ok(())
@@ -229,7 +229,7 @@ fn write_latents(file: &Path, rows: &[Trajectory]) -> anyhow::Result<()> {
     let bytes: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
     let shape = vec![rows.len(), channels, height, width];
     let tensors = HashMap::from([("latents", TensorView::new(Dtype::F32, shape, &bytes)?)]);
-    write_whole(file, &safetensors::serialize(tensors, None)?)
+    write(file, &safetensors::serialize(tensors, None)?)
 }
 
 /// `out.png` to `out-3.png`.
@@ -242,19 +242,8 @@ fn numbered(file: &Path, index: usize) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// Writes beside the file and renames, so that nobody ever sees half of it.
-fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut name = file
-        .file_name()
-        .context("the output is not a file name")?
-        .to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = file.with_file_name(name);
-    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, file));
-    if written.is_err() {
-        drop(fs::remove_file(&part));
-    }
-    written.with_context(|| format!("cannot write {}", file.display()))
+fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    files::replace(file, bytes).with_context(|| format!("cannot write {}", file.display()))
 }
 
 #[cfg(test)]
@@ -268,18 +257,5 @@ mod tests {
             Path::new("a/out-3.png")
         );
         assert_eq!(numbered(Path::new("out"), 0), Path::new("out-0"));
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("out.png");
-        write_whole(&file, b"old").unwrap();
-        write_whole(&file, b"new").unwrap();
-        assert_eq!(fs::read(&file).unwrap(), b"new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        let nowhere = folder.path().join("no/out.png");
-        let fault = write_whole(&nowhere, b"x").unwrap_err();
-        assert!(fault.to_string().contains("out.png"), "{fault}");
     }
 }

@@ -14,7 +14,7 @@ use super::{
     noise_schedule::NoiseSchedule,
     ops::Shape,
     text_encoder::{TextEncoder, TextStates},
-    tokenizer::Tokenizer,
+    tokenizer::{Tokenizer, Tokens},
     weights::Weights,
 };
 use crate::{
@@ -22,14 +22,13 @@ use crate::{
     units::{ImageSize, Steps},
 };
 
+mod encodings;
 mod networks;
 mod trajectory;
 
+use encodings::Encodings;
 use networks::Networks;
 pub use trajectory::{Latents, Trajectory};
-
-/// Text positions that are encoded at once, a bound on memory.
-const MAX_TEXT_POSITIONS: usize = 8 * 1024;
 
 /// Latent positions that are evaluated at once, a bound on memory: 128 rows of 16x16.
 const MAX_LATENT_POSITIONS: usize = 32 * 1024;
@@ -60,12 +59,19 @@ pub struct Conditioning {
     conditional: Arc<TextStates>,
     unconditional: Arc<TextStates>,
     n_truncated: usize,
+    n_encoded: u32,
 }
 
 impl Conditioning {
     /// Tokens of the prompt that the text encoder's context had no place for.
     pub fn n_truncated(&self) -> usize {
         self.n_truncated
+    }
+
+    /// Texts that the encoder ran for: none where prompt and negative prompt were both kept from before.
+    /// A negative prompt shared with others counts for the first of them.
+    pub fn n_encoded(&self) -> u32 {
+        self.n_encoded
     }
 }
 
@@ -77,8 +83,10 @@ pub struct Pipeline {
     schedule: NoiseSchedule,
     tokenizer: Tokenizer,
     text_encoder: TextEncoder,
-    /// States of the empty prompt, which nearly every guided picture needs.
+    encodings: Encodings,
+    /// States of the empty prompt, which nearly every guided picture needs: always kept.
     empty: Arc<TextStates>,
+    empty_ids: Vec<u32>,
     batch: Mutex<Batch>,
 }
 
@@ -120,8 +128,9 @@ impl Pipeline {
         let text_encoder = TextEncoder::load(&device, &text_weights, &family.text_encoder)?;
         let context = family.text_encoder.max_position_embeddings;
         let tokenizer = Tokenizer::load(&family.path.join("tokenizer"), context)?;
+        let empty_ids = tokenizer.encode("")?.ids;
         let empty = text_encoder
-            .forward(&[tokenizer.encode("")?.ids])?
+            .forward(std::slice::from_ref(&empty_ids))?
             .remove(0);
         Ok(Self {
             networks: networks::load(family, &device)?,
@@ -129,7 +138,9 @@ impl Pipeline {
             schedule: NoiseSchedule::new(&family.noise_schedule)?,
             tokenizer,
             text_encoder,
+            encodings: Encodings::new(encodings::MAX_BYTES),
             empty: Arc::new(empty),
+            empty_ids,
             batch: Mutex::default(),
         })
     }
@@ -139,36 +150,47 @@ impl Pipeline {
         self.networks.models()
     }
 
-    /// Encodes prompts, all with the same negative prompt; an empty one costs nothing.
+    /// Encodes prompts, all with the same negative prompt. A text that was encoded lately costs nothing and
+    /// has the same `Arc` as then; so has the empty one, always.
     pub fn encode(
         &self,
         prompts: &[&str],
         negative_prompt: &str,
     ) -> Result<Vec<Conditioning>, EngineError> {
-        let unconditional = if negative_prompt.is_empty() {
-            Arc::clone(&self.empty)
-        } else {
-            let ids = self.tokenizer.encode(negative_prompt)?.ids;
-            Arc::new(self.text_encoder.forward(&[ids])?.remove(0))
+        let negative_ids = self.tokenizer.encode(negative_prompt)?.ids;
+        let (unconditional, mut n_encoded) = self.states(negative_ids)?;
+        let mut conditioning = |prompt: &&str| {
+            let Tokens { ids, n_truncated } = self.tokenizer.encode(prompt)?;
+            let (conditional, n_own) = self.states(ids)?;
+            Ok(Conditioning {
+                conditional,
+                unconditional: Arc::clone(&unconditional),
+                n_truncated,
+                n_encoded: n_own + std::mem::take(&mut n_encoded),
+            })
         };
-        let mut conditionings = Vec::with_capacity(prompts.len());
-        let n_rows = (MAX_TEXT_POSITIONS / self.empty.tokens).max(1);
-        for prompts in prompts.chunks(n_rows) {
-            let tokens: Vec<_> = prompts
-                .iter()
-                .map(|prompt| self.tokenizer.encode(prompt))
-                .collect::<Result<_, _>>()?;
-            let ids: Vec<_> = tokens.iter().map(|tokens| tokens.ids.clone()).collect();
-            let states = self.text_encoder.forward(&ids)?;
-            conditionings.extend(states.into_iter().zip(tokens).map(|(states, tokens)| {
-                Conditioning {
-                    conditional: Arc::new(states),
-                    unconditional: Arc::clone(&unconditional),
-                    n_truncated: tokens.n_truncated,
-                }
-            }));
+        prompts.iter().map(&mut conditioning).collect()
+    }
+
+    /// Forgets the encoded texts, so that the next ones take their full time.
+    pub fn forget_texts(&self) {
+        self.encodings.clear();
+    }
+
+    /// Returns the states of a text, and for how many texts the encoder ran.
+    ///
+    /// It runs for one text at a time: what is kept must not depend on what else was asked for, and the
+    /// last bits of a matrix product may depend on its size.
+    fn states(&self, ids: Vec<u32>) -> Result<(Arc<TextStates>, u32), EngineError> {
+        if ids == self.empty_ids {
+            return Ok((Arc::clone(&self.empty), 0));
         }
-        Ok(conditionings)
+        if let Some(states) = self.encodings.get(&ids) {
+            return Ok((states, 0));
+        }
+        let states = self.text_encoder.forward(std::slice::from_ref(&ids))?;
+        let states = states.into_iter().next().expect("one text, one state");
+        Ok((self.encodings.keep(ids, states), 1))
     }
 
     /// Starts one picture: checks everything that could be wrong with it and draws its noise.
@@ -322,3 +344,6 @@ fn shared_device(family: &Family) -> Result<DeviceSpec, EngineError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,13 @@ pub struct PlanRequest {
     pub has_negative_prompt: bool,
 }
 
+impl PlanRequest {
+    /// Prompts to encode: the empty prompt of guidance is encoded once for all requests.
+    pub fn n_prompts(&self) -> u32 {
+        1 + u32::from(self.has_negative_prompt)
+    }
+}
+
 /// What else the server has to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Load {

@@ -113,7 +113,7 @@ impl Planner {
                 known: known.join(", "),
             });
         };
-        let (n_images, n_prompts) = (request.n_images, n_prompts(request));
+        let (n_images, n_prompts) = (request.n_images, request.n_prompts());
         let times = latency.phases();
         let overhead = times.overhead(&self.family.id, request.size, n_prompts, n_images);
         // Looked up once for each model: candidates are many, models and row counts are few.
@@ -141,9 +141,4 @@ impl Planner {
         };
         Ok(plans.iter().map(price).collect())
     }
-}
-
-/// Prompts to encode: the empty prompt of guidance is encoded once for all requests.
-fn n_prompts(request: &PlanRequest) -> u32 {
-    1 + u32::from(request.has_negative_prompt)
 }

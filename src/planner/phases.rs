@@ -123,6 +123,12 @@ impl PhaseTimes {
         self.encode.push(EncodeTime { size, ms });
     }
 
+    /// Returns the time of one prompt.
+    pub fn text(&self, family: &str) -> Option<Millis> {
+        let of_family = |known: &&TextTime| known.family == family;
+        self.text.iter().find(of_family).map(|known| known.ms)
+    }
+
     /// Returns the time of one step of `rows` rows. A number of rows that was not measured is taken
     /// in proportion to the nearest one that was.
     pub fn step(&self, model: &ModelId, size: ImageSize, rows: u32) -> Option<Millis> {
@@ -141,7 +147,7 @@ impl PhaseTimes {
         n_prompts: u32,
         n_images: u32,
     ) -> Option<Millis> {
-        let text = self.text.iter().find(|known| known.family == family)?.ms;
+        let text = self.text(family)?;
         let decode = self
             .decode
             .iter()

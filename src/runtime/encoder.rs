@@ -58,6 +58,7 @@ impl Encoding {
                     phases,
                     nfe: drawn.nfe,
                     flops: drawn.flops,
+                    texts_encoded: drawn.texts_encoded,
                     tokens_cut: drawn.tokens_cut,
                 })
             }

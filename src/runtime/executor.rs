@@ -28,6 +28,9 @@ pub type OnBoundary<'a> = dyn FnMut(Boundary) -> ControlFlow<()> + 'a;
 pub trait Executor {
     /// Draws one picture for each seed of the job.
     fn draw(&mut self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError>;
+
+    /// Forgets what it kept from earlier jobs to be faster, so that the next job takes its full time.
+    fn forget(&mut self) {}
 }
 
 /// Told of every model whose weights are loaded.
@@ -49,6 +52,8 @@ pub struct Drawn {
     pub nfe: Nfe,
     /// Operations that ran.
     pub flops: Flops,
+    /// Prompts that the text encoder ran for; the others were kept from earlier jobs.
+    pub texts_encoded: u32,
     /// Tokens at the end of the prompt that the text encoder had no place for.
     pub tokens_cut: usize,
 }

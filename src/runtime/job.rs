@@ -35,6 +35,8 @@ pub struct Outcome {
     pub nfe: Nfe,
     /// Operations that ran.
     pub flops: Flops,
+    /// Prompts that the text encoder ran for; the others were kept from earlier jobs.
+    pub texts_encoded: u32,
     /// Tokens at the end of the prompt that the text encoder had no place for.
     pub tokens_cut: usize,
 }

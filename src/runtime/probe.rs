@@ -111,6 +111,8 @@ impl Probe {
     }
 
     fn draw(&self, executor: &mut dyn Executor, job: &Job) -> Result<(Laps, Picture), String> {
+        // Every draw has the same prompt, and a promise must hold for one that is new.
+        executor.forget();
         let mut laps = Laps::new(self.clock.now());
         let drawn = executor.draw(job, &mut |boundary| {
             laps.lap(boundary, self.clock.now());

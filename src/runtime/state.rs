@@ -2,14 +2,14 @@
 //! that it depends on has changed.
 
 use std::{
-    fs::{self, File},
-    io::{self, ErrorKind, Write},
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{catalog::Catalog, planner::LatencyModel};
+use crate::{catalog::Catalog, files, planner::LatencyModel};
 
 /// What a learned latency is valid for. Another key means another machine, as far as time goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,24 +116,13 @@ impl LatencyFile {
         }
     }
 
-    /// Keeps what is known now. The file is replaced whole: a crash leaves the old one or the new one.
+    /// Keeps what is known now.
     pub fn save(&self, latency: &LatencyModel) -> io::Result<()> {
         let kept = Kept {
             key: &self.key,
             latency,
         };
-        let text = serde_json::to_vec_pretty(&kept)?;
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        // Two servers with one state folder must not write into one file.
-        let draft = self
-            .path
-            .with_extension(format!("{}.tmp", std::process::id()));
-        let mut file = File::create(&draft)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&draft, &self.path)
+        files::replace(&self.path, &serde_json::to_vec_pretty(&kept)?)
     }
 }
 
@@ -198,18 +187,5 @@ mod tests {
         }
         file.save(&learned()).unwrap();
         assert!(file.load().is_some());
-    }
-
-    #[test]
-    fn a_save_leaves_no_draft_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        LatencyFile::new(folder.path(), key())
-            .save(&learned())
-            .unwrap();
-        let names: Vec<_> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        assert_eq!(names, ["latency.json"]);
     }
 }

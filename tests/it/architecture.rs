@@ -9,6 +9,7 @@ use std::{
 /// Which modules of this crate a module may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("units", &[]),
+    ("files", &[]),
     ("config", &["units", "catalog"]),
     ("catalog", &["units"]),
     ("telemetry", &["units"]),
@@ -17,13 +18,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("evaluator", &["units", "catalog", "engine"]),
     (
         "runtime",
-        &["units", "catalog", "planner", "engine", "telemetry"],
+        &[
+            "units",
+            "catalog",
+            "files",
+            "planner",
+            "engine",
+            "telemetry",
+        ],
     ),
     (
         "calibrate",
         &[
             "units",
             "catalog",
+            "files",
             "planner",
             "engine",
             "evaluator",
@@ -50,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "config",
             "engine",
             "evaluator",
+            "files",
             "planner",
             "runtime",
             "telemetry",
@@ -115,6 +125,21 @@ fn crates_stay_where_they_belong() {
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn files_are_written_in_one_place() {
+    let writes = ["fs::write(", "fs::rename(", "File::create", "OpenOptions"];
+    let strangers: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|file| !file.ends_with("src/files.rs") && !file.ends_with("tests.rs"))
+        .filter(|file| {
+            let text = read(file);
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            writes.iter().any(|name| code.contains(name))
+        })
+        .collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
 }
 
 #[test]

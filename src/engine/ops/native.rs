@@ -8,10 +8,10 @@
 //! Unsafe code lives below this file alone. Shapes are checked when an operation is cut into parts, so
 //! that the loops inside need no check.
 
-use std::{num::NonZero, sync::Arc, thread};
+use std::sync::Arc;
 
 use super::{Activation, Backend, ConvFusion, ConvSpec, GroupNormSpec, Shape};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, device};
 
 mod attention;
 mod conv;
@@ -47,10 +47,9 @@ pub struct Native {
 }
 
 impl Default for Native {
-    /// The best instructions, and a thread for every core that this process may use.
+    /// The best instructions, and as many threads as candle has.
     fn default() -> Self {
-        let n_threads = thread::available_parallelism().map_or(1, NonZero::get);
-        Self::new(Level::best(), n_threads)
+        Self::new(Level::best(), device::n_threads())
     }
 }
 

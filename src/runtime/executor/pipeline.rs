@@ -92,6 +92,12 @@ impl Executor for PipelineExecutor {
             .ok_or_else(|| DrawError::Failed(format!("model {model} is not on this device")))?;
         hosted.draw(job, on_boundary)
     }
+
+    fn forget(&mut self) {
+        for hosted in &self.hosted {
+            hosted.pipeline.forget_texts();
+        }
+    }
 }
 
 impl Hosted {
@@ -136,9 +142,10 @@ impl Hosted {
             });
         }
         Ok(Drawn {
-            flops: self.flops(job, nfe)?,
+            flops: self.flops(job, conditioning.n_encoded(), nfe)?,
             pictures,
             nfe,
+            texts_encoded: conditioning.n_encoded(),
             tokens_cut: conditioning.n_truncated(),
         })
     }
@@ -160,8 +167,8 @@ impl Hosted {
         moved.into_iter().try_for_each(|row| Ok(row?))
     }
 
-    /// What `nfe` evaluations, the texts and the decodes of a job come to.
-    fn flops(&self, job: &Job, nfe: u32) -> Result<Flops, DrawError> {
+    /// What the texts, `nfe` evaluations and the decodes of a job come to.
+    fn flops(&self, job: &Job, texts: u32, nfe: u32) -> Result<Flops, DrawError> {
         let size = job.plan.size;
         let at_size = self.costs.at(size);
         let at_size =
@@ -170,12 +177,7 @@ impl Hosted {
         let models = &self.family.models;
         let place = models.iter().position(is_model);
         let place = place.expect("the family was found by its model");
-        let n_prompts = if job.negative_prompt.is_empty() {
-            1.0
-        } else {
-            2.0
-        };
-        Ok(self.costs.text * n_prompts
+        Ok(self.costs.text * f64::from(texts)
             + at_size.evaluations[place] * f64::from(nfe)
             + at_size.decode * job.seeds.len() as f64)
     }

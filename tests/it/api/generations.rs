@@ -4,7 +4,7 @@ use insta::assert_json_snapshot;
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::toy::{Gate, Toy};
+use super::toy::{Gate, KEPT_PROMPT, Toy};
 
 #[tokio::test]
 async fn a_prompt_alone_gets_a_picture_with_its_plan_and_what_came_of_it() {
@@ -197,6 +197,23 @@ async fn latency_is_learned_from_requests_as_they_finish() {
     );
     let ratio = predicted.as_f64().unwrap() / took.as_f64().unwrap();
     assert!((0.99..1.01).contains(&ratio), "{ratio}");
+}
+
+#[tokio::test]
+async fn prompts_that_were_kept_encoded_do_not_teach_that_texts_take_no_time() {
+    let mut predictions = Vec::new();
+    for prompt in ["a heart", KEPT_PROMPT] {
+        let toy = Toy::start().await;
+        let body = json!({ "prompt": prompt, "model": "toy-8", "num_inference_steps": 4 });
+        for _ in 0..40 {
+            toy.draw(body.clone()).await.ok();
+        }
+        let reply = toy.draw(body).await.ok();
+        predictions.push(reply["estimate"]["latency_ms"].clone());
+        let text_ms = reply["actual"]["phases_ms"]["text"].as_f64().unwrap();
+        assert_eq!(text_ms, if prompt == KEPT_PROMPT { 0.0 } else { 2.0 });
+    }
+    assert_eq!(predictions[0], predictions[1]);
 }
 
 fn decode(base64: &str) -> String {

@@ -11,9 +11,10 @@ use goldilocks::{
     telemetry::{ManualClock, Metrics},
 };
 
-use super::script::job;
+use super::{ready, script::job};
 
-fn start() -> Runtime {
+/// A runtime whose model is loaded.
+async fn started() -> Runtime {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1");
     let family = catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap();
     let models = family.models.iter().map(|model| model.id.clone()).collect();
@@ -32,7 +33,9 @@ fn start() -> Runtime {
         clock: Arc::new(ManualClock::default()),
         metrics: Arc::new(Metrics::new(["sd1"])),
     };
-    Runtime::start(vec![worker], settings).unwrap()
+    let runtime = Runtime::start(vec![worker], settings).unwrap();
+    ready(&runtime).await;
+    runtime
 }
 
 fn picture(guidance_scale: f64, seeds: &[u64]) -> Job {
@@ -49,12 +52,7 @@ async fn draw(runtime: &Runtime, job: Job) -> Outcome {
 
 #[tokio::test]
 async fn a_seed_gives_the_same_file_alone_and_in_company() {
-    let runtime = start();
-    let mut readiness = runtime.watch_readiness();
-    readiness
-        .wait_for(goldilocks::runtime::Readiness::is_ready)
-        .await
-        .unwrap();
+    let runtime = started().await;
     let alone = draw(&runtime, picture(3.0, &[12])).await;
     let together = draw(&runtime, picture(3.0, &[11, 12])).await;
     assert_eq!(alone.images[0], together.images[1]);
@@ -69,12 +67,7 @@ async fn a_seed_gives_the_same_file_alone_and_in_company() {
 
 #[tokio::test]
 async fn evaluations_and_operations_are_those_that_ran() {
-    let runtime = start();
-    let mut readiness = runtime.watch_readiness();
-    readiness
-        .wait_for(goldilocks::runtime::Readiness::is_ready)
-        .await
-        .unwrap();
+    let runtime = started().await;
     let unguided = draw(&runtime, picture(1.0, &[1])).await;
     let guided = draw(&runtime, picture(3.0, &[1])).await;
     assert_eq!((unguided.nfe, guided.nfe), (3, 6));
@@ -89,13 +82,20 @@ async fn evaluations_and_operations_are_those_that_ran() {
 }
 
 #[tokio::test]
+async fn a_prompt_that_comes_again_is_not_encoded_again_and_gives_the_same_file() {
+    let runtime = started().await;
+    let mut job = picture(3.0, &[1]);
+    job.negative_prompt = "a blue square".into();
+    let first = draw(&runtime, job.clone()).await;
+    let again = draw(&runtime, job).await;
+    assert_eq!((first.texts_encoded, again.texts_encoded), (2, 0));
+    assert_eq!(first.images, again.images);
+    assert!(again.flops < first.flops, "operations are those that ran");
+}
+
+#[tokio::test]
 async fn a_prompt_that_is_too_long_says_how_much_was_cut() {
-    let runtime = start();
-    let mut readiness = runtime.watch_readiness();
-    readiness
-        .wait_for(goldilocks::runtime::Readiness::is_ready)
-        .await
-        .unwrap();
+    let runtime = started().await;
     let mut long = picture(1.0, &[1]);
     assert_eq!(draw(&runtime, long.clone()).await.tokens_cut, 0);
     long.prompt = "a red circle ".repeat(60);

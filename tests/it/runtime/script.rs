@@ -1,9 +1,11 @@
 //! A device that does what the prompt says and moves the clock by what that would take.
 //!
-//! Text takes 2 ms, a step of one row 5 ms, a decode 20 ms. Prompts: `fail`, `panic`, `fail to encode`,
+//! Text takes 2 ms, once for each prompt until the device is told to forget, a step of one row 5 ms, a
+//! decode 20 ms. Prompts: `fail`, `panic`, `fail to encode`,
 //! `panic while encoding`; anything else is drawn.
 
 use std::{
+    collections::HashSet,
     ops::ControlFlow,
     sync::{Arc, mpsc},
     time::Duration,
@@ -29,6 +31,8 @@ pub(crate) struct Scripted {
     /// One message lets one step run; without it all run.
     gate: Option<mpsc::Receiver<()>>,
     begun: UnboundedSender<String>,
+    /// Prompts that were encoded.
+    kept: HashSet<String>,
 }
 
 /// A runtime over the device, and the test's hold on it.
@@ -61,6 +65,7 @@ impl Stage {
             clock: clock.clone(),
             gate: is_gated.then_some(gate),
             begun: say,
+            kept: HashSet::new(),
         };
         let metrics = Arc::new(Metrics::new([MODEL]));
         let worker = WorkerSpec {
@@ -73,11 +78,7 @@ impl Stage {
         };
         let runtime =
             Runtime::start(vec![worker], settings(clock.clone(), metrics.clone())).unwrap();
-        let mut readiness = runtime.watch_readiness();
-        readiness
-            .wait_for(goldilocks::runtime::Readiness::is_ready)
-            .await
-            .unwrap();
+        super::ready(&runtime).await;
         Self {
             runtime,
             clock,
@@ -136,6 +137,7 @@ impl Scripted {
             clock,
             gate: None,
             begun: unbounded_channel().0,
+            kept: HashSet::new(),
         }
     }
 }
@@ -155,7 +157,8 @@ impl Executor for Scripted {
                 ControlFlow::Break(()) => Err(DrawError::Stopped),
             }
         };
-        reached(Boundary::Text, 2)?;
+        let texts_encoded = u32::from(self.kept.insert(job.prompt.clone()));
+        reached(Boundary::Text, 2 * u64::from(texts_encoded))?;
         for _ in &job.seeds {
             for _ in 0..job.plan.steps {
                 if let Some(gate) = &self.gate {
@@ -177,7 +180,12 @@ impl Executor for Scripted {
             pictures: job.seeds.iter().map(picture).collect(),
             nfe,
             flops: Flops(1e9 * f64::from(nfe)),
+            texts_encoded,
             tokens_cut: 0,
         })
+    }
+
+    fn forget(&mut self) {
+        self.kept.clear();
     }
 }
