@@ -222,16 +222,19 @@ fn attend<'p>(
             let (row, rest) = (part / (heads * blocks), part % (heads * blocks));
             let (head, block) = (rest / blocks, rest % blocks);
             let first = block * QUERIES;
-            native.level.run(Block {
-                layout,
-                packed: packed(row, head),
-                queries: queries.row(row),
-                query_stride: queries.shape.channels,
-                channel: head * layout.depth,
-                positions: first..(first + QUERIES).min(positions),
-                channels: shape.channels,
-                row_start: row * positions * shape.channels,
-                output,
+            with_scratch(QUERIES * scores_stride(layout), |scores| {
+                native.level.run(Block {
+                    layout,
+                    packed: packed(row, head),
+                    queries: queries.row(row),
+                    query_stride: queries.shape.channels,
+                    channel: head * layout.depth,
+                    positions: first..(first + QUERIES).min(positions),
+                    channels: shape.channels,
+                    row_start: row * positions * shape.channels,
+                    scores,
+                    output,
+                });
             });
         });
     })
@@ -251,34 +254,39 @@ struct Block<'a> {
     channels: usize,
     /// Where the row's result starts.
     row_start: usize,
+    /// For [`QUERIES`] times [`scores_stride`] numbers.
+    scores: &'a mut [f32],
     output: Shared<'a>,
 }
 
 impl Kernel for Block<'_> {
     #[inline(always)]
-    fn run<S: Isa>(self, simd: S) {
+    fn run<S: Isa>(mut self, simd: S) {
         let tokens = self.layout.tokens;
-        let stride = KEYS.min(tokens).next_multiple_of(S::F32_LANES);
-        let mut state = [State::default(); QUERIES];
-        let state = &mut state[..self.positions.len()];
-        with_scratch(QUERIES * stride, |scores| {
-            for first in (0..tokens).step_by(KEYS) {
-                let keys = first..(first + KEYS).min(tokens);
-                self.scores(simd, keys.clone(), (scores, stride));
-                let lines = scores.chunks_exact_mut(stride).zip(&mut *state);
-                for (query, (scores, state)) in lines.enumerate() {
-                    let correction = self.soften(simd, &mut scores[..], keys.len(), state);
-                    if first > 0 {
-                        self.scale(simd, query, correction);
-                    }
+        let stride = scores_stride(self.layout);
+        let scores = std::mem::take(&mut self.scores);
+        let mut state = [State::NONE; QUERIES];
+        for first in (0..tokens).step_by(KEYS) {
+            let keys = first..(first + KEYS).min(tokens);
+            self.score(simd, keys.clone(), (scores, stride));
+            for query in 0..self.positions.len() {
+                let scores = &mut scores[query * stride..][..stride];
+                let correction = self.soften(simd, scores, keys.len(), &mut state[query]);
+                if first > 0 {
+                    self.scale(simd, query, correction);
                 }
-                self.weighted_sums(simd, keys, (scores, stride));
             }
-        });
-        for (query, state) in state.iter().enumerate() {
-            self.scale(simd, query, 1.0 / state.sum);
+            self.weigh(simd, keys, (scores, stride));
+        }
+        for query in 0..self.positions.len() {
+            self.scale(simd, query, 1.0 / state[query].sum);
         }
     }
+}
+
+/// Numbers from one query's scores to the next one's.
+fn scores_stride(layout: Layout) -> usize {
+    KEYS.min(layout.tokens).next_multiple_of(layout.lanes)
 }
 
 /// The softmax of one query so far.
@@ -290,19 +298,18 @@ struct State {
     sum: f32,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            largest: f32::NEG_INFINITY,
-            sum: 0.0,
-        }
-    }
+impl State {
+    /// Before the first key.
+    const NONE: Self = Self {
+        largest: f32::NEG_INFINITY,
+        sum: 0.0,
+    };
 }
 
 impl Block<'_> {
     /// The products of every query with some keys.
     #[inline(always)]
-    fn scores<S: Isa>(&self, simd: S, keys: Range<usize>, (scores, stride): (&mut [f32], usize)) {
+    fn score<S: Isa>(&self, simd: S, keys: Range<usize>, (scores, stride): (&mut [f32], usize)) {
         let depth = self.layout.depth;
         let (first, last) = (self.positions.start, self.positions.end - 1);
         assert!(
@@ -323,16 +330,14 @@ impl Block<'_> {
                 addend: std::ptr::null(),
                 n_columns: self.layout.width().min(keys.end - start),
             };
-            self.tiles(simd, &tile, |query| {
-                let input = (first + query) * self.query_stride + self.channel;
-                (input, query * stride + start - keys.start)
-            });
+            let inputs = (first * self.query_stride + self.channel, self.query_stride);
+            self.tiles(simd, &tile, inputs, (start - keys.start, stride));
         }
     }
 
     /// Adds the values of some keys, weighted.
     #[inline(always)]
-    fn weighted_sums<S: Isa>(
+    fn weigh<S: Isa>(
         &self,
         simd: S,
         keys: Range<usize>,
@@ -362,21 +367,22 @@ impl Block<'_> {
                 },
                 n_columns,
             };
-            self.tiles(simd, &tile, |query| {
-                let place = self.place(query) + start;
-                assert!(place + n_columns <= self.output.len(), "in the result");
-                (query * stride, place)
-            });
+            let last = self.place(self.positions.len() - 1) + start;
+            assert!(last + n_columns <= self.output.len(), "in the result");
+            self.tiles(simd, &tile, (0, stride), (self.place(0) + start, self.channels));
         }
     }
 
-    /// Runs a tile for all queries; `place` gives the addresses of each.
+    /// Runs a tile for all queries, whose addresses are given by the first one's and their distance.
     #[inline(always)]
-    #[expect(
-        unsafe_code,
-        reason = "calls the innermost loop with checked addresses"
-    )]
-    fn tiles<S: Isa>(&self, simd: S, tile: &Tile<'_>, place: impl Fn(usize) -> (usize, usize)) {
+    #[expect(unsafe_code, reason = "calls the innermost loop with checked addresses")]
+    fn tiles<S: Isa>(
+        &self,
+        simd: S,
+        tile: &Tile<'_>,
+        (input, input_step): (usize, usize),
+        (output, output_step): (usize, usize),
+    ) {
         let n = self.positions.len();
         // Two even tiles are better than a full one and one of two rows.
         let most = if n == 16 { S::ROWS.min(8) } else { S::ROWS };
@@ -387,7 +393,8 @@ impl Block<'_> {
                 n: most.min(n - first),
             };
             for row in 0..rows.n {
-                (rows.inputs[row], rows.outputs[row]) = place(first + row);
+                rows.inputs[row] = input + (first + row) * input_step;
+                rows.outputs[row] = output + (first + row) * output_step;
             }
             // SAFETY: the callers have checked that their addresses are in bounds for every query. The
             // scores are this thread's own, and so are the head's channels of these positions.

@@ -18,13 +18,12 @@ const EXPONENT_BIAS: u32 = 127;
 /// Cephes' `expf`: 2^n times a polynomial of the rest. Not-a-number stays what it is.
 #[inline(always)]
 pub(super) fn exp<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
-    let splat = |value| simd.splat_f32s(value);
     let x = simd.clamp(-87.0, x, 88.0);
-    let rounded = simd.fma(x, splat(std::f32::consts::LOG2_E), splat(ROUNDER));
-    let n = simd.sub_f32s(rounded, splat(ROUNDER));
-    let rest = simd.fma(n, splat(-LN_2_HIGH), x);
-    let rest = simd.fma(n, splat(-LN_2_LOW), rest);
-    let mut polynomial = splat(1.987_569_1e-4);
+    let rounded = simd.fma(x, simd.splat_f32s(std::f32::consts::LOG2_E), simd.splat_f32s(ROUNDER));
+    let n = simd.sub_f32s(rounded, simd.splat_f32s(ROUNDER));
+    let rest = simd.fma(n, simd.splat_f32s(-LN_2_HIGH), x);
+    let rest = simd.fma(n, simd.splat_f32s(-LN_2_LOW), rest);
+    let mut polynomial = simd.splat_f32s(1.987_569_1e-4);
     for coefficient in [
         1.398_199_9e-3,
         8.333_452e-3,
@@ -32,10 +31,10 @@ pub(super) fn exp<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
         0.166_666_65,
         0.5,
     ] {
-        polynomial = simd.fma(polynomial, rest, splat(coefficient));
+        polynomial = simd.fma(polynomial, rest, simd.splat_f32s(coefficient));
     }
     let square = simd.mul_f32s(rest, rest);
-    let mantissa = simd.fma(polynomial, square, simd.add_f32s(rest, splat(1.0)));
+    let mantissa = simd.fma(polynomial, square, simd.add_f32s(rest, simd.splat_f32s(1.0)));
     let exponent = simd.wrapping_dyn_shl_u32s(
         simd.add_u32s(
             simd.transmute_u32s_f32s(rounded),
@@ -57,16 +56,15 @@ pub(super) fn silu<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
 /// below 2e-7).
 #[inline(always)]
 pub(super) fn gelu<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
-    let splat = |value| simd.splat_f32s(value);
     let magnitude = simd.abs_f32s(x);
-    let z = simd.mul_f32s(magnitude, splat(std::f32::consts::FRAC_1_SQRT_2));
-    let t = simd.div_f32s(splat(1.0), simd.fma(splat(0.327_591_1), z, splat(1.0)));
-    let mut polynomial = splat(1.061_405_4);
+    let z = simd.mul_f32s(magnitude, simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2));
+    let t = simd.div_f32s(simd.splat_f32s(1.0), simd.fma(simd.splat_f32s(0.327_591_1), z, simd.splat_f32s(1.0)));
+    let mut polynomial = simd.splat_f32s(1.061_405_4);
     for coefficient in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
-        polynomial = simd.fma(polynomial, t, splat(coefficient));
+        polynomial = simd.fma(polynomial, t, simd.splat_f32s(coefficient));
     }
     let bell = exp(simd, simd.neg_f32s(simd.mul_f32s(z, z)));
     let tail = simd.mul_f32s(simd.mul_f32s(polynomial, t), bell);
-    let erf = simd.sub_f32s(splat(1.0), tail);
-    simd.mul_f32s(splat(0.5), simd.fma(magnitude, erf, x))
+    let erf = simd.sub_f32s(simd.splat_f32s(1.0), tail);
+    simd.mul_f32s(simd.splat_f32s(0.5), simd.fma(magnitude, erf, x))
 }

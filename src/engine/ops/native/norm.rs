@@ -338,14 +338,9 @@ impl Kernel for Positions<'_> {
         let positions = self.input.chunks_exact(channels);
         for (input, output) in positions.zip(output.chunks_exact_mut(channels)) {
             let inverse_count = 1.0 / channels as f32;
-            let zero = simd.splat_f32s(0.0);
-            let mean = inverse_count * sum(simd, input, zero, |x| x);
+            let mean = inverse_count * sum(simd, input);
             let mean = simd.splat_f32s(mean);
-            let square = |x| {
-                let difference = simd.sub_f32s(x, mean);
-                simd.mul_f32s(difference, difference)
-            };
-            let variance = inverse_count * sum(simd, input, mean, square);
+            let variance = inverse_count * sum_of_squares(simd, input, mean);
             let inverse = simd.splat_f32s(1.0 / (variance + self.epsilon).sqrt());
             self.write(simd, input, (mean, inverse), output);
         }
@@ -367,32 +362,37 @@ impl Positions<'_> {
         );
         for start in (0..input.len()).step_by(S::F32_LANES) {
             let end = (start + S::F32_LANES).min(input.len());
-            let at = |values: &[f32]| simd.partial_load_f32s(&values[start..end]);
-            let difference = simd.sub_f32s(at(input), mean);
-            let value = simd.fma(simd.mul_f32s(difference, inverse), at(weight), at(bias));
+            let difference = simd.sub_f32s(simd.partial_load_f32s(&input[start..end]), mean);
+            let weight = simd.partial_load_f32s(&weight[start..end]);
+            let bias = simd.partial_load_f32s(&bias[start..end]);
+            let value = simd.fma(simd.mul_f32s(difference, inverse), weight, bias);
             simd.partial_store_f32s(&mut output[start..end], value);
         }
     }
 }
 
-/// The sum of a function of every number; a broken vector is filled up with `filling`, of which the
-/// function is to be zero.
 #[inline(always)]
-fn sum<S: Isa>(
-    simd: S,
-    values: &[f32],
-    filling: S::f32s,
-    term: impl Fn(S::f32s) -> S::f32s,
-) -> f32 {
+fn sum<S: Isa>(simd: S, values: &[f32]) -> f32 {
     let (vectors, rest) = S::as_simd_f32s(values);
-    let mut sum = simd.splat_f32s(0.0);
+    let mut sum = simd.partial_load_f32s(rest);
     for &vector in vectors {
-        sum = simd.add_f32s(sum, term(vector));
+        sum = simd.add_f32s(sum, vector);
     }
-    if !rest.is_empty() {
-        let mask = simd.mask_between_m32s(0, rest.len() as u32);
-        let rest = simd.select_f32s(mask.mask(), simd.partial_load_f32s(rest), filling);
-        sum = simd.add_f32s(sum, term(rest));
+    simd.reduce_sum_f32s(sum)
+}
+
+/// The sum of the squares of the differences from `center`.
+#[inline(always)]
+fn sum_of_squares<S: Isa>(simd: S, values: &[f32], center: S::f32s) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(values);
+    let zero = simd.splat_f32s(0.0);
+    let mask = simd.mask_between_m32s(0, rest.len() as u32);
+    let difference = simd.sub_f32s(simd.partial_load_f32s(rest), center);
+    let difference = simd.select_f32s(mask.mask(), difference, zero);
+    let mut sum = simd.mul_f32s(difference, difference);
+    for &vector in vectors {
+        let difference = simd.sub_f32s(vector, center);
+        sum = simd.fma(difference, difference, sum);
     }
     simd.reduce_sum_f32s(sum)
 }

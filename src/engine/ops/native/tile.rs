@@ -120,37 +120,37 @@ unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
     // SAFETY: the caller's promise. Panels and biases are whole vectors; the last vector of the output
     // and addend is masked.
     unsafe {
-        let mut bias = [simd.splat_f32s(0.0); V];
-        for (v, bias) in bias.iter_mut().enumerate() {
-            *bias = tile.bias.add(v * lanes).cast::<S::f32s>().read_unaligned();
-        }
-        for sums in &mut sums {
-            *sums = bias;
+        for v in 0..V {
+            let bias = tile.bias.add(v * lanes).cast::<S::f32s>().read_unaligned();
+            for r in 0..M {
+                sums[r][v] = bias;
+            }
         }
         let mut panel = tile.panel;
         for &start in tile.segments.starts {
             let mut inputs = [tile.input; M];
-            for (input, offset) in inputs.iter_mut().zip(&rows.inputs[first..first + M]) {
-                *input = tile.input.add(offset + start);
+            for r in 0..M {
+                inputs[r] = tile.input.add(rows.inputs[first + r] + start);
             }
             for k in 0..tile.segments.length {
                 let mut right = [simd.splat_f32s(0.0); V];
-                for (v, right) in right.iter_mut().enumerate() {
-                    *right = panel.add(v * lanes).cast::<S::f32s>().read_unaligned();
+                for v in 0..V {
+                    right[v] = panel.add(v * lanes).cast::<S::f32s>().read_unaligned();
                 }
                 panel = panel.add(V * lanes);
-                for (sums, input) in sums.iter_mut().zip(&inputs) {
-                    let left = simd.splat_f32s(*input.add(k));
-                    for (sum, right) in sums.iter_mut().zip(&right) {
-                        *sum = simd.fma(left, *right, *sum);
+                for r in 0..M {
+                    let left = simd.splat_f32s(*inputs[r].add(k));
+                    for v in 0..V {
+                        sums[r][v] = simd.fma(left, right[v], sums[r][v]);
                     }
                 }
             }
         }
         let last = tile.n_columns - (V - 1) * lanes;
         let mask = simd.mask_between_m32s(0, last as u32);
-        for (sums, offset) in sums.iter().zip(&rows.outputs[first..first + M]) {
-            store(simd, tile, *offset, sums, mask, last == lanes);
+        for r in 0..M {
+            let offset = rows.outputs[first + r];
+            store(simd, tile, offset, sums[r], mask, last == lanes);
         }
     }
 }
@@ -165,12 +165,13 @@ unsafe fn store<S: Isa, const V: usize>(
     simd: S,
     tile: &Tile<'_>,
     offset: usize,
-    sums: &[S::f32s; V],
+    sums: [S::f32s; V],
     mask: MemMask<S::m32s>,
     whole: bool,
 ) {
     let lanes = S::F32_LANES;
-    for (v, &sum) in sums.iter().enumerate() {
+    for v in 0..V {
+        let sum = sums[v];
         let at = offset + v * lanes;
         // SAFETY: the caller's promise, for all vectors but the last without a mask.
         unsafe {

@@ -130,14 +130,18 @@ impl Winograd {
             let output = Shared::new(output);
             native.team.run(n_parts, |part| {
                 let cut = |part: usize| n_tiles * part / n_parts;
-                native.level.run(Block {
-                    winograd: self,
-                    xs,
-                    bias,
-                    residual,
-                    output,
-                    first: cut(part),
-                    n: cut(part + 1) - cut(part),
+                let n = cut(part + 1) - cut(part);
+                with_scratch(scratch_length(n, inputs, outputs), |scratch| {
+                    native.level.run(Block {
+                        winograd: self,
+                        xs,
+                        bias,
+                        residual,
+                        output,
+                        scratch,
+                        first: cut(part),
+                        n,
+                    });
                 });
             });
         })
@@ -156,30 +160,36 @@ struct Block<'a> {
     bias: &'a [f32],
     residual: Option<&'a [f32]>,
     output: Shared<'a>,
+    /// For [`scratch_length`] numbers.
+    scratch: &'a mut [f32],
     first: usize,
     n: usize,
 }
 
+/// Numbers that some tiles take before and behind the products.
+fn scratch_length(n_tiles: usize, inputs: usize, outputs: usize) -> usize {
+    PRODUCTS * (n_tiles * (inputs + outputs) + 2 * GAP)
+}
+
 impl Kernel for Block<'_> {
     #[inline(always)]
-    fn run<S: Isa>(self, simd: S) {
+    fn run<S: Isa>(mut self, simd: S) {
         let [inputs, outputs] = self.channels();
         // From one transformed matrix to the next.
         let (before, after) = (self.n * inputs + GAP, self.n * outputs + GAP);
-        with_scratch(PRODUCTS * (before + after), |scratch| {
-            let (transformed, products) = scratch.split_at_mut(PRODUCTS * before);
-            for tile in 0..self.n {
-                self.transform_input(simd, tile, &mut transformed[tile * inputs..], before);
-            }
-            for product in 0..PRODUCTS {
-                let matrix = &transformed[product * before..][..self.n * inputs];
-                let result = &mut products[product * after..][..self.n * outputs];
-                self.multiply(simd, product, matrix, result);
-            }
-            for tile in 0..self.n {
-                self.transform_output(simd, tile, &products[tile * outputs..], after);
-            }
-        });
+        let scratch = std::mem::take(&mut self.scratch);
+        let (transformed, products) = scratch.split_at_mut(PRODUCTS * before);
+        for tile in 0..self.n {
+            self.transform_input(simd, tile, &mut transformed[tile * inputs..], before);
+        }
+        for product in 0..PRODUCTS {
+            let matrix = &transformed[product * before..][..self.n * inputs];
+            let result = &mut products[product * after..][..self.n * outputs];
+            self.multiply(simd, product, matrix, result);
+        }
+        for tile in 0..self.n {
+            self.transform_output(simd, tile, &products[tile * outputs..], after);
+        }
     }
 }
 
@@ -200,6 +210,10 @@ impl Block<'_> {
     }
 
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "loops over constants are unrolled in time for the numbers to become registers"
+    )]
     fn transform_input<S: Isa>(&self, simd: S, tile: usize, output: &mut [f32], stride: usize) {
         let channels = self.xs.shape.channels;
         let (picture, y, x) = self.place(tile);
@@ -207,18 +221,22 @@ impl Block<'_> {
         let start = y * line + x * channels;
         let picture = &self.xs.row(picture)[start..][..5 * line + INPUTS * channels];
         for channel in (0..channels).step_by(S::F32_LANES) {
+            // Line by line of the picture's columns, so that the second transform finds its own.
             let mut columns = [[simd.splat_f32s(0.0); INPUTS]; INPUTS];
-            for (x, column) in columns.iter_mut().enumerate() {
+            for x in 0..INPUTS {
                 let mut inputs = [simd.splat_f32s(0.0); INPUTS];
-                for (y, input) in inputs.iter_mut().enumerate() {
-                    *input = load::<S>(picture, y * line + x * channels + channel);
+                for y in 0..INPUTS {
+                    inputs[y] = load::<S>(picture, y * line + x * channels + channel);
                 }
-                *column = input_transform(simd, inputs);
+                let column = input_transform(simd, inputs);
+                for y in 0..INPUTS {
+                    columns[y][x] = column[y];
+                }
             }
             for y in 0..INPUTS {
-                let line = input_transform(simd, columns.map(|column| column[y]));
-                for (x, value) in line.into_iter().enumerate() {
-                    store::<S>(output, (y * INPUTS + x) * stride + channel, value);
+                let values = input_transform(simd, columns[y]);
+                for x in 0..INPUTS {
+                    store::<S>(output, (y * INPUTS + x) * stride + channel, values[x]);
                 }
             }
         }
@@ -269,6 +287,10 @@ impl Block<'_> {
     }
 
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "loops over constants are unrolled in time for the numbers to become registers"
+    )]
     fn transform_output<S: Isa>(&self, simd: S, tile: usize, products: &[f32], stride: usize) {
         let [_, channels] = self.channels();
         let (picture, top, left) = self.place(tile);
@@ -281,21 +303,24 @@ impl Block<'_> {
         };
         let bias = &self.bias[bias * padded..][..channels];
         for channel in (0..channels).step_by(S::F32_LANES) {
-            let mut columns = [[simd.splat_f32s(0.0); RESULTS]; INPUTS];
-            for (x, column) in columns.iter_mut().enumerate() {
+            let mut columns = [[simd.splat_f32s(0.0); INPUTS]; RESULTS];
+            for x in 0..INPUTS {
                 let mut values = [simd.splat_f32s(0.0); INPUTS];
-                for (y, value) in values.iter_mut().enumerate() {
-                    *value = load::<S>(products, (y * INPUTS + x) * stride + channel);
+                for y in 0..INPUTS {
+                    values[y] = load::<S>(products, (y * INPUTS + x) * stride + channel);
                 }
-                *column = output_transform(simd, values);
+                let column = output_transform(simd, values);
+                for y in 0..RESULTS {
+                    columns[y][x] = column[y];
+                }
             }
             let bias = load::<S>(bias, channel);
             for y in 0..RESULTS {
-                let line = output_transform(simd, columns.map(|column| column[y]));
-                for (x, value) in line.into_iter().enumerate() {
+                let values = output_transform(simd, columns[y]);
+                for x in 0..RESULTS {
                     let position = (picture * shape.height + top + y) * shape.width + left + x;
                     let at = position * channels + channel;
-                    let mut value = simd.add_f32s(value, bias);
+                    let mut value = simd.add_f32s(values[x], bias);
                     if let Some(residual) = self.residual {
                         value = simd.add_f32s(value, load::<S>(residual, at));
                     }
@@ -325,10 +350,11 @@ fn input_transform<S: Isa>(simd: S, d: [S::f32s; INPUTS]) -> [S::f32s; INPUTS] {
         simd.splat_f32s(4.0),
         simd.splat_f32s(5.0),
     );
-    let minus = |factor, x, y| simd.fma(simd.neg_f32s(factor), x, y);
-    let first = minus(five, d[2], simd.fma(four, d[0], d[4]));
-    let last = minus(five, d[3], simd.fma(four, d[1], d[5]));
-    let (even, odd) = (minus(four, d[2], d[4]), minus(four, d[1], d[3]));
+    let (minus_four, minus_five) = (simd.neg_f32s(four), simd.neg_f32s(five));
+    let first = simd.fma(minus_five, d[2], simd.fma(four, d[0], d[4]));
+    let last = simd.fma(minus_five, d[3], simd.fma(four, d[1], d[5]));
+    let even = simd.fma(minus_four, d[2], d[4]);
+    let odd = simd.fma(minus_four, d[1], d[3]);
     let far = simd.sub_f32s(d[4], d[2]);
     let near = simd.mul_f32s(two, simd.sub_f32s(d[3], d[1]));
     [
