@@ -10,8 +10,6 @@
 //! then the addend: the same whatever the tile's size, so that no result depends on how a product is
 //! cut into tiles.
 
-use pulp::MemMask;
-
 use super::simd::{Isa, TILE_VECTORS};
 
 /// Most rows of a tile on any level.
@@ -147,49 +145,42 @@ unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
             }
         }
         let last = tile.n_columns - (V - 1) * lanes;
-        let mask = simd.mask_between_m32s(0, last as u32);
-        for r in 0..M {
-            let offset = rows.outputs[first + r];
-            store(simd, tile, offset, sums[r], mask, last == lanes);
+        let outputs = &rows.outputs[first..first + M];
+        if last == lanes {
+            if !tile.addend.is_null() {
+                for r in 0..M {
+                    for v in 0..V {
+                        let addend = tile.addend.add(outputs[r] + v * lanes);
+                        let addend = addend.cast::<S::f32s>().read_unaligned();
+                        sums[r][v] = simd.add_f32s(sums[r][v], addend);
+                    }
+                }
+            }
+            for r in 0..M {
+                for v in 0..V {
+                    let output = tile.output.add(outputs[r] + v * lanes);
+                    output.cast::<S::f32s>().write_unaligned(sums[r][v]);
+                }
+            }
+            return;
         }
-    }
-}
-
-/// Adds the addend to one row's sums and writes them.
-#[inline(always)]
-#[expect(
-    unsafe_code,
-    reason = "the innermost loop: checked where blocks are cut, not here"
-)]
-unsafe fn store<S: Isa, const V: usize>(
-    simd: S,
-    tile: &Tile<'_>,
-    offset: usize,
-    sums: [S::f32s; V],
-    mask: MemMask<S::m32s>,
-    whole: bool,
-) {
-    let lanes = S::F32_LANES;
-    for v in 0..V {
-        let sum = sums[v];
-        let at = offset + v * lanes;
-        // SAFETY: the caller's promise, for all vectors but the last without a mask.
-        unsafe {
-            let output = tile.output.add(at);
-            if whole || v + 1 < V {
-                let mut value = sum;
-                if !tile.addend.is_null() {
-                    let addend = tile.addend.add(at).cast::<S::f32s>().read_unaligned();
-                    value = simd.add_f32s(value, addend);
+        let mask = simd.mask_between_m32s(0, last as u32);
+        let whole = simd.mask_between_m32s(0, lanes as u32);
+        if !tile.addend.is_null() {
+            for r in 0..M {
+                for v in 0..V {
+                    let addend = tile.addend.add(outputs[r] + v * lanes);
+                    let mask = if v + 1 == V { mask } else { whole };
+                    let addend = simd.mask_load_ptr_f32s(mask, addend);
+                    sums[r][v] = simd.add_f32s(sums[r][v], addend);
                 }
-                output.cast::<S::f32s>().write_unaligned(value);
-            } else {
-                let mut value = sum;
-                if !tile.addend.is_null() {
-                    let addend = simd.mask_load_ptr_f32s(mask, tile.addend.add(at));
-                    value = simd.add_f32s(value, addend);
-                }
-                simd.mask_store_ptr_f32s(mask, output, value);
+            }
+        }
+        for r in 0..M {
+            for v in 0..V {
+                let output = tile.output.add(outputs[r] + v * lanes);
+                let mask = if v + 1 == V { mask } else { whole };
+                simd.mask_store_ptr_f32s(mask, output, sums[r][v]);
             }
         }
     }
