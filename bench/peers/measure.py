@@ -52,6 +52,7 @@ class Timing:
     """What came of one engine in one case: the seconds of every run, a list for each round."""
 
     rounds: list[list[float]] = field(default_factory=list)
+    turn: Turn = Turn(untimed=1, timed=1)
     # Largest difference from the reference over the reference's largest value; none without a reference.
     error: float | None = None
 
@@ -91,27 +92,30 @@ class Row:
 
 def measure(row: Row, engines: list[Engine], pace: Pace) -> None:
     """Runs the rounds of loaded engines and adds them to `row`."""
-    first = {engine.name: engine.ask("run", times=1)["seconds"][0] for engine in engines}
-    verify(row, engines)
+    newcomers = [engine for engine in engines if engine.name not in row.timings]
     # The first run is slow in every engine; the second one says how many fit a turn.
-    second = {e.name: e.ask("run", times=1)["seconds"][0] for e in engines if first[e.name] < LONG_SECONDS}
-    turns = {name: Turn.of(seconds) for name, seconds in (first | second).items()}
+    seconds = {engine.name: engine.ask("run", times=1)["seconds"][0] for engine in newcomers}
+    verify(row, newcomers)
+    for engine in newcomers:
+        if seconds[engine.name] < LONG_SECONDS:
+            seconds[engine.name] = engine.ask("run", times=1)["seconds"][0]
+        row.timings[engine.name].turn = Turn.of(seconds[engine.name])
     start = time.monotonic()
     for index in range(pace.most_rounds):
         if index >= pace.least_rounds and time.monotonic() - start > pace.seconds:
             break
         at = index % len(engines)
-        one_round(row, engines[at:] + engines[:at], turns)
+        one_round(row, engines[at:] + engines[:at])
 
 
-def one_round(row: Row, engines: list[Engine], turns: dict[str, Turn]) -> None:
+def one_round(row: Row, engines: list[Engine]) -> None:
     """Gives every engine its turn."""
     figures = {}
     for engine in engines:
-        untimed, timed = turns[engine.name].untimed, turns[engine.name].timed
-        turn = engine.ask("run", times=untimed + timed)["seconds"][untimed:]
-        row.timings[engine.name].rounds.append(turn)
-        figures[engine.name] = statistics.median(turn)
+        timing = row.timings[engine.name]
+        runs = engine.ask("run", times=timing.turn.untimed + timing.turn.timed)["seconds"]
+        timing.rounds.append(runs[timing.turn.untimed :])
+        figures[engine.name] = statistics.median(timing.rounds[-1])
     if OURS in figures:
         ours = figures.pop(OURS)
         for name, peer in figures.items():
@@ -123,8 +127,7 @@ def verify(row: Row, engines: list[Engine]) -> None:
     found = {engine.name: outputs(engine) for engine in engines}
     row.reference = found.get(REFERENCE, row.reference)
     for name, values in found.items():
-        timing = row.timings.setdefault(name, Timing())
-        timing.error = None if row.reference is None else error(values, row.reference)
+        row.timings[name] = Timing(error=None if row.reference is None else error(values, row.reference))
 
 
 def outputs(engine: Engine) -> dict[str, numpy.ndarray]:

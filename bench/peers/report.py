@@ -8,6 +8,8 @@ from engines import BF16, ENGINES, F32, OURS
 from measure import Row, Timing
 
 TOLERANCE = 1e-3
+# What a machine does by itself.
+QUIET_SHARE = 0.05
 
 
 def render(rows: list[Row], machine: dict[str, Any], peaks: dict[int, dict[str, Any]], command: str) -> str:
@@ -32,6 +34,9 @@ def about(machine: dict[str, Any], peaks: dict[int, dict[str, Any]]) -> list[str
         f"- {cpu}; {', '.join(machine['instructions'])}; Linux {machine['kernel']}",
         f"- {machine['rustc']}, Python {machine['python']}, {packages}",
     ]
+    share = machine["others_share"]
+    quiet = "" if share < QUIET_SHARE else "; **the machine was not quiet, so these figures are no result**"
+    lines.append(f"- other programs took {share:.0%} of the processors' time meanwhile{quiet}")
     for threads, peak in sorted(peaks.items()):
         lines.append(f"- peak, {threads_of(threads)}: {peak['gflops']:.0f} GFLOP/s f32, {peak['measured_by']}")
     return lines

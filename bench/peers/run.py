@@ -23,7 +23,7 @@ from measure import Pace, Row, measure
 
 FULL = Pace(seconds=10, least_rounds=5, most_rounds=30)
 QUICK = Pace(seconds=1, least_rounds=3, most_rounds=10)
-LARGE = Pace(seconds=20, least_rounds=2, most_rounds=3)
+LARGE = Pace(seconds=30, least_rounds=1, most_rounds=3)
 
 
 def arguments() -> argparse.Namespace:
@@ -103,6 +103,7 @@ def main() -> None:
     run = Run(args)
     there = cases.all_cases(args.models.resolve(), run.cache, args.sd15)
     chosen = [case for case in there if any(fnmatch.fnmatch(case.name, glob) for glob in args.cases)]
+    company = machine.Company()
     for threads in args.threads:
         run.peak(threads)
         small = [case for case in chosen if not case.large]
@@ -113,7 +114,7 @@ def main() -> None:
             for threads in args.threads:
                 run.large(case, threads)
 
-    about = machine.describe()
+    about = machine.describe(company)
     args.output.mkdir(parents=True, exist_ok=True)
     command = "python bench/peers/run.py " + " ".join(sys.argv[1:])
     text = report.render(run.rows, about, run.peaks, command.strip())

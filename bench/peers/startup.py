@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy
 from PIL import Image
@@ -198,7 +199,7 @@ def check(pictures: dict[str, Path]) -> None:
             sys.exit(f"{name} drew another picture than torch")
 
 
-def render(samples: dict[str, list[Sample]], setting: Setting, command: str) -> str:
+def render(samples: dict[str, list[Sample]], setting: Setting, described: dict[str, Any], command: str) -> str:
     """The whole of STARTUP.md."""
     cells = []
     for name, found in samples.items():
@@ -215,7 +216,7 @@ def render(samples: dict[str, list[Sample]], setting: Setting, command: str) -> 
         "The peers' exports are made beforehand. The server loads every model of the family and times it before it "
         "is ready."
     )
-    lines = ["# Start and memory", "", f"`{command}`", "", *about(machine.describe(), {}), "", note, ""]
+    lines = ["# Start and memory", "", f"`{command}`", "", *about(described, {}), "", note, ""]
     return "\n".join([*lines, *table(head, cells), ""])
 
 
@@ -233,6 +234,7 @@ def main() -> None:
     folder = setting.cache / "startup"
     folder.mkdir(exist_ok=True)
     pictures = {name: folder / f"{index}.png" for index, name in enumerate(ways)}
+    company = machine.Company()
     samples: dict[str, list[Sample]] = {name: [] for name in ways}
     # The first round fills the page cache and OpenVINO's own, and is not counted.
     for index in range(1 + args.runs):
@@ -243,11 +245,12 @@ def main() -> None:
                 samples[name].append(sample)
     check(pictures)
 
-    text = render(samples, setting, " ".join(["python bench/peers/startup.py", *sys.argv[1:]]))
+    described = machine.describe(company)
+    text = render(samples, setting, described, " ".join(["python bench/peers/startup.py", *sys.argv[1:]]))
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "STARTUP.md").write_text(text)
     raw = {name: [vars(sample) for sample in found] for name, found in samples.items()}
-    (args.output / "startup.json").write_text(json.dumps({"machine": machine.describe(), "samples": raw}))
+    (args.output / "startup.json").write_text(json.dumps({"machine": described, "samples": raw}))
     print(text)
 
 
