@@ -64,7 +64,7 @@ pub(super) struct Actual {
     latency_ms: f64,
     /// Where the time went.
     phases_ms: PhasesReply,
-    /// 10^12 floating-point operations of the whole request.
+    /// 10^12 floating-point operations that ran for the whole request; a prompt that came lately costs none.
     tflops: f64,
     /// 10^12 floating-point operations for each picture.
     tflops_per_image: f64,
