@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use axum::{Extension, Json, extract::State, http::HeaderMap};
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
 
 use super::{
     body::JsonObject,
@@ -18,6 +23,7 @@ use crate::{
 };
 use reply::{Actual, BudgetReply, GenerateReply, ImageReply};
 
+mod bulk;
 mod deadline;
 pub(super) mod reply;
 pub(super) mod request;
@@ -48,14 +54,20 @@ pub(super) async fn generate(
     Extension(Arrival(arrived)): Extension<Arrival>,
     headers: HeaderMap,
     JsonObject(body): JsonObject,
-) -> Result<Json<GenerateReply>, ApiError> {
+) -> Result<Response, ApiError> {
     let request = GenerateRequest::parse(body, state.limits())?;
     let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
     refuse_until_ready(&state)?;
     let decision = decide(&state, &spec)?;
     let ticket = submit(&state, &spec, &decision, arrived)?;
-    let outcome = finished(&state, ticket).await?;
-    Ok(Json(answer(&state, &spec, decision, &outcome, arrived)))
+    let mut outcome = finished(&state, ticket).await?;
+    let images = std::mem::take(&mut outcome.images);
+    let bytes = images.iter().map(|image| image.png.len()).sum();
+    let in_base64 = move || images.iter().map(ImageReply::new).collect();
+    let data = bulk::run(bytes, in_base64).await?;
+    let reply = answer(&state, &spec, decision, (&outcome, data), arrived);
+    let body = bulk::run(bytes, move || reply.to_json()).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// Tells how far the warm-up is rather than promise a plan that nobody can run yet.
@@ -169,12 +181,11 @@ fn answer(
     state: &AppState,
     spec: &Spec<'_>,
     decision: Decision,
-    outcome: &Outcome,
+    (outcome, mut data): (&Outcome, Vec<ImageReply>),
     arrived: Moment,
 ) -> GenerateReply {
     let limit = spec.plan_request.budget.latency;
-    // Base64 is the last work worth the name, so the clock is read after it; `late` is filled in then.
-    let mut data: Vec<ImageReply> = outcome.images.iter().map(ImageReply::new).collect();
+    // The clock is read after base64, so `late` is filled in here.
     let latency = Millis::from(state.clock().now().since(arrived));
     let late = limit.is_some_and(|limit| latency > limit);
     for image in &mut data {
@@ -194,7 +205,7 @@ fn answer(
             warnings::told(decision.warnings, outcome.tokens_cut),
         ),
         budget: BudgetReply::of(spec, &decision.estimate),
-        actual: Actual::new(outcome, latency),
+        actual: Actual::new(outcome, spec.plan_request.n_images, latency),
         estimate: decision.estimate,
         plan: decision.plan,
     }

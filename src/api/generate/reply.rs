@@ -64,7 +64,7 @@ pub(super) struct Actual {
     latency_ms: f64,
     /// Where the time went.
     phases_ms: PhasesReply,
-    /// 10^12 floating-point operations of the whole request.
+    /// 10^12 floating-point operations that ran for the whole request; a prompt that came lately costs none.
     tflops: f64,
     /// 10^12 floating-point operations for each picture.
     tflops_per_image: f64,
@@ -156,6 +156,13 @@ fn tflops_in_force(spec: &Spec<'_>, estimate: &Estimate) -> Option<(f64, TflopsS
     }
 }
 
+impl GenerateReply {
+    /// Returns the body of the reply.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a reply of plain values can be written")
+    }
+}
+
 impl ImageReply {
     pub(super) fn new(image: &Rendered) -> Self {
         Self {
@@ -169,15 +176,13 @@ impl ImageReply {
 }
 
 impl Actual {
-    pub(super) fn new(outcome: &Outcome, latency: Millis) -> Self {
-        // A job always has a picture for each seed, and at least one seed.
-        let n_images = outcome.images.len().max(1);
+    pub(super) fn new(outcome: &Outcome, n_images: u32, latency: Millis) -> Self {
         Self {
             latency_ms: latency.0,
             phases_ms: PhasesReply::from(outcome.phases),
             tflops: outcome.flops.tflops(),
-            tflops_per_image: outcome.flops.tflops() / n_images as f64,
-            nfe: outcome.nfe / n_images as Nfe,
+            tflops_per_image: outcome.flops.tflops() / f64::from(n_images),
+            nfe: outcome.nfe / n_images,
         }
     }
 }

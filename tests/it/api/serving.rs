@@ -132,6 +132,22 @@ async fn connections_beyond_the_limit_wait_for_room() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_not_http_is_refused_without_a_body() {
+    let toy = Toy::start().await;
+    let (address, stop, server) = serve(&toy).await;
+    let many_fields = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200));
+    for (head, status) in [("GARBAGE\r\n\r\n", "400"), (&many_fields, "431")] {
+        let stream = TcpStream::connect(address).await.unwrap();
+        write(&stream, head.as_bytes()).await;
+        let reply = read_all(stream).await;
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{reply}");
+        assert!(reply.contains("content-length: 0\r\n"), "{reply}");
+    }
+    stop.send(()).unwrap();
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_head_that_dawdles_is_cut_off() {
     let toy = Toy::with(&["--header-timeout=0.05"]).await;
     let (address, stop, server) = serve(&toy).await;
