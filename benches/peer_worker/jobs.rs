@@ -7,7 +7,11 @@ use goldilocks::{
     catalog::{self, DeviceSpec, SamplerKind},
     engine::{
         Conditioning, ImageSpec, Pipeline, device,
-        ops::{Backend, Shape, candle::Candle, native::{Level, Native}},
+        ops::{
+            Backend, Shape,
+            candle::Candle,
+            native::{Level, Native},
+        },
         text_encoder::TextStates,
         unet::{PackedText, Unet},
     },

@@ -8,6 +8,11 @@
 //! Unsafe code lives below this file alone. Shapes are checked when an operation is cut into parts, so
 //! that the loops inside need no check.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a function that is not inlined into its kernel is not compiled for the instruction set"
+)]
+
 use std::sync::Arc;
 
 use super::{Activation, Backend, ConvFusion, ConvSpec, GroupNormSpec, Shape};

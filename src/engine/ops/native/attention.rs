@@ -112,7 +112,7 @@ pub(super) fn with_contexts<'c>(
     unsafe_code,
     reason = "parts of one operation write heads of one buffer"
 )]
-fn head_of<'a>(output: Shared<'a>, index: usize, length: usize) -> &'a mut [f32] {
+fn head_of(output: Shared<'_>, index: usize, length: usize) -> &mut [f32] {
     // SAFETY: every part packs a head of its own.
     unsafe { output.slice(index * length, length) }
 }
@@ -269,17 +269,17 @@ impl Kernel for Block<'_> {
         for first in (0..tokens).step_by(KEYS) {
             let keys = first..(first + KEYS).min(tokens);
             self.score(simd, keys.clone(), (scores, stride));
-            for query in 0..self.positions.len() {
+            for (query, state) in state[..self.positions.len()].iter_mut().enumerate() {
                 let scores = &mut scores[query * stride..][..stride];
-                let correction = self.soften(simd, scores, keys.len(), &mut state[query]);
+                let correction = self.soften(simd, scores, keys.len(), state);
                 if first > 0 {
                     self.scale(simd, query, correction);
                 }
             }
             self.weigh(simd, keys, (scores, stride));
         }
-        for query in 0..self.positions.len() {
-            self.scale(simd, query, 1.0 / state[query].sum);
+        for (query, state) in state[..self.positions.len()].iter().enumerate() {
+            self.scale(simd, query, 1.0 / state.sum);
         }
     }
 }
@@ -337,12 +337,7 @@ impl Block<'_> {
 
     /// Adds the values of some keys, weighted.
     #[inline(always)]
-    fn weigh<S: Isa>(
-        &self,
-        simd: S,
-        keys: Range<usize>,
-        (weights, stride): (&[f32], usize),
-    ) {
+    fn weigh<S: Isa>(&self, simd: S, keys: Range<usize>, (weights, stride): (&[f32], usize)) {
         assert!(weights.len() >= self.positions.len() * stride && stride >= keys.len());
         let depth = self.layout.depth;
         for start in (0..depth).step_by(self.layout.width()) {
@@ -369,13 +364,21 @@ impl Block<'_> {
             };
             let last = self.place(self.positions.len() - 1) + start;
             assert!(last + n_columns <= self.output.len(), "in the result");
-            self.tiles(simd, &tile, (0, stride), (self.place(0) + start, self.channels));
+            self.tiles(
+                simd,
+                &tile,
+                (0, stride),
+                (self.place(0) + start, self.channels),
+            );
         }
     }
 
     /// Runs a tile for all queries, whose addresses are given by the first one's and their distance.
     #[inline(always)]
-    #[expect(unsafe_code, reason = "calls the innermost loop with checked addresses")]
+    #[expect(
+        unsafe_code,
+        reason = "calls the innermost loop with checked addresses"
+    )]
     fn tiles<S: Isa>(
         &self,
         simd: S,

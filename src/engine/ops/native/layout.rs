@@ -43,7 +43,7 @@ pub(super) fn surround(native: &Native, xs: &Tensor, target: Option<(usize, usiz
     unsafe_code,
     reason = "parts of one operation write lines of one tensor"
 )]
-fn line_of<'a>(output: Shared<'a>, start: usize, length: usize) -> &'a mut [f32] {
+fn line_of(output: Shared<'_>, start: usize, length: usize) -> &mut [f32] {
     // SAFETY: every part writes lines of its own.
     unsafe { output.slice(start, length) }
 }

@@ -122,6 +122,10 @@ impl Team {
     }
 
     #[expect(unsafe_code, reason = "the job of a team is a borrowed closure")]
+    #[expect(
+        clippy::transmute_ptr_to_ptr,
+        reason = "a cast does not change a lifetime"
+    )]
     fn open(&self, n_parts: usize, part: &(dyn Fn(usize) + Sync)) {
         let part: *const (dyn Fn(usize) + Sync + '_) = part;
         // SAFETY: only the lifetime is left out; `close` waits for the last worker before `run`, and
@@ -189,10 +193,11 @@ impl Shared {
         let Job { n_parts, part } = unsafe { *self.job.get() };
         // SAFETY: as above.
         let part = unsafe { &*part };
-        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| self.claim(n_parts, part))) {
-            if let Ok(mut panic) = self.panic.lock() {
-                *panic = Some(payload);
-            }
+        let result = panic::catch_unwind(AssertUnwindSafe(|| self.claim(n_parts, part)));
+        if let Err(payload) = result
+            && let Ok(mut panic) = self.panic.lock()
+        {
+            *panic = Some(payload);
         }
         self.state.fetch_sub(1, Ordering::AcqRel);
     }

@@ -10,6 +10,17 @@
 //! then the addend: the same whatever the tile's size, so that no result depends on how a product is
 //! cut into tiles.
 
+#![expect(
+    unsafe_code,
+    reason = "the innermost loop: sizes are checked where work is cut into tiles"
+)]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "loops over constants are unrolled in time for the sums to become registers"
+)]
+
+use pulp::Simd;
+
 use super::simd::{Isa, TILE_VECTORS};
 
 /// Most rows of a tile on any level.
@@ -55,10 +66,6 @@ pub(super) struct Tile<'a> {
 /// Everything that [`Tile`] and [`Rows`] describe must lie in allocations that live, and nobody else
 /// may write to the rows of the output or read them during the call.
 #[inline(always)]
-#[expect(
-    unsafe_code,
-    reason = "the innermost loop: checked where blocks are cut, not here"
-)]
 pub(super) unsafe fn multiply<S: Isa>(simd: S, tile: &Tile<'_>, rows: &Rows) {
     let two = tile.n_columns > S::F32_LANES;
     let mut done = 0;
@@ -97,11 +104,10 @@ fn chunk<S: Isa>(n_rows: usize) -> usize {
     fitting.unwrap_or(1)
 }
 
+/// The sums of a tile, a line of vectors for each row.
+type Sums<S, const M: usize, const V: usize> = [[<S as Simd>::f32s; V]; M];
+
 #[inline(always)]
-#[expect(
-    unsafe_code,
-    reason = "the innermost loop: checked where blocks are cut, not here"
-)]
 unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
     simd: S,
     tile: &Tile<'_>,
@@ -113,13 +119,31 @@ unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
         // Never asked for; without the sums, it costs no code either.
         return;
     }
+    let outputs = &rows.outputs[first..first + M];
+    let last = tile.n_columns - (V - 1) * S::F32_LANES;
+    // SAFETY: the caller's promise. A last vector that is not whole is masked.
+    unsafe {
+        let sums = sum::<S, M, V>(simd, tile, &rows.inputs[first..first + M]);
+        if last == S::F32_LANES {
+            write::<S, M, V>(simd, tile, outputs, sums);
+        } else {
+            write_masked::<S, M, V>(simd, tile, outputs, sums, last);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn sum<S: Isa, const M: usize, const V: usize>(
+    simd: S,
+    tile: &Tile<'_>,
+    rows: &[usize],
+) -> Sums<S, M, V> {
     let lanes = S::F32_LANES;
     let mut sums = [[simd.splat_f32s(0.0); V]; M];
-    // SAFETY: the caller's promise. Panels and biases are whole vectors; the last vector of the output
-    // and addend is masked.
+    // SAFETY: the caller's promise; panels and biases are whole vectors.
     unsafe {
         for v in 0..V {
-            let bias = tile.bias.add(v * lanes).cast::<S::f32s>().read_unaligned();
+            let bias = read::<S>(tile.bias.add(v * lanes));
             for r in 0..M {
                 sums[r][v] = bias;
             }
@@ -128,12 +152,12 @@ unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
         for &start in tile.segments.starts {
             let mut inputs = [tile.input; M];
             for r in 0..M {
-                inputs[r] = tile.input.add(rows.inputs[first + r] + start);
+                inputs[r] = tile.input.add(rows[r] + start);
             }
             for k in 0..tile.segments.length {
                 let mut right = [simd.splat_f32s(0.0); V];
                 for v in 0..V {
-                    right[v] = panel.add(v * lanes).cast::<S::f32s>().read_unaligned();
+                    right[v] = read::<S>(panel.add(v * lanes));
                 }
                 panel = panel.add(V * lanes);
                 for r in 0..M {
@@ -144,44 +168,77 @@ unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
                 }
             }
         }
-        let last = tile.n_columns - (V - 1) * lanes;
-        let outputs = &rows.outputs[first..first + M];
-        if last == lanes {
-            if !tile.addend.is_null() {
-                for r in 0..M {
-                    for v in 0..V {
-                        let addend = tile.addend.add(outputs[r] + v * lanes);
-                        let addend = addend.cast::<S::f32s>().read_unaligned();
-                        sums[r][v] = simd.add_f32s(sums[r][v], addend);
-                    }
-                }
-            }
-            for r in 0..M {
-                for v in 0..V {
-                    let output = tile.output.add(outputs[r] + v * lanes);
-                    output.cast::<S::f32s>().write_unaligned(sums[r][v]);
-                }
-            }
-            return;
-        }
-        let mask = simd.mask_between_m32s(0, last as u32);
-        let whole = simd.mask_between_m32s(0, lanes as u32);
+    }
+    sums
+}
+
+/// Adds the addend to the sums and writes them, in whole vectors.
+#[inline(always)]
+unsafe fn write<S: Isa, const M: usize, const V: usize>(
+    simd: S,
+    tile: &Tile<'_>,
+    rows: &[usize],
+    mut sums: Sums<S, M, V>,
+) {
+    let lanes = S::F32_LANES;
+    // SAFETY: the caller's promise.
+    unsafe {
         if !tile.addend.is_null() {
             for r in 0..M {
                 for v in 0..V {
-                    let addend = tile.addend.add(outputs[r] + v * lanes);
-                    let mask = if v + 1 == V { mask } else { whole };
-                    let addend = simd.mask_load_ptr_f32s(mask, addend);
+                    let addend = read::<S>(tile.addend.add(rows[r] + v * lanes));
                     sums[r][v] = simd.add_f32s(sums[r][v], addend);
                 }
             }
         }
         for r in 0..M {
             for v in 0..V {
-                let output = tile.output.add(outputs[r] + v * lanes);
-                let mask = if v + 1 == V { mask } else { whole };
-                simd.mask_store_ptr_f32s(mask, output, sums[r][v]);
+                let output = tile.output.add(rows[r] + v * lanes);
+                output.cast::<S::f32s>().write_unaligned(sums[r][v]);
             }
         }
     }
+}
+
+/// The same with only `last` numbers of the last vector.
+#[inline(always)]
+unsafe fn write_masked<S: Isa, const M: usize, const V: usize>(
+    simd: S,
+    tile: &Tile<'_>,
+    rows: &[usize],
+    mut sums: Sums<S, M, V>,
+    last: usize,
+) {
+    let lanes = S::F32_LANES;
+    let mut masks = [simd.mask_between_m32s(0, lanes as u32); V];
+    masks[V - 1] = simd.mask_between_m32s(0, last as u32);
+    // SAFETY: the caller's promise; nothing outside the mask is touched.
+    unsafe {
+        if !tile.addend.is_null() {
+            for r in 0..M {
+                for v in 0..V {
+                    let addend = tile.addend.add(rows[r] + v * lanes);
+                    let addend = simd.mask_load_ptr_f32s(masks[v], addend);
+                    sums[r][v] = simd.add_f32s(sums[r][v], addend);
+                }
+            }
+        }
+        for r in 0..M {
+            for v in 0..V {
+                let output = tile.output.add(rows[r] + v * lanes);
+                simd.mask_store_ptr_f32s(masks[v], output, sums[r][v]);
+            }
+        }
+    }
+}
+
+/// One vector.
+///
+/// # Safety
+///
+/// All its numbers must be readable.
+#[inline(always)]
+unsafe fn read<S: Isa>(at: *const f32) -> S::f32s {
+    // SAFETY: the caller's promise; every bit pattern is a vector.
+    unsafe { at.cast::<S::f32s>().read_unaligned() }
 }
