@@ -153,6 +153,17 @@ fn only_the_device_file_knows_of_cuda_features() {
 }
 
 #[test]
+fn unsafe_code_is_the_native_backends() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/ops/native");
+    let (inside, outside): (Vec<PathBuf>, Vec<PathBuf>) = sources()
+        .into_iter()
+        .filter(|file| read(file).contains("unsafe_code"))
+        .partition(|file| file.starts_with(&home));
+    assert!(outside.is_empty(), "{outside:?}");
+    assert!(!inside.is_empty(), "the lint must be what unsafe code asks to be excepted from");
+}
+
+#[test]
 fn every_file_says_what_it_answers() {
     let silent: Vec<PathBuf> = sources()
         .into_iter()

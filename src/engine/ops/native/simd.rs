@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-#[cfg(target_arch = "aarch64")]
-use pulp::aarch64::Neon;
 #[cfg(target_arch = "x86_64")]
 use pulp::x86::{V3, V4};
 use pulp::{NullaryFnOnce, Scalar128b, Simd};
@@ -45,11 +43,6 @@ impl Isa for V3 {
     const ROWS: usize = 6;
 }
 
-#[cfg(target_arch = "aarch64")]
-impl Isa for Neon {
-    const ROWS: usize = 14;
-}
-
 impl Isa for Scalar128b {
     const ROWS: usize = 4;
 
@@ -83,9 +76,6 @@ pub enum Level {
     /// AVX2 with fused multiply-add: 8 numbers at once.
     #[cfg(target_arch = "x86_64")]
     Avx2(V3),
-    /// NEON: 4 numbers at once.
-    #[cfg(target_arch = "aarch64")]
-    Neon(Neon),
     /// What every processor has.
     Portable,
 }
@@ -99,8 +89,6 @@ impl Level {
             levels.extend(V4::try_new().map(Self::Avx512));
             levels.extend(V3::try_new().map(Self::Avx2));
         }
-        #[cfg(target_arch = "aarch64")]
-        levels.extend(Neon::try_new().map(Self::Neon));
         levels.push(Self::Portable);
         levels
     }
@@ -117,8 +105,6 @@ impl Level {
             Self::Avx512(_) => V4::F32_LANES,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => V3::F32_LANES,
-            #[cfg(target_arch = "aarch64")]
-            Self::Neon(_) => Neon::F32_LANES,
             Self::Portable => Scalar128b::F32_LANES,
         }
     }
@@ -130,8 +116,6 @@ impl Level {
             Self::Avx512(_) => V4::ROWS,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => V3::ROWS,
-            #[cfg(target_arch = "aarch64")]
-            Self::Neon(_) => Neon::ROWS,
             Self::Portable => Scalar128b::ROWS,
         }
     }
@@ -144,8 +128,6 @@ impl Level {
             Self::Avx512(simd) => simd.vectorize(Bound { simd, kernel }),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(simd) => simd.vectorize(Bound { simd, kernel }),
-            #[cfg(target_arch = "aarch64")]
-            Self::Neon(simd) => simd.vectorize(Bound { simd, kernel }),
             Self::Portable => kernel.run(Scalar128b),
         }
     }
@@ -158,8 +140,6 @@ impl fmt::Display for Level {
             Self::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
-            #[cfg(target_arch = "aarch64")]
-            Self::Neon(_) => "neon",
             Self::Portable => "portable",
         })
     }
