@@ -13,7 +13,7 @@ use crate::{
     planner::{LatencyModel, PhaseTimes},
     runtime::{
         WorkerSpec,
-        executor::pipeline::{self, BACKEND, encode_png},
+        executor::pipeline::{self, encode_png},
         probe::{Probe, probing},
         state::{LatencyFile, LatencyKey},
     },
@@ -22,7 +22,7 @@ use crate::{
 
 /// Where the learned latencies of what `catalog` hosts are kept.
 pub(super) fn file(catalog: &Catalog, state_dir: &Path) -> LatencyFile {
-    let key = LatencyKey::new(catalog, BACKEND, device::n_threads());
+    let key = LatencyKey::new(catalog, &pipeline::backend(), device::n_threads());
     LatencyFile::new(state_dir, key)
 }
 

@@ -4,7 +4,7 @@
 //! on in one evaluation of their network, each at its own step, step count, sampler and guidance; a
 //! picture does not depend on what shares the evaluation with it, up to rounding.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -24,10 +24,12 @@ use crate::{
 
 mod encodings;
 mod networks;
+mod spare;
 mod trajectory;
 
 use encodings::Encodings;
 use networks::Networks;
+use spare::Spare;
 pub use trajectory::{Latents, Trajectory};
 
 /// Latent positions that are evaluated at once, a bound on memory: 128 rows of 16x16.
@@ -87,7 +89,7 @@ pub struct Pipeline {
     /// States of the empty prompt, which nearly every guided picture needs: always kept.
     empty: Arc<TextStates>,
     empty_ids: Vec<u32>,
-    batch: Mutex<Batch>,
+    batches: Spare<Batch>,
 }
 
 /// The rows of one evaluation. Kept for its memory, so that a step allocates nothing.
@@ -141,7 +143,7 @@ impl Pipeline {
             encodings: Encodings::new(encodings::MAX_BYTES),
             empty: Arc::new(empty),
             empty_ids,
-            batch: Mutex::default(),
+            batches: Spare::default(),
         })
     }
 
@@ -233,7 +235,7 @@ impl Pipeline {
         let (_, height, width) = shape;
         // A guided row is two rows of the network.
         let n_rows = (MAX_LATENT_POSITIONS / (2 * height * width)).max(1);
-        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = self.batches.take();
         batch.outputs.clear();
         for rows in rows.chunks(n_rows) {
             self.evaluate(&mut batch, rows)?;
@@ -245,6 +247,8 @@ impl Pipeline {
             moved.push(row.advance(output));
             outputs = rest;
         }
+        batch.clear();
+        self.batches.give_back(batch);
         Ok(moved)
     }
 

@@ -160,7 +160,10 @@ fn unsafe_code_is_the_native_backends() {
         .filter(|file| read(file).contains("unsafe_code"))
         .partition(|file| file.starts_with(&home));
     assert!(outside.is_empty(), "{outside:?}");
-    assert!(!inside.is_empty(), "the lint must be what unsafe code asks to be excepted from");
+    assert!(
+        !inside.is_empty(),
+        "the lint must be what unsafe code asks to be excepted from"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 
 use candle_core::Device;
 
+use super::spare::Spare;
 use crate::{
     catalog::{Family, ModelId},
     engine::{
@@ -72,29 +73,24 @@ struct On<B: Backend> {
 /// Texts whose keys and values are kept for each model: those of 64 pictures, and the empty one.
 const MAX_TEXTS: usize = 65;
 
+/// Texts and what they say to one network, the latest last.
+type Texts<B> = VecDeque<(Arc<TextStates>, Arc<PackedText<B>>)>;
+
 /// A U-Net, and what the texts that it has lately been evaluated with say to it.
 #[derive(Debug)]
 struct Hosted<B: Backend> {
     unet: Unet<B>,
     texts: Mutex<Texts<B>>,
-}
-
-/// Packed texts, the latest last.
-#[derive(Debug)]
-struct Texts<B: Backend> {
-    known: VecDeque<(Arc<TextStates>, Arc<PackedText<B>>)>,
-    /// Those of the rows of one evaluation; kept for its memory.
-    rows: Vec<Arc<PackedText<B>>>,
+    /// For the texts of one evaluation's rows.
+    rows: Spare<Vec<Arc<PackedText<B>>>>,
 }
 
 impl<B: Backend> Hosted<B> {
     fn new(unet: Unet<B>) -> Self {
         Self {
             unet,
-            texts: Mutex::new(Texts {
-                known: VecDeque::with_capacity(MAX_TEXTS),
-                rows: Vec::new(),
-            }),
+            texts: Mutex::new(VecDeque::with_capacity(MAX_TEXTS)),
+            rows: Spare::default(),
         }
     }
 
@@ -105,34 +101,29 @@ impl<B: Backend> Hosted<B> {
         timesteps: &[f64],
         texts: &[Arc<TextStates>],
     ) -> Result<B::Tensor, EngineError> {
-        let mut cache = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let Texts { known, rows } = &mut *cache;
-        rows.clear();
+        let mut rows = self.rows.take();
         for text in texts {
-            rows.push(self.packed(ops, known, text)?);
+            rows.push(self.packed(ops, text)?);
         }
-        let output = self.unet.forward(ops, xs, timesteps, rows);
+        let output = self.unet.forward(ops, xs, timesteps, &rows);
         rows.clear();
+        self.rows.give_back(rows);
         output
     }
 
     /// Finds a text by its identity: the same prompt is the same text as long as it is in use.
-    fn packed(
-        &self,
-        ops: &B,
-        known: &mut VecDeque<(Arc<TextStates>, Arc<PackedText<B>>)>,
-        text: &Arc<TextStates>,
-    ) -> Result<Arc<PackedText<B>>, EngineError> {
-        let found = known.iter().position(|(other, _)| Arc::ptr_eq(other, text));
-        let entry = match found.and_then(|index| known.remove(index)) {
+    fn packed(&self, ops: &B, text: &Arc<TextStates>) -> Result<Arc<PackedText<B>>, EngineError> {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = texts.iter().position(|(other, _)| Arc::ptr_eq(other, text));
+        let entry = match found.and_then(|index| texts.remove(index)) {
             Some(entry) => entry,
             None => (Arc::clone(text), Arc::new(self.unet.pack_text(ops, text)?)),
         };
-        if known.len() == MAX_TEXTS {
-            known.pop_front();
+        if texts.len() == MAX_TEXTS {
+            texts.pop_front();
         }
         let packed = Arc::clone(&entry.1);
-        known.push_back(entry);
+        texts.push_back(entry);
         Ok(packed)
     }
 }

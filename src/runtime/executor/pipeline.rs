@@ -11,6 +11,7 @@ use crate::{
     engine::{
         EngineError,
         image::{Parameters, Pixels},
+        ops::native::Level,
         pipeline::{Conditioning, ImageSpec, Pipeline, Trajectory},
     },
     planner::CostTable,
@@ -18,8 +19,11 @@ use crate::{
     units::{Flops, ImageSize},
 };
 
-/// Which implementation does the arithmetic; part of what a measured latency is valid for.
-pub const BACKEND: &str = "candle";
+/// Which implementation does the arithmetic on the processor; part of what a measured latency is valid
+/// for.
+pub fn backend() -> String {
+    format!("native {}", Level::best())
+}
 
 /// The families of one device.
 #[derive(Debug)]
