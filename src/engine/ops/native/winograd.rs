@@ -121,7 +121,7 @@ impl Winograd {
         );
         let n_tiles = shape.len() / (RESULTS * RESULTS * outputs);
         let n_threads = native.team.n_threads();
-        let most = (MAX_SCRATCH / (PRODUCTS * (inputs + outputs))).max(MAX_ROWS);
+        let most = (MAX_SCRATCH / (PRODUCTS * (inputs + outputs))).max(4 * MAX_ROWS);
         let n_parts = n_tiles
             .div_ceil(most)
             .next_multiple_of(n_threads)
