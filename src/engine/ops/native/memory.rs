@@ -7,77 +7,26 @@
 use std::{
     cell::RefCell,
     fmt,
-    ops::{Deref, DerefMut},
+    ops::Deref,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use bytemuck::{Pod, Zeroable};
+#[cfg(test)]
+pub(super) mod guarded;
+#[cfg(not(test))]
+mod lines;
 
-/// Numbers of a cache line.
-const LINE: usize = 16;
+// The tests of this crate run on memory that ends where nothing can be read or written.
+#[cfg(test)]
+pub(super) use guarded::Lines;
+#[cfg(not(test))]
+pub(super) use lines::Lines;
 
 /// Bytes that wait in an arena for their next use, a bound on what one large picture leaves behind.
 const MAX_FREE_BYTES: usize = 1 << 30;
 
 /// Buffers that a best fit is searched among.
 const MAX_FREE_BUFFERS: usize = 256;
-
-/// One cache line, so that no vector load of a line's start crosses two.
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
-
-/// Numbers from the start of a cache line on.
-#[derive(Clone, Default)]
-pub(super) struct Lines {
-    lines: Vec<Line>,
-    length: usize,
-}
-
-impl Lines {
-    /// Zeros.
-    pub(super) fn zeros(length: usize) -> Self {
-        Self {
-            lines: vec![Line([0.0; LINE]); length.div_ceil(LINE)],
-            length,
-        }
-    }
-
-    /// Room for numbers, in place of what is there.
-    fn resize(&mut self, length: usize) {
-        let n_lines = length.div_ceil(LINE);
-        if self.lines.len() < n_lines {
-            // Nothing is worth copying to the larger place.
-            self.lines.clear();
-            self.lines.resize(n_lines, Line([0.0; LINE]));
-        }
-        self.length = length;
-    }
-
-    fn capacity_bytes(&self) -> usize {
-        size_of::<Line>() * self.lines.len()
-    }
-}
-
-impl Deref for Lines {
-    type Target = [f32];
-
-    fn deref(&self) -> &[f32] {
-        &bytemuck::cast_slice(&self.lines)[..self.length]
-    }
-}
-
-impl DerefMut for Lines {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.length]
-    }
-}
-
-impl fmt::Debug for Lines {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} numbers", self.length)
-    }
-}
 
 /// Memory of tensors that nobody needs any more.
 #[derive(Default)]

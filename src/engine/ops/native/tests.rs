@@ -6,7 +6,10 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, RngSeed},
 };
 
-use super::*;
+use super::{
+    memory::guarded::{Edge, guard},
+    *,
+};
 use crate::engine::noise::{NoiseKey, gaussian};
 
 mod functions;
@@ -31,12 +34,16 @@ fn random(draw: u32, n: usize) -> Vec<f32> {
     gaussian(key, n)
 }
 
-/// Every level with one thread and with more threads than most operations have parts.
-fn natives() -> Vec<Native> {
+/// Every level with one thread and with more threads than most operations have parts, and with buffers
+/// that touch the unreadable at either edge: those made before the next one is asked for.
+fn natives() -> impl Iterator<Item = Native> {
     let levels = Level::available().into_iter();
-    levels
-        .flat_map(|level| [1, 3].map(|n_threads| Native::new(level, n_threads)))
-        .collect()
+    let kinds =
+        |level| [(1, Edge::Last), (3, Edge::Last), (1, Edge::First)].map(|kind| (level, kind));
+    levels.flat_map(kinds).map(|(level, (n_threads, edge))| {
+        guard(edge);
+        Native::new(level, n_threads)
+    })
 }
 
 fn config(cases: u32) -> Config {
