@@ -181,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_number_in_front_or_behind_cannot_be_read() {
-        if let Ok(what) = env::var(READ) {
-            let (edge, number) = what.split_once(' ').unwrap();
+        if let Some(what) = env::var_os(READ) {
+            let (edge, number) = what.to_str().unwrap().split_once(' ').unwrap();
             guard(if edge == "First" {
                 Edge::First
             } else {
