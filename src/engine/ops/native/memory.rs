@@ -114,8 +114,13 @@ impl Drop for Buffer {
     }
 }
 
+/// Numbers that a thread's scratch memory has room for from the start: more than any operation asks for
+/// but convolutions of many hundred channels. Which thread does which part is chance, so a thread that
+/// is late must not be the one to allocate.
+const MIN_SCRATCH: usize = 160 * 1024;
+
 thread_local! {
-    static SCRATCH: RefCell<Lines> = RefCell::default();
+    static SCRATCH: RefCell<Lines> = RefCell::new(Lines::zeros(MIN_SCRATCH));
 }
 
 /// Lends a thread's own scratch memory, whatever is in it, for the time of a call that does not ask
@@ -125,4 +130,9 @@ pub(super) fn with_scratch<R>(length: usize, work: impl FnOnce(&mut [f32]) -> R)
         lines.resize(length);
         work(lines)
     })
+}
+
+/// Makes a thread's scratch memory before its first operation.
+pub(super) fn make_scratch() {
+    with_scratch(0, |_| ());
 }

@@ -10,11 +10,13 @@ use std::{
     fmt, hint,
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, TryLockError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle, Thread},
 };
+
+use super::memory::make_scratch;
 
 /// Checks for work before a thread sleeps: some hundred microseconds, longer than the gap between two
 /// steps of a trajectory.
@@ -109,7 +111,7 @@ impl Team {
     /// A panic of a part is that of the caller, when all parts have ended.
     pub(super) fn run(&self, n_parts: usize, part: impl Fn(usize) + Sync) {
         let alone = n_parts <= 1 || self.workers.is_empty();
-        let Some(_busy) = (!alone).then(|| self.busy.try_lock().ok()).flatten() else {
+        let Some(_busy) = (!alone).then(|| self.occupy()).flatten() else {
             return (0..n_parts).for_each(part);
         };
         self.open(n_parts, &part);
@@ -118,6 +120,16 @@ impl Team {
         let panicked = self.shared.panic.lock().ok().and_then(|mut it| it.take());
         if let Some(payload) = result.err().or(panicked) {
             panic::resume_unwind(payload);
+        }
+    }
+
+    /// The right to the workers, unless another caller has it. It is sound after a panic, which `run`
+    /// lets through when the team is closed and empty.
+    fn occupy(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.busy.try_lock() {
+            Ok(busy) => Some(busy),
+            Err(TryLockError::Poisoned(busy)) => Some(busy.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -158,6 +170,7 @@ impl Team {
 impl Shared {
     /// A worker's life.
     fn work(&self) {
+        make_scratch();
         let mut spins = 0;
         while !self.stopped.load(Ordering::Relaxed) {
             if self.has_work() && self.enter() {
@@ -168,6 +181,8 @@ impl Shared {
                 hint::spin_loop();
             } else {
                 self.sleep();
+                // The operation that woke this thread may be over; the next one is not far.
+                spins = 0;
             }
         }
     }
@@ -241,3 +256,6 @@ impl fmt::Debug for Team {
         write!(f, "Team({} threads)", self.n_threads())
     }
 }
+
+#[cfg(test)]
+mod tests;
