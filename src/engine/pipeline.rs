@@ -2,7 +2,8 @@
 //!
 //! A [`Trajectory`] is one picture on its way. [`Pipeline::step`] moves any number of them one step
 //! on in one evaluation of their network, each at its own step, step count, sampler and guidance; a
-//! picture does not depend on what shares the evaluation with it, up to rounding.
+//! picture does not depend on what shares the evaluation with it: on a processor bit for bit, elsewhere
+//! up to rounding.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::{
     EngineError, device,
     image::Pixels,
     noise_schedule::NoiseSchedule,
-    ops::Shape,
+    ops::{Shape, native::Native},
     text_encoder::{TextEncoder, TextStates},
     tokenizer::{Tokenizer, Tokens},
     weights::Weights,
@@ -125,6 +126,12 @@ pub type Moved = SmallVec<[Result<(), EngineError>; 8]>;
 impl Pipeline {
     /// Loads every model of a family, its decoder and its text encoder, on the models' device.
     pub fn load(family: &Family) -> Result<Self, EngineError> {
+        Self::load_with(family, Native::default())
+    }
+
+    /// The same; where the device is a processor, with the instructions and threads of `native`. Its
+    /// clones share threads and memory, so that several families can.
+    pub fn load_with(family: &Family, native: Native) -> Result<Self, EngineError> {
         let device = device::open(shared_device(family)?)?;
         let text_weights = Weights::open_folder(&family.path.join("text_encoder"), "model")?;
         let text_encoder = TextEncoder::load(&device, &text_weights, &family.text_encoder)?;
@@ -135,7 +142,7 @@ impl Pipeline {
             .forward(std::slice::from_ref(&empty_ids))?
             .remove(0);
         Ok(Self {
-            networks: networks::load(family, &device)?,
+            networks: networks::load(family, &device, native)?,
             vae: family.vae.clone(),
             schedule: NoiseSchedule::new(&family.noise_schedule)?,
             tokenizer,
@@ -328,7 +335,7 @@ impl Pipeline {
     }
 
     fn expect_model(&self, model: &ModelId) -> Result<(), EngineError> {
-        if self.networks.models().contains(&model) {
+        if self.networks.has(model) {
             Ok(())
         } else {
             Err(self.networks.unknown(model))

@@ -30,6 +30,9 @@ pub(super) trait Networks: fmt::Debug + Send + Sync {
     /// The models there are, in order of their names.
     fn models(&self) -> Vec<&ModelId>;
 
+    /// Whether there is a model.
+    fn has(&self, model: &ModelId) -> bool;
+
     /// The error for a model that there is not.
     fn unknown(&self, model: &ModelId) -> EngineError {
         let loaded: Vec<_> = self.models().iter().map(|id| id.0.as_str()).collect();
@@ -54,10 +57,14 @@ pub(super) trait Networks: fmt::Debug + Send + Sync {
     fn decode(&self, shape: Shape, latents: &[f32]) -> Result<(Shape, Vec<f32>), EngineError>;
 }
 
-/// Loads the networks of a family onto a device.
-pub(super) fn load(family: &Family, device: &Device) -> Result<Box<dyn Networks>, EngineError> {
+/// Loads the networks of a family onto a device; `native` is how a processor computes.
+pub(super) fn load(
+    family: &Family,
+    device: &Device,
+    native: Native,
+) -> Result<Box<dyn Networks>, EngineError> {
     if device.is_cpu() {
-        Ok(Box::new(On::load(Native::default(), family)?))
+        Ok(Box::new(On::load(native, family)?))
     } else {
         Ok(Box::new(On::load(Candle::new(device.clone()), family)?))
     }
@@ -148,6 +155,10 @@ impl<B: Backend> On<B> {
 impl<B: Backend> Networks for On<B> {
     fn models(&self) -> Vec<&ModelId> {
         self.unets.keys().collect()
+    }
+
+    fn has(&self, model: &ModelId) -> bool {
+        self.unets.contains_key(model)
     }
 
     fn predict(

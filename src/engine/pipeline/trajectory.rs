@@ -60,7 +60,8 @@ pub struct Trajectory {
     steps: Vec<Step>,
     n_done: usize,
     latents: Latents,
-    /// The newest first.
+    /// The newest first. As many as the sampler looks back on, from the start, so that a step allocates
+    /// nothing; those that are not there yet are empty.
     denoised: VecDeque<Vec<f32>>,
 }
 
@@ -82,15 +83,21 @@ impl Trajectory {
         };
         let found = noise.len();
         let fault = EngineError::NoiseLength { expected, found };
+        let steps = sampler::trajectory(spec.sampler, schedule, spec.steps)?;
+        let n_denoised = steps.iter().map(|step| step.update.n_denoised()).max();
+        // The newest one is asked for in any case.
+        let n_denoised = n_denoised.unwrap_or_default().max(1);
         Ok(Self {
             model,
             seed: spec.seed,
             guidance_scale: spec.guidance_scale,
             conditioning,
-            steps: sampler::trajectory(spec.sampler, schedule, spec.steps)?,
+            steps,
             n_done: 0,
             latents: Latents::new(shape, noise).ok_or(fault)?,
-            denoised: VecDeque::with_capacity(MAX_DENOISED),
+            denoised: (0..n_denoised)
+                .map(|_| Vec::with_capacity(expected))
+                .collect(),
         })
     }
 
@@ -131,7 +138,8 @@ impl Trajectory {
 
     /// The latest estimate of where it is going, from the last step's evaluation; none before it.
     pub fn denoised(&self) -> Option<Latents> {
-        let values = self.denoised.front()?.clone();
+        let newest = self.denoised.front().filter(|_| self.n_done > 0);
+        let values = newest?.clone();
         Some(Latents {
             values,
             ..self.latents
@@ -190,7 +198,8 @@ impl Trajectory {
         let noise = (update.c != 0.0).then(|| gaussian(noise_key(self.seed, draw), n));
         for (index, x) in self.latents.values.iter_mut().enumerate() {
             let mut history = [0.0; MAX_DENOISED];
-            for (slot, denoised) in history.iter_mut().zip(&self.denoised) {
+            let known = self.denoised.iter().take(self.n_done + 1);
+            for (slot, denoised) in history.iter_mut().zip(known) {
                 *slot = f64::from(denoised[index]);
             }
             let noise = noise.as_ref().map_or(0.0, |noise| f64::from(noise[index]));
@@ -213,8 +222,7 @@ impl Trajectory {
     /// Puts the estimate of the clean latents in front of the earlier ones.
     fn remember(&mut self, denoise: DenoiseCoefficients, outputs: &[f32]) {
         // The oldest gives its place to the newest.
-        let oldest = (self.denoised.len() == MAX_DENOISED).then(|| self.denoised.pop_back());
-        let mut clean = oldest.flatten().unwrap_or_default();
+        let mut clean = self.denoised.pop_back().unwrap_or_default();
         clean.clear();
         let scale = self.guidance_scale as f32;
         let guided_output = |index: usize| match outputs.split_at(self.latents.values.len()) {
