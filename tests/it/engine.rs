@@ -5,3 +5,4 @@ mod family;
 mod golden;
 mod parity;
 mod reference;
+mod sameness;

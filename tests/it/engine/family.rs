@@ -6,7 +6,7 @@ use std::path::Path;
 
 use goldilocks::{
     catalog::{self, ModelId, SamplerKind},
-    engine::{ImageSpec, Pipeline, Trajectory},
+    engine::{ImageSpec, Pipeline, Trajectory, ops::native::Native},
     units::Steps,
 };
 
@@ -42,9 +42,15 @@ fn draw(
     row
 }
 
-fn hosted() -> Pipeline {
+/// The default family on a processor's own kernels.
+pub(crate) fn hosted_with(native: Native) -> Pipeline {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("models.toml");
-    Pipeline::load(catalog::load(&config).unwrap().default_family()).unwrap()
+    let catalog = catalog::load(&config).unwrap();
+    Pipeline::load_with(catalog.default_family(), native).unwrap()
+}
+
+fn hosted() -> Pipeline {
+    hosted_with(Native::default())
 }
 
 #[test]
