@@ -99,6 +99,8 @@ pub(super) fn with_contexts<'c>(
 ) -> Tensor {
     let xs = &xs.without_border(native);
     let layout = context_of(0).layout;
+    let lanes = native.level.lanes();
+    assert_eq!(layout.lanes, lanes, "packed for the instructions in use");
     let length = layout.head_length();
     let of = |row: usize, head: usize| {
         let context = context_of(row);

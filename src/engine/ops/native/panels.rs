@@ -41,6 +41,16 @@ impl Panels {
         panels
     }
 
+    /// Panics if they are packed for vectors of another length than those of `level`, which would read
+    /// past their end.
+    pub(super) fn expect_level(&self, level: Level) {
+        assert_eq!(
+            self.lanes,
+            level.lanes(),
+            "packed for the instructions in use"
+        );
+    }
+
     /// Rows.
     pub(super) fn depth(&self) -> usize {
         self.depth

@@ -73,6 +73,7 @@ pub(super) struct Product<'a, P> {
 impl<P: Place> Product<'_, P> {
     /// Computes the result, row after row.
     pub(super) fn compute(&self, native: &Native, output: &mut [f32]) {
+        self.panels.expect_level(native.level);
         self.check(output.len());
         let output = Shared::new(output);
         let tiles = Tiles::new(native.level.rows(), self.n_pictures, self.n_positions);

@@ -119,6 +119,7 @@ impl Winograd {
             shape.len(),
             "the residual is as large as the result"
         );
+        self.tables[0].expect_level(native.level);
         let n_tiles = shape.len() / (RESULTS * RESULTS * outputs);
         let n_threads = native.team.n_threads();
         let most = (MAX_SCRATCH / (PRODUCTS * (inputs + outputs))).max(4 * MAX_ROWS);

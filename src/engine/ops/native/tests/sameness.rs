@@ -54,6 +54,22 @@ fn conv(native: &Native, xs: &Tensor, stride: usize) -> Tensor {
 }
 
 #[test]
+#[should_panic(expected = "packed for the instructions in use")]
+fn weights_packed_for_shorter_vectors_are_refused() {
+    let portable = Native::new(Level::Portable, 1);
+    let linear = portable.pack_linear(random(1, 7), None, 7, Activation::None);
+    let best = Native::new(Level::best(), 1);
+    let xs = upload(&best, Shape::vectors(1, 1), &[1.0]);
+    // On a machine with the shortest vectors alone there is nothing to mistake.
+    assert_ne!(
+        best.level().lanes(),
+        portable.level().lanes(),
+        "packed for the instructions in use"
+    );
+    let _ = best.linear(&linear.unwrap(), &xs, None);
+}
+
+#[test]
 fn every_operation_gives_a_row_the_same_bits_in_any_company_on_any_threads() {
     let all = Shape::grid(8, 16, 16, CHANNELS);
     let one = Shape { rows: 1, ..all };
