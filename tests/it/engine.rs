@@ -3,5 +3,6 @@
 mod batches;
 mod family;
 mod golden;
+mod memory;
 mod parity;
 mod reference;

@@ -42,7 +42,7 @@ fn draw(
     row
 }
 
-fn hosted() -> Pipeline {
+pub(crate) fn hosted() -> Pipeline {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("models.toml");
     Pipeline::load(catalog::load(&config).unwrap().default_family()).unwrap()
 }

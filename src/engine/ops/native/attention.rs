@@ -337,12 +337,7 @@ impl Block<'_> {
 
     /// Adds the values of some keys, weighted.
     #[inline(always)]
-    fn weigh<S: Isa>(
-        &self,
-        simd: S,
-        keys: Range<usize>,
-        (weights, stride): (&[f32], usize),
-    ) {
+    fn weigh<S: Isa>(&self, simd: S, keys: Range<usize>, (weights, stride): (&[f32], usize)) {
         assert!(weights.len() >= self.positions.len() * stride && stride >= keys.len());
         let depth = self.layout.depth;
         for start in (0..depth).step_by(self.layout.width()) {
@@ -369,13 +364,21 @@ impl Block<'_> {
             };
             let last = self.place(self.positions.len() - 1) + start;
             assert!(last + n_columns <= self.output.len(), "in the result");
-            self.tiles(simd, &tile, (0, stride), (self.place(0) + start, self.channels));
+            self.tiles(
+                simd,
+                &tile,
+                (0, stride),
+                (self.place(0) + start, self.channels),
+            );
         }
     }
 
     /// Runs a tile for all queries, whose addresses are given by the first one's and their distance.
     #[inline(always)]
-    #[expect(unsafe_code, reason = "calls the innermost loop with checked addresses")]
+    #[expect(
+        unsafe_code,
+        reason = "calls the innermost loop with checked addresses"
+    )]
     fn tiles<S: Isa>(
         &self,
         simd: S,

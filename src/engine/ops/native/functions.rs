@@ -19,7 +19,11 @@ const EXPONENT_BIAS: u32 = 127;
 #[inline(always)]
 pub(super) fn exp<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
     let x = simd.clamp(-87.0, x, 88.0);
-    let rounded = simd.fma(x, simd.splat_f32s(std::f32::consts::LOG2_E), simd.splat_f32s(ROUNDER));
+    let rounded = simd.fma(
+        x,
+        simd.splat_f32s(std::f32::consts::LOG2_E),
+        simd.splat_f32s(ROUNDER),
+    );
     let n = simd.sub_f32s(rounded, simd.splat_f32s(ROUNDER));
     let rest = simd.fma(n, simd.splat_f32s(-LN_2_HIGH), x);
     let rest = simd.fma(n, simd.splat_f32s(-LN_2_LOW), rest);
@@ -34,7 +38,11 @@ pub(super) fn exp<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
         polynomial = simd.fma(polynomial, rest, simd.splat_f32s(coefficient));
     }
     let square = simd.mul_f32s(rest, rest);
-    let mantissa = simd.fma(polynomial, square, simd.add_f32s(rest, simd.splat_f32s(1.0)));
+    let mantissa = simd.fma(
+        polynomial,
+        square,
+        simd.add_f32s(rest, simd.splat_f32s(1.0)),
+    );
     let exponent = simd.wrapping_dyn_shl_u32s(
         simd.add_u32s(
             simd.transmute_u32s_f32s(rounded),
@@ -58,7 +66,10 @@ pub(super) fn silu<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
 pub(super) fn gelu<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
     let magnitude = simd.abs_f32s(x);
     let z = simd.mul_f32s(magnitude, simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2));
-    let t = simd.div_f32s(simd.splat_f32s(1.0), simd.fma(simd.splat_f32s(0.327_591_1), z, simd.splat_f32s(1.0)));
+    let t = simd.div_f32s(
+        simd.splat_f32s(1.0),
+        simd.fma(simd.splat_f32s(0.327_591_1), z, simd.splat_f32s(1.0)),
+    );
     let mut polynomial = simd.splat_f32s(1.061_405_4);
     for coefficient in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
         polynomial = simd.fma(polynomial, t, simd.splat_f32s(coefficient));
