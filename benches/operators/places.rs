@@ -2,7 +2,7 @@
 
 use std::{fmt, hint::black_box};
 
-use criterion::{BenchmarkId, Criterion};
+use criterion::{BenchmarkId, Criterion, SamplingMode};
 use goldilocks::engine::{
     noise::{NoiseKey, gaussian},
     ops::{
@@ -77,6 +77,7 @@ pub(crate) fn compare<F: FnMut() -> Tensor>(
     ready: impl Fn(Native, Place, usize) -> F,
 ) {
     let mut group = criterion.benchmark_group(operator);
+    group.sampling_mode(SamplingMode::Flat);
     for place in PLACES.into_iter().filter(|place| takes_place(*place)) {
         for rows in ROWS {
             for level in Level::available() {
