@@ -29,7 +29,7 @@ type Load<'a> = dyn Fn(Option<Level>) -> Result<Job, EngineError> + 'a;
 fn main() -> anyhow::Result<()> {
     let mut criterion = Criterion::default()
         .sample_size(10)
-        .nresamples(1_000)
+        .nresamples(2_000)
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(400))
         .configure_from_args();

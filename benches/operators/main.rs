@@ -14,7 +14,7 @@ mod places;
 fn main() {
     let mut criterion = Criterion::default()
         .sample_size(10)
-        .nresamples(1_000)
+        .nresamples(2_000)
         .warm_up_time(Duration::from_millis(20))
         .measurement_time(Duration::from_millis(60))
         .configure_from_args();
