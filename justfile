@@ -21,6 +21,14 @@ openapi:
 calibrate *args:
     cargo run --release -- calibrate quality {{args}}
 
+# Times of operations and networks.
+bench *args:
+    cargo bench {{args}}
+
+# Instructions of a step, against the baseline.
+instructions *args:
+    python scripts/instructions.py {{args}}
+
 # Everything that the gate checks.
 ci:
     .ci/run

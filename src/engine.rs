@@ -23,6 +23,7 @@ pub mod unet;
 pub mod vae;
 pub mod weights;
 
+pub use crate::units::Memory;
 pub use image::Pixels;
 pub use pipeline::{Conditioning, ImageSpec, Latents, Pipeline, Trajectory};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
 
-use crate::units::{Flops, Millis, Nfe};
+use crate::units::{Flops, Memory, Millis, Nfe};
 
 pub mod clock;
 pub mod logging;
@@ -101,6 +101,7 @@ impl Metrics {
             self.jobs.step_seconds.with_label_values(&[model]);
             self.jobs.model_loaded.with_label_values(&[model]);
         }
+        self.engine_memory(Memory::default(), Memory::default());
         for phase in Phase::ALL {
             self.jobs.phase_seconds.with_label_values(&[phase.label()]);
         }
@@ -240,6 +241,14 @@ impl Metrics {
     pub fn model_loaded(&self, model: &str) {
         self.jobs.model_loaded.with_label_values(&[model]).set(1.0);
     }
+
+    /// What one worker holds in memory is no longer `before` but `now`; all workers add up.
+    pub fn engine_memory(&self, before: Memory, now: Memory) {
+        for ((part, before), (_, now)) in before.parts().into_iter().zip(now.parts()) {
+            let gauge = self.jobs.engine_memory.with_label_values(&[part]);
+            gauge.add(now as f64 - before as f64);
+        }
+    }
 }
 
 /// Counts one request as being answered until it is dropped.
@@ -269,6 +278,7 @@ mod tests {
             "goldilocks_budgets_total{kind=\"latency\",result=\"missed\"} 0",
             "goldilocks_phase_duration_seconds_count{phase=\"decode\"} 0",
             "goldilocks_queued_work_seconds 0",
+            "goldilocks_engine_memory_bytes{part=\"texts\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
@@ -283,6 +293,20 @@ mod tests {
         let bucket = "goldilocks_request_duration_seconds_bucket{route=\"/v1/models\",le=";
         assert!(text.contains(&format!("{bucket}\"0.025\"}} 0")));
         assert!(text.contains(&format!("{bucket}\"0.05\"}} 1")));
+    }
+
+    #[test]
+    fn the_memory_of_all_workers_adds_up_and_may_shrink() {
+        let metrics = Metrics::new([]);
+        let arena = |arena| Memory {
+            arena,
+            ..Memory::default()
+        };
+        metrics.engine_memory(Memory::default(), arena(700));
+        metrics.engine_memory(Memory::default(), arena(50));
+        metrics.engine_memory(arena(700), arena(200));
+        let line = "goldilocks_engine_memory_bytes{part=\"arena\"} 250";
+        assert!(metrics.text().contains(line), "{}", metrics.text());
     }
 
     #[test]

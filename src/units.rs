@@ -91,6 +91,49 @@ impl Moment {
     }
 }
 
+/// What networks hold in memory, in bytes. Zero where a backend keeps no count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Weights, as the backend wants them.
+    pub packed: usize,
+    /// Convolutions' weights once more, transformed for Winograd's algorithm.
+    pub winograd: usize,
+    /// What the tensors of the next step will lie in.
+    pub arena: usize,
+    /// Encoded prompts, and what they say to each network.
+    pub texts: usize,
+}
+
+impl Memory {
+    /// Every part with its name.
+    pub fn parts(self) -> [(&'static str, usize); 4] {
+        [
+            ("packed", self.packed),
+            ("winograd", self.winograd),
+            ("arena", self.arena),
+            ("texts", self.texts),
+        ]
+    }
+}
+
+impl Add for Memory {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            packed: self.packed + other.packed,
+            winograd: self.winograd + other.winograd,
+            arena: self.arena + other.arena,
+            texts: self.texts + other.texts,
+        }
+    }
+}
+
+impl Sum for Memory {
+    fn sum<I: Iterator<Item = Self>>(terms: I) -> Self {
+        terms.fold(Self::default(), Add::add)
+    }
+}
+
 /// Sampling steps, as a client counts them.
 pub type Steps = u32;
 

@@ -11,6 +11,7 @@
 use std::fmt;
 
 use super::EngineError;
+use crate::units::Memory;
 
 pub mod candle;
 pub mod layers;
@@ -215,6 +216,11 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// The tokens of a packed text, with the channels of its values.
     fn context_shape(&self, context: &Self::Context) -> Shape;
+
+    /// What is held for the next step, texts left out; nothing where it is not counted.
+    fn memory(&self) -> Memory {
+        Memory::default()
+    }
 
     /// The shape of a tensor.
     fn shape(&self, xs: &Self::Tensor) -> Shape;

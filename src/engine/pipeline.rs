@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     catalog::{DeviceSpec, Family, ModelId, SamplerKind, architecture::VaeConfig},
-    units::{ImageSize, Steps},
+    units::{ImageSize, Memory, Steps},
 };
 
 mod encodings;
@@ -184,6 +184,14 @@ impl Pipeline {
     /// Forgets the encoded texts, so that the next ones take their full time.
     pub fn forget_texts(&self) {
         self.encodings.clear();
+    }
+
+    /// What the networks and the texts hold; the tensors of a step count between steps. The text
+    /// encoder's own weights are candle's, and are not counted.
+    pub fn memory(&self) -> Memory {
+        let mut memory = self.networks.memory();
+        memory.texts += self.encodings.bytes();
+        memory
     }
 
     /// Returns the states of a text, and for how many texts the encoder ran.

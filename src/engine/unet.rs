@@ -38,6 +38,15 @@ pub struct PackedText<B: Backend> {
     layers: Vec<B::Context>,
 }
 
+impl<B: Backend> PackedText<B> {
+    /// Bytes of its keys and values, without what a backend fills them up with.
+    pub fn bytes(&self, ops: &B) -> usize {
+        let layers = self.layers.iter();
+        let values = layers.map(|layer| 2 * ops.context_shape(layer).len());
+        size_of::<f32>() * values.sum::<usize>()
+    }
+}
+
 /// A U-Net on a backend.
 #[derive(Debug)]
 pub struct Unet<B: Backend> {

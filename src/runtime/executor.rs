@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::Job;
 use crate::{
     catalog::ModelId,
-    units::{Flops, Nfe, Steps},
+    units::{Flops, Memory, Nfe, Steps},
 };
 
 pub mod pipeline;
@@ -31,6 +31,11 @@ pub trait Executor {
 
     /// Forgets what it kept from earlier jobs to be faster, so that the next job takes its full time.
     fn forget(&mut self) {}
+
+    /// What it holds in memory between jobs.
+    fn memory(&self) -> Memory {
+        Memory::default()
+    }
 }
 
 /// Told of every model whose weights are loaded.

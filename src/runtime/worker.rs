@@ -15,7 +15,7 @@ use super::{
     Boundary, DrawError, Executor, Job, JobError, Lane, LoadExecutor, Outcome, Phases, Shared,
     backlog::Place, encoder::Encoding, laps::Laps,
 };
-use crate::units::{Millis, Moment};
+use crate::units::{Memory, Millis, Moment};
 
 /// A job on its way to the device.
 #[derive(Debug)]
@@ -73,8 +73,13 @@ impl Worker {
             Ok(Err(reason)) => return self.shared.failed_to_start(reason),
             Err(fault) => return self.shared.failed_to_start(fault_text(&*fault).to_owned()),
         };
+        let metrics = &self.shared.settings.metrics;
+        let mut held = executor.memory();
+        metrics.engine_memory(Memory::default(), held);
         while let Some(queued) = self.lane().queue.next() {
             self.serve(&mut *executor, queued);
+            let before = std::mem::replace(&mut held, executor.memory());
+            metrics.engine_memory(before, held);
             self.lane().pulse.rest();
         }
     }

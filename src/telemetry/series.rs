@@ -84,6 +84,7 @@ pub(super) struct JobSeries {
     pub(super) failures: IntCounter,
     pub(super) worker_panics: IntCounter,
     pub(super) model_loaded: GaugeVec,
+    pub(super) engine_memory: GaugeVec,
 }
 
 impl JobSeries {
@@ -94,6 +95,7 @@ impl JobSeries {
         let queued_work = "Predicted work admitted and not yet done.";
         let cancelled = "Jobs stopped because nobody waits for them any more.";
         let loaded = "1 once the model's weights are loaded.";
+        let memory = "What the networks hold in memory between jobs, by what it is for.";
         Self {
             images: register.counters("images_total", "Pictures made.", &["model"]),
             steps: register.counters("steps_total", "Sampling steps run.", &["model"]),
@@ -119,6 +121,7 @@ impl JobSeries {
             worker_panics: register
                 .counter_int("worker_panics_total", "Faults that a worker survived."),
             model_loaded: register.gauges("model_loaded", loaded, &["model"]),
+            engine_memory: register.gauges("engine_memory_bytes", memory, &["part"]),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod family;
 mod golden;
+mod memory;
 mod parity;
 mod reference;
 mod sameness;

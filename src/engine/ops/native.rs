@@ -16,7 +16,10 @@
 use std::sync::Arc;
 
 use super::{Activation, Backend, ConvFusion, ConvSpec, GroupNormSpec, Shape};
-use crate::engine::{EngineError, device};
+use crate::{
+    engine::{EngineError, device},
+    units::Memory,
+};
 
 mod attention;
 mod conv;
@@ -37,7 +40,7 @@ mod winograd;
 pub use attention::Context;
 pub use conv::Conv;
 pub use linear::Linear;
-use memory::Arena;
+use memory::{Arena, Held};
 pub use norm::Norm;
 pub use simd::Level;
 use team::Team;
@@ -49,6 +52,7 @@ pub struct Native {
     level: Level,
     team: Arc<Team>,
     arena: Arc<Arena>,
+    held: Arc<Held>,
 }
 
 impl Default for Native {
@@ -65,6 +69,7 @@ impl Native {
             level,
             team: Arc::new(Team::new(n_threads)),
             arena: Arc::default(),
+            held: Arc::default(),
         }
     }
 
@@ -124,7 +129,9 @@ impl Backend for Native {
         weight: Vec<f32>,
         bias: Vec<f32>,
     ) -> Result<Conv, EngineError> {
-        Ok(Conv::pack(self.level, spec, &weight, &bias))
+        let conv = Conv::pack(self.level, spec, &weight, &bias);
+        self.held.add_packed(conv.bytes());
+        Ok(conv)
     }
 
     fn pack_linear(
@@ -134,11 +141,15 @@ impl Backend for Native {
         outputs: usize,
         activation: Activation,
     ) -> Result<Linear, EngineError> {
-        Ok(Linear::pack(self.level, &weight, bias, outputs, activation))
+        let linear = Linear::pack(self.level, &weight, bias, outputs, activation);
+        self.held.add_packed(linear.bytes());
+        Ok(linear)
     }
 
     fn pack_norm(&self, weight: Vec<f32>, bias: Vec<f32>) -> Result<Norm, EngineError> {
-        Ok(Norm { weight, bias })
+        let norm = Norm { weight, bias };
+        self.held.add_packed(norm::bytes(&norm));
+        Ok(norm)
     }
 
     fn pack_context(&self, keys_values: &Tensor, heads: usize) -> Result<Context, EngineError> {
@@ -147,6 +158,15 @@ impl Backend for Native {
 
     fn context_shape(&self, context: &Context) -> Shape {
         context.shape()
+    }
+
+    fn memory(&self) -> Memory {
+        Memory {
+            packed: self.held.packed(),
+            winograd: self.held.winograd(),
+            arena: self.arena.free_bytes(),
+            ..Memory::default()
+        }
     }
 
     fn shape(&self, xs: &Tensor) -> Shape {

@@ -69,6 +69,11 @@ impl Encodings {
         *self.kept() = Kept::default();
     }
 
+    /// Bytes of what is kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.kept().bytes
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // No change of it can stop half-way, so a poisoned lock is sound.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)

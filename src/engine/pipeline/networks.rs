@@ -19,6 +19,7 @@ use crate::{
         vae::Decoder,
         weights::Weights,
     },
+    units::Memory,
 };
 
 /// The file name of U-Nets and autoencoders, without its end.
@@ -55,6 +56,9 @@ pub(super) trait Networks: fmt::Debug + Send + Sync {
 
     /// Decodes latents, already divided by the scaling factor; returns the pictures with their shape.
     fn decode(&self, shape: Shape, latents: &[f32]) -> Result<(Shape, Vec<f32>), EngineError>;
+
+    /// What they hold.
+    fn memory(&self) -> Memory;
 }
 
 /// Loads the networks of a family onto a device; `native` is how a processor computes.
@@ -116,6 +120,13 @@ impl<B: Backend> Hosted<B> {
         rows.clear();
         self.rows.give_back(rows);
         output
+    }
+
+    /// Bytes of the texts that it keeps.
+    fn text_bytes(&self, ops: &B) -> usize {
+        let cache = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = cache.iter();
+        texts.map(|(_, text)| text.bytes(ops)).sum()
     }
 
     /// Finds a text by its identity: the same prompt is the same text as long as it is in use.
@@ -182,5 +193,13 @@ impl<B: Backend> Networks for On<B> {
         let mut values = vec![0.0; shape.len()];
         self.ops.download_chw(&pictures, &mut values)?;
         Ok((shape, values))
+    }
+
+    fn memory(&self) -> Memory {
+        let texts = self.unets.values().map(|unet| unet.text_bytes(&self.ops));
+        Memory {
+            texts: texts.sum(),
+            ..self.ops.memory()
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     },
     planner::CostTable,
     runtime::Job,
-    units::{Flops, ImageSize},
+    units::{Flops, ImageSize, Memory},
 };
 
 /// Which implementation does the arithmetic on the processor; part of what a measured latency is valid
@@ -101,6 +101,11 @@ impl Executor for PipelineExecutor {
         for hosted in &self.hosted {
             hosted.pipeline.forget_texts();
         }
+    }
+
+    fn memory(&self) -> Memory {
+        let hosted = self.hosted.iter();
+        hosted.map(|hosted| hosted.pipeline.memory()).sum()
     }
 }
 

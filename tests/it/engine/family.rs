@@ -49,7 +49,7 @@ pub(crate) fn hosted_with(native: Native) -> Pipeline {
     Pipeline::load_with(catalog.default_family(), native).unwrap()
 }
 
-fn hosted() -> Pipeline {
+pub(crate) fn hosted() -> Pipeline {
     hosted_with(Native::default())
 }
 

@@ -57,7 +57,11 @@ impl Conv {
         let residual = fusion.residual.map(|it| it.without_border(native));
         let residual = residual.as_ref().map(|it| &*it.values);
         if Winograd::pays(native.level, self.spec, shape) {
-            let table = || Winograd::pack(native.level, self.spec, &self.panels);
+            let table = || {
+                let table = Winograd::pack(native.level, self.spec, &self.panels);
+                native.held.add_winograd(table.bytes());
+                table
+            };
             let winograd = self.winograd.get_or_init(table);
             return winograd.apply(native, xs, bias, residual);
         }
@@ -94,10 +98,9 @@ impl Conv {
         Some(biases)
     }
 
-    /// Bytes of the packed weights, and of Winograd's tables.
-    pub(super) fn bytes(&self) -> (usize, usize) {
-        let tables = self.winograd.get().map_or(0, Winograd::bytes);
-        (self.panels.bytes() + size_of_val(&*self.bias), tables)
+    /// Bytes of the packed weights, without Winograd's tables.
+    pub(super) fn bytes(&self) -> usize {
+        self.panels.bytes() + size_of_val(&*self.bias)
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
     cell::RefCell,
     fmt,
     ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 #[cfg(test)]
@@ -75,6 +78,31 @@ impl Arena {
 impl fmt::Debug for Arena {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Arena({} bytes free)", self.free_bytes())
+    }
+}
+
+/// Bytes of what is made once for all steps. Only added to: networks live as long as their backend.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    packed: AtomicUsize,
+    winograd: AtomicUsize,
+}
+
+impl Held {
+    pub(super) fn add_packed(&self, bytes: usize) {
+        self.packed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_winograd(&self, bytes: usize) {
+        self.winograd.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn packed(&self) -> usize {
+        self.packed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn winograd(&self) -> usize {
+        self.winograd.load(Ordering::Relaxed)
     }
 }
 
