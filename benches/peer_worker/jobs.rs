@@ -27,8 +27,8 @@ pub(crate) type Outputs = Vec<(&'static str, Vec<f32>)>;
 pub(crate) type Job = Box<dyn Fn() -> anyhow::Result<Outputs>>;
 
 /// The processor's own backend with so many threads.
-fn native(threads: usize) -> anyhow::Result<Native> {
-    Ok(Native::new(Level::best(), threads))
+fn native(threads: usize) -> Native {
+    Native::new(Level::best(), threads)
 }
 
 /// candle on the processor with so many threads.
@@ -48,14 +48,11 @@ pub(crate) fn expect_threads(threads: usize) -> anyhow::Result<()> {
 
 /// Loads a case on the native backend.
 pub(crate) fn load_native(case: &Case, threads: usize) -> anyhow::Result<Job> {
-    let ops = native(threads)?;
+    let ops = native(threads);
     match case.kind {
         Kind::Unet => load_unet(ops, case),
         Kind::Decode => load_decoder(ops, case),
-        Kind::Picture => {
-            expect_threads(threads)?;
-            load_pipeline(case)
-        }
+        Kind::Picture => load_pipeline(ops, case),
     }
 }
 
@@ -119,7 +116,7 @@ fn download<B: Backend>(ops: &B, xs: &B::Tensor) -> anyhow::Result<Vec<f32>> {
 }
 
 /// The whole picture as the server draws it.
-fn load_pipeline(case: &Case) -> anyhow::Result<Job> {
+fn load_pipeline(ops: Native, case: &Case) -> anyhow::Result<Job> {
     let picture = case.picture()?;
     let catalog = catalog::load(&picture.models)?;
     let (family, model) = catalog
@@ -127,7 +124,7 @@ fn load_pipeline(case: &Case) -> anyhow::Result<Job> {
         .with_context(|| format!("no model {:?}", picture.model))?;
     let mut family = family.clone();
     family.models = vec![model.clone()];
-    let pipeline = Pipeline::load(&family)?;
+    let pipeline = Pipeline::load_with(&family, ops)?;
     let conditioning: Conditioning = pipeline.encode(&[&picture.prompt], "")?.remove(0);
     let (shape, noise) = case.inputs()?.grid("noise")?;
     let side = |latents: usize| latents as u32 * family.vae.downscale();
