@@ -1,6 +1,6 @@
 //! How does this machine's processor carry out the operations? Own kernels in one pass each.
 //!
-//! Tensors are laid out rows x height x width x channels. Everything heavy is one loop, [`tile`], over
+//! Tensors are laid out rows x height x width x channels. Everything heavy is one loop, `tile`, over
 //! packed weights and the numbers where they lie. Work is split over threads by rows and columns of
 //! results, never inside a sum, and an algorithm is chosen by one picture's shape: so a row's numbers
 //! are the same, bit for bit, in any batch and at any number of threads.
