@@ -13,7 +13,7 @@ use super::{
     memory::{Lines, with_scratch},
     shared::Shared,
     simd::{Isa, Kernel, load, store},
-    tile::{self, MAX_ROWS, Rows, Segments, Tile},
+    tile::{self, MAX_ROWS, Segments, Tile},
 };
 use crate::engine::ops::Shape;
 
@@ -301,26 +301,12 @@ impl Block<'_> {
         &self,
         simd: S,
         tile: &Tile<'_>,
-        (input, input_step): (usize, usize),
-        (output, output_step): (usize, usize),
+        inputs: (usize, usize),
+        outputs: (usize, usize),
     ) {
-        let n = self.positions.len();
-        // Two even tiles are better than a full one and one of two rows.
-        let most = if n == 16 { S::ROWS.min(8) } else { S::ROWS };
-        for first in (0..n).step_by(most) {
-            let mut rows = Rows {
-                inputs: [0; MAX_ROWS],
-                outputs: [0; MAX_ROWS],
-                n: most.min(n - first),
-            };
-            for row in 0..rows.n {
-                rows.inputs[row] = input + (first + row) * input_step;
-                rows.outputs[row] = output + (first + row) * output_step;
-            }
-            // SAFETY: the callers have checked that their addresses are in bounds for every query. The
-            // scores are this thread's own, and so are the head's channels of these positions.
-            unsafe { tile::multiply(simd, tile, &rows) };
-        }
+        // SAFETY: the callers have checked that their addresses are in bounds for every query. The
+        // scores are this thread's own, and so are the head's channels of these positions.
+        unsafe { tile::multiply_all(simd, tile, self.positions.len(), inputs, outputs) };
     }
 
     /// Turns one query's scores into weights; returns what earlier sums are to be multiplied by.

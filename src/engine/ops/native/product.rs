@@ -162,12 +162,10 @@ struct Tiles {
 
 impl Tiles {
     fn new(rows: usize, n_pictures: usize, n_positions: usize) -> Self {
-        // Two even tiles are better than a full one and one of two rows.
-        let rows = if n_positions == 16 { rows.min(8) } else { rows };
         Self {
             n_pictures,
             n_positions,
-            rows,
+            rows: tile::rows_of_tiles(rows, n_positions),
         }
     }
 

@@ -59,6 +59,43 @@ pub(super) struct Tile<'a> {
     pub(super) n_columns: usize,
 }
 
+/// Rows that `n` rows are cut into tiles of, where a tile has at most `most`.
+#[inline(always)]
+pub(super) fn rows_of_tiles(most: usize, n: usize) -> usize {
+    // Two even tiles are better than a full one and one of two rows.
+    if n == 16 { most.min(8) } else { most }
+}
+
+/// Computes `n` rows tile by tile; each side is given by its first row's address and the distance to
+/// the next row's.
+///
+/// # Safety
+///
+/// As for [`multiply`], for all the rows.
+#[inline(always)]
+pub(super) unsafe fn multiply_all<S: Isa>(
+    simd: S,
+    tile: &Tile<'_>,
+    n: usize,
+    (input, input_step): (usize, usize),
+    (output, output_step): (usize, usize),
+) {
+    let most = rows_of_tiles(S::ROWS, n);
+    for first in (0..n).step_by(most) {
+        let mut rows = Rows {
+            inputs: [0; MAX_ROWS],
+            outputs: [0; MAX_ROWS],
+            n: most.min(n - first),
+        };
+        for row in 0..rows.n {
+            rows.inputs[row] = input + (first + row) * input_step;
+            rows.outputs[row] = output + (first + row) * output_step;
+        }
+        // SAFETY: the caller's promise, for some of the rows.
+        unsafe { multiply(simd, tile, &rows) };
+    }
+}
+
 /// Computes one tile of any number of rows up to [`Isa::ROWS`].
 ///
 /// # Safety

@@ -11,7 +11,7 @@ use super::{
     panels::Panels,
     shared::Shared,
     simd::{Isa, Kernel, Level, load, store},
-    tile::{self, MAX_ROWS, Rows, Segments, Tile},
+    tile::{self, MAX_ROWS, Segments, Tile},
 };
 use crate::engine::ops::{ConvSpec, Shape};
 
@@ -269,21 +269,10 @@ impl Block<'_> {
                 addend: std::ptr::null(),
                 n_columns: panels.columns_of(panel),
             };
-            for first in (0..self.n).step_by(S::ROWS) {
-                let n = S::ROWS.min(self.n - first);
-                let mut rows = Rows {
-                    inputs: [0; MAX_ROWS],
-                    outputs: [0; MAX_ROWS],
-                    n,
-                };
-                for row in 0..n {
-                    rows.inputs[row] = (first + row) * inputs;
-                    rows.outputs[row] = (first + row) * outputs + panel * panels.width();
-                }
-                // SAFETY: rows below `n` of both matrices, whose sizes were just compared, and columns
-                // that the panel has.
-                unsafe { tile::multiply(simd, &tile, &rows) };
-            }
+            let outputs = (panel * panels.width(), outputs);
+            // SAFETY: as many rows of both matrices, whose sizes were just compared, and columns that
+            // the panel has.
+            unsafe { tile::multiply_all(simd, &tile, self.n, (0, inputs), outputs) };
         }
     }
 
