@@ -43,18 +43,6 @@ pub fn guided(unconditional: f32, conditional: f32, scale: f32) -> f32 {
     unconditional + scale * (conditional - unconditional)
 }
 
-/// Replaces every conditional output by the guided one. Both slices have the same length.
-pub fn guide(unconditional: &[f32], conditional: &mut [f32], scale: f32) {
-    assert_eq!(
-        unconditional.len(),
-        conditional.len(),
-        "guidance combines outputs of the same shape"
-    );
-    for (output, unconditional) in conditional.iter_mut().zip(unconditional) {
-        *output = guided(*unconditional, *output, scale);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,8 +85,8 @@ mod tests {
 
     #[test]
     fn guidance_extrapolates_from_the_unconditional_output() {
-        let mut outputs = [1.0, 2.0, -3.0];
-        guide(&[0.5, 2.0, 1.0], &mut outputs, 3.0);
+        let pairs = [(0.5, 1.0), (2.0, 2.0), (1.0, -3.0)];
+        let outputs = pairs.map(|(unconditional, output)| guided(unconditional, output, 3.0));
         assert_eq!(outputs, [2.0, 2.0, -11.0]);
     }
 

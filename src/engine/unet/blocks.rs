@@ -41,6 +41,18 @@ impl<B: Backend> Layer<B> {
     }
 }
 
+fn transformers<B: Backend>(layers: &[Layer<B>]) -> impl Iterator<Item = &Transformer<B>> {
+    layers.iter().filter_map(|layer| layer.attention.as_ref())
+}
+
+fn transformers_mut<B: Backend>(
+    layers: &mut [Layer<B>],
+) -> impl Iterator<Item = &mut Transformer<B>> {
+    layers
+        .iter_mut()
+        .filter_map(|layer| layer.attention.as_mut())
+}
+
 /// `DownBlock2D` or `CrossAttnDownBlock2D`.
 #[derive(Debug)]
 pub(super) struct DownBlock<B: Backend> {
@@ -87,15 +99,11 @@ impl<B: Backend> DownBlock<B> {
     }
 
     pub(super) fn transformers(&self) -> impl Iterator<Item = &Transformer<B>> {
-        self.layers
-            .iter()
-            .filter_map(|layer| layer.attention.as_ref())
+        transformers(&self.layers)
     }
 
     pub(super) fn transformers_mut(&mut self) -> impl Iterator<Item = &mut Transformer<B>> {
-        self.layers
-            .iter_mut()
-            .filter_map(|layer| layer.attention.as_mut())
+        transformers_mut(&mut self.layers)
     }
 
     pub(super) fn forward(
@@ -203,15 +211,11 @@ impl<B: Backend> UpBlock<B> {
     }
 
     pub(super) fn transformers(&self) -> impl Iterator<Item = &Transformer<B>> {
-        self.layers
-            .iter()
-            .filter_map(|layer| layer.attention.as_ref())
+        transformers(&self.layers)
     }
 
     pub(super) fn transformers_mut(&mut self) -> impl Iterator<Item = &mut Transformer<B>> {
-        self.layers
-            .iter_mut()
-            .filter_map(|layer| layer.attention.as_mut())
+        transformers_mut(&mut self.layers)
     }
 
     pub(super) fn forward(
