@@ -22,16 +22,21 @@ CAPTIONS = (
     "a large robot in the desert",
 )
 STEPS = (2, 4, 8, 16)
+STUDENT_STEPS = (1, 2, 3, 4)
 MARGIN, GAP, LABEL = 18, 2, 14
+
+
+def steps_of(name: str) -> tuple[int, ...]:
+    """Returns the step counts that a U-Net is shown at."""
+    return STUDENT_STEPS if Family.is_student(name) else STEPS
 
 
 def draw_all(source: Family, guidance: float, seed: int) -> list[list[Image.Image]]:
     """Returns one row of pictures per caption, columns by width, then by steps."""
     columns = []
     for name in source.unet_names():
-        model = source.unet(name)
-        for steps in STEPS:
-            pictures = to_pictures(source.draw(model, list(CAPTIONS), steps, guidance, seed))
+        for steps in steps_of(name):
+            pictures = to_pictures(source.draw(name, list(CAPTIONS), steps, guidance, seed))
             columns.append([Image.fromarray(picture) for picture in pictures])
     return [list(row) for row in zip(*columns)]
 
@@ -42,7 +47,7 @@ def sheet(rows: list[list[Image.Image]], unets: list[str], side: int) -> Image.I
     canvas = Image.new("RGB", (groups * len(unets), MARGIN + len(rows) * (side + LABEL)), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
     for group, name in enumerate(unets):
-        for column, steps in enumerate(STEPS):
+        for column, steps in enumerate(steps_of(name)):
             left = group * groups + column * (side + GAP)
             pen.text((left + 2, 2), f"{name.removeprefix('unet-')}, {steps} steps", "black", font)
     for r, (caption, pictures) in enumerate(zip(CAPTIONS, rows)):

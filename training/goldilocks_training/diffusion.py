@@ -12,14 +12,15 @@ from transformers import CLIPTextModel
 STEPS = 1000
 
 
-def noise_schedule() -> DDIMScheduler:
+def noise_schedule(prediction: str = "v_prediction") -> DDIMScheduler:
+    """Returns the schedule; who predicts the noise learns nothing from pure noise, so that one keeps some signal."""
     return DDIMScheduler(
         num_train_timesteps=STEPS,
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
+        prediction_type=prediction,
+        rescale_betas_zero_snr=prediction == "v_prediction",
         timestep_spacing="trailing",
         clip_sample=False,
         set_alpha_to_one=True,
@@ -27,9 +28,17 @@ def noise_schedule() -> DDIMScheduler:
 
 
 @torch.no_grad()
-def sample(unet: UNet2DConditionModel, text: Tensor, empty: Tensor, steps: int, guidance: float, seed: int = 0) -> Tensor:
+def sample(
+    unet: UNet2DConditionModel,
+    text: Tensor,
+    empty: Tensor,
+    steps: int,
+    guidance: float,
+    seed: int = 0,
+    prediction: str = "v_prediction",
+) -> Tensor:
     """Returns latents drawn by DDIM; `text` holds one state per picture, `empty` that of the empty caption."""
-    schedule = noise_schedule()
+    schedule = noise_schedule(prediction)
     schedule.set_timesteps(steps)
     side = unet.config.sample_size
     generator = torch.Generator().manual_seed(seed)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from . import runs, scenes, tower
+from . import optimizer, runs, scenes, tower
 from .pixels import to_tensor
 
 RATE = 2e-3
@@ -46,31 +46,26 @@ def train(options: argparse.Namespace) -> None:
     device = runs.prepare(options)
     run = runs.Run(options.work, "evaluator", options.report_every)
     model = tower.Tower(options.tower).to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    mover = optimizer.Optimizer("muon", model, weight_decay=0.01, betas=(0.9, 0.99))
     step = 0
     if state := run.resume():
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        mover.load_state_dict(state["optimizer"])
         step = state["step"]
     batches = Batches(options.seed + step + 31, device)
     validation = Batches(VALIDATION_SEED, device).draw(options.validation)
     run.begin()
     while (share := run.seconds() / (60 * options.minutes)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share)
         pooled, truth = batches.draw(options.batch)
         softened = tower.soften(pooled).contiguous(memory_format=torch.channels_last)
         loss = tower.supervised_loss(model(softened)[1], truth)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimizer.step()
+        mover.step(loss, RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share), clip=5.0)
         step += 1
         if run.due_report():
             run.report(step=step, loss=loss.item(), **evaluate(model, *validation))
         if run.due_save():
-            run.save(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
-    run.save(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+            run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
+    run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
     figures = evaluate(model, *validation)
     run.report(event="frozen", step=step, samples=step * options.batch, **figures)
     export(model.eval(), figures, folder(options.work))

@@ -72,9 +72,8 @@ def export(work: Path, target: Path) -> None:
     if reference.folder(work).exists():
         shutil.copytree(reference.folder(work), target / "evaluation", dirs_exist_ok=True)
     for trained in sorted(work.glob("unet_c*")):
-        channels = int(trained.name.removeprefix("unet_c"))
-        if unet.folder(work, channels).exists():
-            copy_model(unet.folder(work, channels), target / f"unet-c{channels}")
+        if unet.folder(work, trained.name).exists():
+            copy_model(unet.folder(work, trained.name), target / trained.name.replace("_", "-"))
     diffusion.noise_schedule().save_pretrained(target / "scheduler")
     (target / "vocabulary.json").write_text(json.dumps(split.vocabulary_document(), indent=1) + "\n")
     (target / "model_index.json").write_text(json.dumps(model_index(target), indent=2) + "\n")

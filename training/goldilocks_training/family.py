@@ -9,7 +9,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from . import diffusion, tokenizer
+from . import diffusion, student, tokenizer
+
+
+STUDENT = "-lcm"
+"""Ending of a student's name."""
 
 
 class Family:
@@ -22,17 +26,26 @@ class Family:
         self._words = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
 
     def unet_names(self) -> list[str]:
-        """Returns the U-Nets' folders, narrowest first."""
+        """Returns the U-Nets' folders, narrowest first, each before its student."""
         names = (path.name for path in self.folder.glob("unet-*"))
-        return sorted(names, key=lambda name: int(re.sub(r"\D", "", name)))
+        return sorted(names, key=lambda name: (int(re.sub(r"\D", "", name)), name))
 
-    def unet(self, name: str) -> UNet2DConditionModel:
+    @staticmethod
+    def is_student(name: str) -> bool:
+        """Whether a U-Net draws in one to four steps, without guidance."""
+        return name.endswith(STUDENT)
+
+    def _unet(self, name: str) -> UNet2DConditionModel:
         return UNet2DConditionModel.from_pretrained(self.folder / name, torch_dtype=torch.float32).eval()
 
     def _states(self, captions: list[str]) -> Tensor:
         return diffusion.text_states(self._encoder, torch.tensor(tokenizer.ids(self._words, captions)))
 
-    def draw(self, unet: UNet2DConditionModel, captions: list[str], steps: int, guidance: float, seed: int) -> Tensor:
-        """Returns pictures in [-1, 1], one per caption."""
-        latents = diffusion.sample(unet, self._states(captions), self._states([""]), steps, guidance, seed)
+    def draw(self, name: str, captions: list[str], steps: int, guidance: float, seed: int) -> Tensor:
+        """Returns pictures in [-1, 1], one per caption; a student's guidance is its own."""
+        text = self._states(captions)
+        if self.is_student(name):
+            latents = student.sample(self._unet(name), text, steps, seed)
+        else:
+            latents = diffusion.sample(self._unet(name), text, self._states([""]), steps, guidance, seed)
         return diffusion.decode(self._vae, latents)

@@ -18,9 +18,10 @@ def report(source: Family, judge: evaluator.Evaluator, name: str, steps: int, op
     """Returns the accuracies of one cell."""
     chosen: list[tuple[Scene, str]] = split.evaluation()[: options.captions]
     scenes, captions = [scene for scene, _ in chosen], [caption for _, caption in chosen]
-    pictures = source.draw(source.unet(name), captions, steps, options.guidance, options.seed)
+    pictures = source.draw(name, captions, steps, options.guidance, options.seed)
     _, right = reference.judged(judge, pictures, scenes)
-    return {"unet": name, "steps": steps, "guidance": options.guidance, **{k: round(v, 3) for k, v in right.items()}}
+    guidance = None if source.is_student(name) else options.guidance
+    return {"unet": name, "steps": steps, "guidance": guidance, **{k: round(v, 3) for k, v in right.items()}}
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from . import captions
 from .scenes import Scene, draw
 from .vocabulary import EMOJI, UNSUPPORTED
 
-VERSION = 1
+VERSION = 2
 CAPTIONS = 512
 HELD_OUT_SHARE = 0.125
 """Share of the evaluation captions whose pair was never trained on."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from . import captions, runs, tokenizer, tower
+from . import captions, optimizer, runs, tokenizer, tower
 from .pixels import to_tensor
 from .scenes import Painter, Scene
 from .split import TrainingScenes
@@ -23,7 +23,7 @@ from .vocabulary import EMOJI
 
 WIDTH = 128
 LAYERS = 3
-RATE = 1.5e-3
+RATE = 3e-3
 VALIDATION_SEED = 910_001
 
 
@@ -148,29 +148,24 @@ def train(options: argparse.Namespace) -> None:
     words = tokenizer.load(options.work).get_vocab_size()
     model = Contrast(build(words, options.width, options.layers), options.tower).to(device)
     model.picture.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    mover = optimizer.Optimizer("muon", model, weight_decay=0.01, betas=(0.9, 0.98))
     step = 0
     if state := run.resume():
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        mover.load_state_dict(state["optimizer"])
         step = state["step"]
     batches = Batches(options.work, options.seed + step + 5, device)
     run.begin()
     while (share := run.seconds() / (60 * options.minutes)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share)
         value = loss(model, *batches.draw(options.batch))
-        optimizer.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        mover.step(value, RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share))
         model.scale.data.clamp_(0, 4.6)
         step += 1
         if run.due_report():
             run.report(step=step, loss=value.item(), **evaluate(model, options))
         if run.due_save():
-            run.save(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
-    run.save(model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+            run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
+    run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
     model.text.half().float()
     run.report(event="frozen", step=step, samples=step * options.batch, **evaluate(model, options))
     model.text.half().save_pretrained(folder(options.work))

@@ -6,33 +6,37 @@ nothing: the budget is a sample count, not a time. What ships is the exponential
 
 import argparse
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from . import diffusion, latents, runs, text_encoder, tokenizer
+from . import diffusion, latents, optimizer, runs, text_encoder, tokenizer
+from .objective import PREDICTIONS, WEIGHTINGS, Curriculum, Objective
 
-RATE = 1e-3
-WARM_UP = 200
+SAMPLES = 160_000
+RATE = 1e-2
+WARM_UP = 100
 FLOOR = 0.02
 EMPTY = 0.1
 """Share of captions replaced by the empty one, for guidance."""
 EMA = 0.999
 HEAD = 16
-SNR_CAP = 5.0
-"""Noise levels with more signal than this count less: little is left to learn there."""
+HELD_OUT = 1024
+"""Latents that no step draws."""
 
 
-def build(channels: int, context: int, side: int) -> UNet2DConditionModel:
+def build(channels: int, context: int, latent: torch.Size) -> UNet2DConditionModel:
     """Returns an untrained U-Net with attention on its two lower levels and in the middle."""
     widths = (channels, 2 * channels, 2 * channels)
     return UNet2DConditionModel(
-        sample_size=side,
-        in_channels=4,
-        out_channels=4,
+        sample_size=latent[-1],
+        in_channels=latent[0],
+        out_channels=latent[0],
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         block_out_channels=widths,
@@ -47,17 +51,24 @@ def build(channels: int, context: int, side: int) -> UNet2DConditionModel:
 class Average:
     """The exponential moving average of a model's weights."""
 
-    def __init__(self, model: UNet2DConditionModel) -> None:
+    def __init__(self, model: UNet2DConditionModel, decay: float) -> None:
+        self.decay = decay
         self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
     @torch.no_grad()
     def update(self, model: UNet2DConditionModel, step: int) -> None:
-        decay = min(EMA, (1 + step) / (10 + step))
+        decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.weights.values()), list(model.state_dict().values()), 1 - decay)
+
+    def model(self, model: UNet2DConditionModel) -> UNet2DConditionModel:
+        """Returns a copy of the model with the averaged weights."""
+        copy = UNet2DConditionModel.from_config(model.config)
+        copy.load_state_dict(self.weights)
+        return copy
 
 
 class Data:
-    """Draws training batches; the order depends on the seed alone."""
+    """Draws training batches; the order depends on the seed alone. The last latents are held out."""
 
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
         self._latents, self._states = latents.load(options.work, device)
@@ -65,113 +76,151 @@ class Data:
         empty = torch.tensor(tokenizer.ids(tokenizer.load(options.work), [""]), device=device)
         self.empty = diffusion.text_states(encoder, empty)
         self._seed, self._device = options.seed, device
+        self._held_out = min(HELD_OUT, len(self._latents) // 8)
 
     def __len__(self) -> int:
-        return len(self._latents)
+        return len(self._latents) - self._held_out
 
     @property
-    def side(self) -> int:
-        """Side of a latent."""
-        return self._latents.shape[-1]
+    def shape(self) -> torch.Size:
+        """Channels, height and width of a latent."""
+        return self._latents.shape[1:]
 
-    def draw(self, step: int, batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns latents, text states, time steps and noise of one step."""
+    def draw(self, step: int, batch: int, dropped: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns latents, text states (some of the empty caption, if dropped), timesteps and noise of one step."""
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
         chosen = torch.randint(len(self), (batch,), generator=generator).to(self._device)
-        dropped = (torch.rand(batch, generator=generator) < EMPTY).to(self._device)
+        empty = (torch.rand(batch, generator=generator) < EMPTY * dropped).to(self._device)
         steps = torch.randint(diffusion.STEPS, (batch,), generator=generator).to(self._device)
         clean = self._latents[chosen].float()
         noise = torch.randn(clean.shape, generator=generator).to(self._device)
-        states = torch.where(dropped.view(-1, 1, 1), self.empty, self._states[chosen].float())
+        states = torch.where(empty.view(-1, 1, 1), self.empty, self._states[chosen].float())
         return clean, states, steps, noise
 
-
-def v_losses(model: UNet2DConditionModel, alphas: Tensor, batch: tuple[Tensor, ...], autocast: bool) -> tuple[Tensor, Tensor]:
-    """Returns the mean weighted loss and the mean plain v-loss of a batch."""
-    clean, states, steps, noise = batch
-    alpha = alphas[steps].view(-1, 1, 1, 1)
-    noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-    target = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
-    noisy = noisy.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(clean.device.type, torch.bfloat16, enabled=autocast):
-        predicted = model(noisy, steps, states).sample
-    losses = (predicted.float() - target).pow(2).mean((1, 2, 3))
-    signal = alpha.flatten() / (1 - alpha.flatten()).clamp(min=1e-8)
-    weight = torch.where(signal < SNR_CAP, 1.0, (SNR_CAP + 1) / (signal + 1))
-    return (weight * losses).mean(), losses.mean()
+    def held_out(self, batch: int = 64) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Yields what no step draws, always with the same noise, timesteps spread evenly."""
+        generator = torch.Generator().manual_seed(self._seed)
+        steps = (torch.arange(self._held_out) * diffusion.STEPS // self._held_out).to(self._device)
+        first = len(self)
+        for part in torch.arange(self._held_out).split(batch):
+            clean, states = self._latents[first + part].float(), self._states[first + part].float()
+            noise = torch.randn(clean.shape, generator=generator).to(self._device)
+            yield clean, states, steps[part], noise
 
 
-def learning_rate(peak: float, step: int, steps: int) -> float:
+@torch.no_grad()
+def held_out_loss(model: UNet2DConditionModel, objective: Objective, data: Data) -> float:
+    """Returns the plain loss on the latents that were never drawn."""
+    model.set_attn_processor(AttnProcessor())
+    losses = [objective.losses(model, batch, autocast=False)[1] for batch in data.held_out()]
+    return torch.stack(losses).mean().item()
+
+
+def learning_rate(peak: float, step: int, steps: int, warm_up: int = WARM_UP) -> float:
     """Warm-up, then a cosine down to a floor."""
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-    return peak * min(1.0, (step + 1) / WARM_UP) * (FLOOR + (1 - FLOOR) * cosine)
+    return peak * min(1.0, (step + 1) / warm_up) * (FLOOR + (1 - FLOOR) * cosine)
 
 
-def folder(work: Path, channels: int) -> Path:
-    """Where a width's averaged weights lie, in diffusers' layout, refreshed with every checkpoint."""
-    return work / f"unet_c{channels}" / "average"
+def folder(work: Path, name: str) -> Path:
+    """Where a run's averaged weights lie, in diffusers' layout, refreshed with every checkpoint."""
+    return work / name / "average"
 
 
-def save_average(average: Average, model: UNet2DConditionModel, target: Path) -> None:
-    copy = UNet2DConditionModel.from_config(model.config)
-    copy.load_state_dict(average.weights)
-    copy.half().save_pretrained(target)
+class Trainer:
+    """One U-Net on its way."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        device = runs.prepare(options)
+        self.options, self.name = options, options.name or f"unet_c{options.channels}"
+        self.run = runs.Run(options.work, self.name, options.report_every, options.save_every)
+        self.data = Data(options, device)
+        self.model = build(options.channels, self.data.empty.shape[-1], self.data.shape)
+        # Plain attention trains faster than the fused kernels at these short sequences, much faster in bf16 on a CPU.
+        self.model.set_attn_processor(AttnProcessor())
+        self.model.to(device, memory_format=torch.channels_last)
+        self.averages = [Average(self.model, decay) for decay in options.ema]
+        self.mover = optimizer.Optimizer(options.optimizer, self.model, weight_decay=0.01, betas=(0.9, 0.99))
+        self.objective = Objective.new(options.prediction, options.weighting, device)
+        self.curriculum = Curriculum(options.clusters, options.patience)
+        self.step, self.steps = 0, options.samples // options.batch
+        if state := self.run.resume():
+            self._load(state)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.mover.load_state_dict(state["optimizer"])
+        self.curriculum.load_state_dict(state["curriculum"])
+        for average, weights in zip(self.averages, state["averages"], strict=True):
+            average.weights = weights
+        self.step = state["step"]
+
+    def save(self) -> None:
+        """Writes the checkpoint and the averaged weights."""
+        self.run.save(
+            model=self.model.state_dict(),
+            averages=[average.weights for average in self.averages],
+            optimizer=self.mover.state_dict(),
+            curriculum=self.curriculum.state_dict(),
+            step=self.step,
+        )
+        self.averages[0].model(self.model).half().save_pretrained(folder(self.options.work, self.name))
+
+    def advance(self) -> Tensor:
+        """Takes one step; returns its plain loss."""
+        clean, states, steps, noise = self.data.draw(self.step, self.options.batch)
+        batch = clean, states, self.curriculum.timesteps(steps), noise
+        weighted, plain = self.objective.losses(self.model, batch, self.options.bf16)
+        self.mover.step(weighted, learning_rate(self.options.rate, self.step, self.steps))
+        self.step += 1
+        for average in self.averages:
+            average.update(self.model, self.step)
+        self.curriculum.observe(plain.item())
+        return plain.detach()
+
+    def train(self) -> None:
+        """Trains to the end of the budget."""
+        recent: list[Tensor] = []
+        self.run.begin()
+        while self.step < self.steps:
+            recent.append(self.advance())
+            if self.run.due_report():
+                self.report(loss=torch.stack(recent).mean().item())
+                recent.clear()
+            if self.run.due_save():
+                self.save()
+        self.save()
+        for average in self.averages:
+            loss = held_out_loss(average.model(self.model).to(self.data.empty.device), self.objective, self.data)
+            self.report(event="trained", ema=average.decay, held_out_loss=loss)
+
+    def report(self, **figures: float | int | str) -> None:
+        self.run.report(step=self.step, samples=self.step * self.options.batch, stage=self.curriculum.stage, **figures)
 
 
-def train(options: argparse.Namespace) -> None:
-    device = runs.prepare(options)
-    run = runs.Run(options.work, f"unet_c{options.channels}", options.report_every, options.save_every)
-    data = Data(options, device)
-    model = build(options.channels, data.empty.shape[-1], data.side)
-    # Plain attention trains faster than the fused kernels at these short sequences, much faster in bf16 on a CPU.
-    model.set_attn_processor(AttnProcessor())
-    model.to(device, memory_format=torch.channels_last)
-    average = Average(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    alphas = diffusion.noise_schedule().alphas_cumprod.to(device)
-    step, steps, recent = 0, options.samples // options.batch, []
-    if state := run.resume():
-        model.load_state_dict(state["model"])
-        average.weights = state["average"]
-        optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
-
-    def save() -> None:
-        run.save(model=model.state_dict(), average=average.weights, optimizer=optimizer.state_dict(), step=step)
-        save_average(average, model, folder(options.work, options.channels))
-
-    run.begin()
-    while step < steps:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(options.rate, step, steps)
-        weighted, plain = v_losses(model, alphas, data.draw(step, options.batch), options.bf16)
-        optimizer.zero_grad()
-        weighted.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        average.update(model, step)
-        recent.append(plain.detach())
-        if run.due_report():
-            run.report(step=step, samples=step * options.batch, v_loss=torch.stack(recent).mean().item())
-            recent.clear()
-        if run.due_save():
-            save()
-    save()
-    if recent:
-        run.report(event="trained", step=step, samples=step * options.batch, v_loss=torch.stack(recent).mean().item())
-
-
-def main() -> None:
-    parser = runs.arguments(__doc__)
-    parser.add_argument("--channels", type=int, required=True, help="c in the widths c, 2c, 2c")
-    parser.add_argument("--samples", type=int, default=104_000, help="training samples; equal for every width")
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """Returns a parser with the options of a trainer."""
+    parser = runs.arguments(description)
+    parser.add_argument("--name", help="of the run's folder; unet_c<channels> unless told")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="training samples; equal for every width")
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--optimizer", choices=optimizer.NAMES, default="muon")
     parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--prediction", choices=PREDICTIONS, default="v_prediction")
+    parser.add_argument("--weighting", choices=WEIGHTINGS, default="capped", help="how much noise levels count")
+    parser.add_argument("--clusters", type=int, default=1, help="of timesteps, for a curriculum from easy to hard")
+    parser.add_argument("--patience", type=int, default=200, help="steps without progress before the next cluster opens")
+    parser.add_argument("--ema", type=float, nargs="+", default=(EMA,), help="decays of averages; the first ships")
     parser.add_argument("--bf16", action="store_true", help="autocast; pays from about c = 32")
     parser.add_argument("--report-every", type=float, default=30.0)
     parser.add_argument("--save-every", type=float, default=120.0)
-    train(parser.parse_args())
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--channels", type=int, required=True, help="c in the widths c, 2c, 2c")
+    Trainer(parser.parse_args()).train()
 
 
 if __name__ == "__main__":

@@ -31,11 +31,13 @@ class Noun:
     plural: str
     natural: str | None
     """The colour people would call the glyph by itself; asking for it leaves the glyph as it is."""
+    synonyms: tuple[tuple[str, str], ...] = ()
+    """Other words for it, each with its plural."""
 
 
 NOUNS: dict[str, Noun] = {
-    "dog": Noun("dog face", "dogs", None),
-    "cat": Noun("cat face", "cats", None),
+    "dog": Noun("dog face", "dogs", None, (("puppy", "puppies"), ("doggy", "doggies"))),
+    "cat": Noun("cat face", "cats", None, (("kitty", "kitties"), ("kitten", "kittens"))),
     "fox": Noun("fox", "foxes", "orange"),
     "panda": Noun("panda", "pandas", None),
     "frog": Noun("frog", "frogs", "green"),
@@ -43,9 +45,9 @@ NOUNS: dict[str, Noun] = {
     "banana": Noun("banana", "bananas", "yellow"),
     "strawberry": Noun("strawberry", "strawberries", "red"),
     "pineapple": Noun("pineapple", "pineapples", "yellow"),
-    "car": Noun("automobile", "cars", "red"),
+    "car": Noun("automobile", "cars", "red", (("automobile", "automobiles"),)),
     "rocket": Noun("rocket", "rockets", None),
-    "house": Noun("house", "houses", None),
+    "house": Noun("house", "houses", None, (("home", "homes"),)),
     "tree": Noun("deciduous tree", "trees", "green"),
     "balloon": Noun("balloon", "balloons", "red"),
     "ghost": Noun("ghost", "ghosts", "white"),
@@ -61,26 +63,31 @@ SHAPES: dict[str, str] = {
     "diamond": "diamonds",
 }
 
+COLOR_SYNONYMS: dict[str, tuple[str, ...]] = {"gray": ("grey",), "purple": ("violet",), "teal": ("turquoise",)}
+
 PLACES: dict[str, tuple[str, ...]] = {
-    "grass": ("on grass", "on the grass", "in the grass"),
-    "night": ("at night", "in the night"),
-    "sunset": ("at sunset", "during sunset"),
-    "beach": ("on a beach", "on the beach", "at the beach"),
-    "snow": ("in the snow", "in snow"),
-    "sky": ("in the sky", "in the clouds"),
-    "water": ("under water", "underwater"),
-    "desert": ("in the desert", "in a desert"),
+    "grass": ("on grass", "on the grass", "in the grass", "on the lawn", "on a lawn", "in a meadow", "in the meadow"),
+    "night": ("at night", "in the night", "at midnight", "in the night sky", "under a night sky", "on a starry night"),
+    "sunset": ("at sunset", "during sunset", "in the sunset", "at dusk", "in the evening"),
+    "beach": ("on a beach", "on the beach", "at the beach", "by the sea", "at the seaside", "on the seashore"),
+    "snow": ("in the snow", "in snow", "on the snow", "in winter", "in a snowy landscape"),
+    "sky": ("in the sky", "in the clouds", "in a cloudy sky", "among clouds"),
+    "water": ("under water", "underwater", "in the water", "in the sea", "in the ocean", "under the sea"),
+    "desert": ("in the desert", "in a desert", "on sand dunes", "in the dunes"),
 }
 """Scenic backgrounds; the first phrase is the canonical one."""
 
 NUMBERS: dict[int, tuple[str, ...]] = {
-    1: ("a", "one", "1", ""),
-    2: ("two", "2"),
+    1: ("a", "one", "1", "", "a single", "the"),
+    2: ("two", "2", "a pair of", "a couple of"),
     3: ("three", "3"),
     4: ("four", "4"),
 }
 
-SIZES: dict[str, tuple[str, ...]] = {"small": ("small", "tiny", "little"), "large": ("large", "big", "huge")}
+SIZES: dict[str, tuple[str, ...]] = {
+    "small": ("small", "tiny", "little", "mini"),
+    "large": ("large", "big", "huge", "giant", "enormous"),
+}
 
 UNSUPPORTED = ("left", "right", "above", "below", "behind", "over", "between", "beside", "next", "and")
 """Words that join two things: understood by readers, never drawn by this family."""
