@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 work=$1
-samples=${2:-160000}
+samples=${2:-128000}
 python=${PYTHON:-python3}
 device=${DEVICE:-cpu}
 stage() { echo "== $*"; "$python" -m "goldilocks_training.$@"; }

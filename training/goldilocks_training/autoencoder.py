@@ -113,10 +113,10 @@ def psnr(model: AutoencoderKL, pictures: Tensor) -> float:
     return (10 * torch.log10(4 / (output - pictures).pow(2).mean((1, 2, 3)))).mean().item()
 
 
-def rate(share: float, step: int, constant: float) -> float:
+def rate(peak: float, share: float, step: int, constant: float) -> float:
     """Learning rate: short warm-up, constant for a share of the budget, then down to 2%."""
     joint = max(0.0, (share - constant) / (1 - constant))
-    return RATE * min(1.0, (step + 1) / 60) * max(0.02, 1 - joint)
+    return peak * min(1.0, (step + 1) / 60) * max(0.02, 1 - joint)
 
 
 def train(options: argparse.Namespace) -> AutoencoderKL:
@@ -142,7 +142,8 @@ def train(options: argparse.Namespace) -> AutoencoderKL:
         whole = begun or share >= WHOLE
         pictures = batches.whole(max(1, options.batch // 4)) if whole else batches.crops(options.batch)
         warming = share < WARM_UP and not begun
-        mover.step(train_loss(model, basis if warming else None, pictures), rate(share, step, 0 if begun else WARM_UP))
+        loss = train_loss(model, basis if warming else None, pictures)
+        mover.step(loss, rate(options.rate, share, step, 0 if begun else WARM_UP))
         step += 1
         if run.due_report():
             run.report(step=step, psnr=psnr(model, validation))
@@ -209,8 +210,9 @@ def load(work: Path, device: torch.device | str = "cpu") -> AutoencoderKL:
 
 def main() -> None:
     parser = runs.arguments(__doc__)
-    parser.add_argument("--minutes", type=float, default=42)
-    parser.add_argument("--batch", type=int, default=16, help="64-pixel crops in a step")
+    parser.add_argument("--minutes", type=float, default=64)
+    parser.add_argument("--batch", type=int, default=16, help="64-pixel crops in a step; a whole picture counts four")
+    parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--widths", type=int, nargs="+", default=(16, 32, 64, 128))
     parser.add_argument("--validation", type=int, default=32, help="pictures behind each PSNR")
     parser.add_argument("--statistics", type=int, default=1024, help="pictures behind the latents' mean and deviation")
