@@ -120,9 +120,10 @@ impl ModelCard {
     /// The samplers that its plans are offered with, the usual one first. A distilled model was trained
     /// to jump to the end from anywhere, which only one of them does.
     pub fn samplers(&self) -> &'static [SamplerKind] {
-        match self.distilled {
-            true => &[SamplerKind::Lcm],
-            false => &[SamplerKind::Ddim, SamplerKind::DpmPp2M],
+        if self.distilled {
+            &[SamplerKind::Lcm]
+        } else {
+            &[SamplerKind::Ddim, SamplerKind::DpmPp2M]
         }
     }
 

@@ -70,9 +70,10 @@ fn every_model_sampler_and_step_count_ends_where_diffusers_does() {
     let (pipeline, golden) = (hosted(), drawn("emoji"));
     for card in &catalog().default_family().models {
         let facts = &golden.facts;
-        let step_counts = match card.distilled {
-            true => &facts.distilled_steps,
-            false => &facts.steps,
+        let step_counts = if card.distilled {
+            &facts.distilled_steps
+        } else {
+            &facts.steps
         };
         for &sampler in card.samplers() {
             for &steps in step_counts {
