@@ -29,7 +29,11 @@ DISTILLED_STEPS = [1, 4]
 def unets(family: Path) -> list[str]:
     """The U-Net subfolders, smallest file first, the distilled ones last."""
     files = family.glob("unet*/diffusion_pytorch_model.safetensors")
-    place = lambda file: (file.parent.name.endswith(DISTILLED), file.stat().st_size, file.parent.name)
+
+    def place(file: Path) -> tuple[bool, int, str]:
+        name = file.parent.name
+        return name.endswith(DISTILLED), file.stat().st_size, name
+
     return [file.parent.name for file in sorted(files, key=place)]
 
 
