@@ -18,18 +18,26 @@ pub(super) fn nearest<'a>(
     let word = word.trim_start_matches('\'');
     let first = word.chars().next()?;
     let n_letters = word.chars().count();
-    let allowed = match n_letters {
-        0..=3 => 0,
-        4..=7 => 1,
-        _ => 2,
+    let slips = |known: &str| {
+        let allowed = slips_allowed(known);
+        // Long texts without a space are words, too: most need not be compared.
+        let is_as_long = known.chars().count().abs_diff(n_letters) <= allowed;
+        let distance = is_as_long.then(|| strsim::damerau_levenshtein(word, known))?;
+        (distance <= allowed).then_some(distance)
     };
     known_words
         .filter(|known| known.starts_with(first))
-        .filter(|known| known.chars().count().abs_diff(n_letters) <= allowed)
-        .map(|known| (strsim::damerau_levenshtein(word, known), known))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter_map(|known| Some((slips(known)?, known)))
         .min()
         .map(|(_, known)| known)
+}
+
+fn slips_allowed(known: &str) -> usize {
+    match known.chars().count() {
+        0..=3 => 0,
+        4..=7 => 1,
+        _ => 2,
+    }
 }
 
 #[cfg(test)]
