@@ -1,3 +1,5 @@
+//! Which words are told to be unknown, and how?
+
 use super::*;
 
 fn vocabulary() -> Vocabulary {
