@@ -120,8 +120,9 @@ pub fn load(path: &Path) -> Result<Catalog, CatalogError> {
 }
 
 /// Makes a family of a folder alone: a plain Stable Diffusion folder with `unet/`, or one with several
-/// `unet-<size>/`, whose models are then called `<folder>-<size>`. Distilled are those of a folder that is
-/// sampled by diffusers' `LCMScheduler`, and those whose own folder's name ends in `-lcm`.
+/// `unet-<size>/`, whose models are then called `<folder>-<size>`. It knows the words of its
+/// `vocabulary.json`, if it has one. Distilled are those of a folder that is sampled by diffusers'
+/// `LCMScheduler`, and those whose own folder's name ends in `-lcm`.
 pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, CatalogError> {
     let refused = |faults| CatalogError::Faults {
         path: path.to_owned(),
@@ -147,6 +148,7 @@ pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, Cat
         // Families and models share one name space, and the only model may have the folder's name.
         id: format!("{name}-family"),
         models,
+        vocabulary: Some("vocabulary.json".to_owned()).filter(|file| path.join(file).is_file()),
         // Never asked for: named budgets are a matter of the server.
         budgets: RawBudgets {
             low: 1.0,

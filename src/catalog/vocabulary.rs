@@ -4,12 +4,38 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
+use regex::Regex;
 use serde::Deserialize;
 
-/// What CLIP's tokenizer splits off behind an apostrophe: no word of its own.
-const CONTRACTIONS: [&str; 7] = ["s", "t", "re", "ve", "m", "ll", "d"];
+mod spelling;
+
+/// Unknown words that are told one by one; a client that sent a novel is not sent it back.
+const MOST_TOLD: usize = 8;
+
+/// Letters of an unknown word that are told.
+const LONGEST_TOLD: usize = 40;
+
+/// Splits a prompt as CLIP's tokenizer does, save that a number, a word with its marks and an emoji made of
+/// several characters stay whole: they are told to people. What is not captured (punctuation, spaces, what
+/// is split off behind an apostrophe) is no word of its own. The tokenizer takes `'red'` for `'re` and `d`,
+/// so that one is no known word either.
+static WORDS: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"(?xi)
+        ['’](?:s|t|re|ve|m|ll|d)\b
+        | (?<word>
+            '(?:s|t|re|ve|m|ll|d)\p{L}+
+            | \p{L}[\p{L}\p{M}\u{200C}\u{200D}]*
+            | [0-9\#*]\u{FE0F}?\u{20E3}
+            | \p{N}+
+            | \p{Regional_Indicator}{1,2}
+            | \p{Extended_Pictographic}[\u{FE0F}\p{Emoji_Modifier}]*
+              (?:\u{200D}\p{Extended_Pictographic}[\u{FE0F}\p{Emoji_Modifier}]*)*
+        )";
+    Regex::new(pattern).expect("the pattern is valid")
+});
 
 /// The words that a family was trained on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,68 +89,53 @@ impl Vocabulary {
     }
 
     /// Returns the words of a prompt that are not known, each once, in lower case, in the prompt's order.
-    /// Words are runs of letters, as the tokenizer sees them; digits and punctuation are always known.
+    /// Numbers and emoji count as words: "5" is as unknown as "five". Punctuation is always known.
     pub fn unknown_words(&self, prompt: &str) -> Vec<String> {
-        let mut unknown: Vec<String> = Vec::new();
-        let mut before = None;
-        for piece in prompt.split_inclusive(|letter: char| !letter.is_alphabetic()) {
-            let word = piece.trim_end_matches(|letter: char| !letter.is_alphabetic());
-            let word = word.to_lowercase();
-            let is_contraction = before == Some('\'') && CONTRACTIONS.contains(&&*word);
-            before = piece.chars().next_back();
-            let is_known = word.is_empty() || is_contraction || self.words.contains(&word);
-            if !is_known && !unknown.contains(&word) {
-                unknown.push(word);
-            }
+        let mut met = BTreeSet::new();
+        WORDS
+            .captures_iter(prompt)
+            .filter_map(|split| Some(split.name("word")?.as_str().to_lowercase()))
+            .filter(|word| !self.words.contains(word) && met.insert(word.clone()))
+            .collect()
+    }
+
+    /// Returns the known word that somebody who typed this one may have meant: its singular, or one that is
+    /// spelled nearly so.
+    pub fn nearest(&self, word: &str) -> Option<&str> {
+        let word = word.to_lowercase();
+        let singular = spelling::singulars(&word)
+            .into_iter()
+            .flatten()
+            .find_map(|singular| self.words.get(&singular));
+        let nearest = singular.map(String::as_str);
+        nearest.or_else(|| spelling::nearest(&word, self.words()))
+    }
+
+    /// Returns the unknown words of a prompt as a warning names them: `"zebra", "pinapple" (did you mean
+    /// "pineapple"?)`. `None` if it has none.
+    pub fn unknown_words_told(&self, prompt: &str) -> Option<String> {
+        let unknown = self.unknown_words(prompt);
+        if unknown.is_empty() {
+            return None;
         }
-        unknown
+        let told = unknown.iter().take(MOST_TOLD).map(|word| self.told(word));
+        let told = told.collect::<Vec<_>>().join(", ");
+        Some(match unknown.len().saturating_sub(MOST_TOLD) {
+            0 => told,
+            more => format!("{told} and {more} more"),
+        })
+    }
+
+    fn told(&self, word: &str) -> String {
+        if let Some((end, _)) = word.char_indices().nth(LONGEST_TOLD) {
+            return format!("\"{}...\"", &word[..end]);
+        }
+        match self.nearest(word) {
+            None => format!("\"{word}\""),
+            Some(known) => format!("\"{word}\" (did you mean \"{known}\"?)"),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn vocabulary() -> Vocabulary {
-        Vocabulary::new(["a", "Cat", "cats", "red", "on", "the", "beach"])
-    }
-
-    #[test]
-    fn known_words_pass_in_any_case_and_punctuation() {
-        let prompt = "A RED cat, on the beach! 3 cats; the cat's beach";
-        assert_eq!(vocabulary().unknown_words(prompt), [""; 0]);
-    }
-
-    #[test]
-    fn unknown_words_come_once_in_the_order_of_the_prompt() {
-        let unknown = vocabulary().unknown_words("Zebra on a zebra-striped beach, naïve");
-        assert_eq!(unknown, ["zebra", "striped", "naïve"]);
-    }
-
-    #[test]
-    fn plurals_are_known_only_where_they_are_listed() {
-        assert_eq!(vocabulary().unknown_words("cats"), [""; 0]);
-        assert_eq!(vocabulary().unknown_words("beaches"), ["beaches"]);
-    }
-
-    #[test]
-    fn a_word_that_was_never_shown_is_unknown_though_the_tokenizer_has_it() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(
-            file.path(),
-            r#"{"words": ["cat", "left"], "unsupported": ["left"]}"#,
-        )
-        .unwrap();
-        let vocabulary = Vocabulary::read(file.path()).unwrap();
-        assert_eq!(vocabulary.words().collect::<Vec<_>>(), ["cat"]);
-        assert_eq!(vocabulary.unknown_words("cat left"), ["left"]);
-    }
-
-    #[test]
-    fn a_file_that_is_no_vocabulary_is_refused_by_name() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "{}").unwrap();
-        let message = Vocabulary::read(file.path()).unwrap_err();
-        assert!(message.contains("words"), "{message}");
-    }
-}
+mod tests;

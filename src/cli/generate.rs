@@ -70,6 +70,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let model = choose(&family, args.model.as_deref())?.clone();
     // The others would only cost time and memory.
     family.models = vec![model.clone()];
+    if let Some(warning) = unknown_words(&family, &args.prompt) {
+        eprintln!("warning: {warning}");
+    }
     let pipeline = Pipeline::load(&family)?;
     let noises = Noises::read(args, &family)?;
     let how = How::choose(args, &model)?;
@@ -150,6 +153,18 @@ fn family(args: &Args) -> anyhow::Result<Family> {
         model.device = args.device;
     }
     Ok(family)
+}
+
+/// What the server says in its reply's `warnings`.
+fn unknown_words(family: &Family, prompt: &str) -> Option<String> {
+    let vocabulary = family.vocabulary.as_ref()?;
+    let told = vocabulary.unknown_words_told(prompt)?;
+    let listed = vocabulary.path().map(|file| file.display().to_string());
+    Some(format!(
+        "family {:?} was not trained on {told}; {} lists the words it knows",
+        family.id,
+        listed.as_deref().unwrap_or("its vocabulary")
+    ))
 }
 
 fn choose<'a>(family: &'a Family, name: Option<&str>) -> anyhow::Result<&'a ModelCard> {
@@ -285,6 +300,16 @@ fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_that_the_family_does_not_know_are_told_with_the_file_that_lists_the_others() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/emoji");
+        let family = family_from_folder(&folder, DeviceSpec::Cpu).unwrap();
+        let warning = unknown_words(&family, "a zebra, two dogs").unwrap();
+        assert!(warning.contains("not trained on \"zebra\"; "), "{warning}");
+        assert!(warning.contains("emoji/vocabulary.json lists"), "{warning}");
+        assert_eq!(unknown_words(&family, "two dogs"), None);
+    }
 
     #[test]
     fn several_pictures_are_numbered_before_the_ending() {

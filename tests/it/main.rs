@@ -11,4 +11,5 @@ mod evaluator;
 mod models_toml;
 mod openapi;
 mod planner;
+mod prompts;
 mod runtime;

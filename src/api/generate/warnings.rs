@@ -48,17 +48,12 @@ pub(super) fn told(warnings: Vec<PlanWarning>, tokens_cut: usize) -> impl Iterat
 /// A family that says which words it knows was not trained on any other.
 fn unknown_words(spec: &Spec<'_>) -> Option<Notice> {
     let vocabulary = spec.family.vocabulary.as_ref()?;
-    let unknown = vocabulary.unknown_words(&spec.prompt);
-    if unknown.is_empty() {
-        return None;
-    }
-    let quoted: Vec<String> = unknown.iter().map(|word| format!("{word:?}")).collect();
+    let told = vocabulary.unknown_words_told(&spec.prompt)?;
     Some(Notice {
         code: UNKNOWN_WORDS,
         message: format!(
-            "family {:?} was not trained on {}; GET /v1/models lists the words it knows",
-            spec.family.id,
-            quoted.join(", ")
+            "family {:?} was not trained on {told}; GET /v1/models lists the words it knows",
+            spec.family.id
         ),
     })
 }

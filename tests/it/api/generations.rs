@@ -87,12 +87,13 @@ async fn a_pin_that_was_never_measured_is_honoured_without_a_score_and_with_a_wa
 async fn words_that_the_family_does_not_know_are_told() {
     let toy = Toy::start().await;
     let reply = toy
-        .draw(json!({ "prompt": "a zebra heart, zebra!" }))
+        .draw(json!({ "prompt": "a zebra hart, zebra!" }))
         .await
         .ok();
     assert_eq!(reply["warnings"][0]["code"], "unknown_words");
     let message = reply["warnings"][0]["message"].as_str().unwrap();
-    assert!(message.contains("not trained on \"zebra\";"), "{message}");
+    let told = "not trained on \"zebra\", \"hart\" (did you mean \"heart\"?); GET /v1/models";
+    assert!(message.contains(told), "{message}");
 }
 
 #[tokio::test]

@@ -29,6 +29,16 @@ async fn the_plan_that_is_told_is_the_plan_that_runs() {
 }
 
 #[tokio::test]
+async fn words_that_the_family_does_not_know_are_told_before_anything_is_drawn() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a zebra" });
+    let told = toy.post("/v1/plan", body.clone()).await.ok();
+    assert_eq!(told["warnings"][0]["code"], "unknown_words");
+    let ran = toy.draw(body).await.ok();
+    assert_eq!(told["warnings"][0], ran["warnings"][0]);
+}
+
+#[tokio::test]
 async fn planning_draws_nothing() {
     let toy = Toy::start().await;
     toy.post("/v1/plan", json!({ "prompt": "a heart" }))
