@@ -27,7 +27,8 @@ pub struct Args {
     /// The file that lists the hosted models, used without --model-dir.
     #[arg(long, value_name = "FILE", default_value = "models.toml")]
     config: PathBuf,
-    /// Which model: its name, or its folder such as unet-c16 [default: the largest one].
+    /// Which model: its name, or its folder such as unet-c16 [default: the largest one that is not
+    /// distilled].
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// Sampling steps [default: 20; 4 of a distilled model].
@@ -169,7 +170,11 @@ fn unknown_words(family: &Family, prompt: &str) -> Option<String> {
 
 fn choose<'a>(family: &'a Family, name: Option<&str>) -> anyhow::Result<&'a ModelCard> {
     let Some(name) = name else {
-        return family.models.last().context("the family has no model");
+        // A student takes neither guidance nor a negative prompt: it is for those who name it.
+        let mut models = family.models.iter();
+        let largest = models.rfind(|model| !model.distilled);
+        let largest = largest.or(family.models.last());
+        return largest.context("the family has no model");
     };
     let is_called = |model: &&ModelCard| {
         model.id.0 == name || model.unet_path.file_name().is_some_and(|file| file == name)

@@ -116,7 +116,8 @@ impl Listed {
                 parameters: model.parameters,
                 gflops: model.gflops_per_step,
             };
-            let place = format!("{} {}", model.device, model.dtype);
+            let distilled = if model.distilled { " distilled" } else { "" };
+            let place = format!("{} {}{distilled}", model.device, model.dtype);
             line(&model.id, &format!("{} a step   {place}", part.shown()));
         }
         text

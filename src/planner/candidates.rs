@@ -254,8 +254,8 @@ fn like_measured(
 
 /// Plans of a model that was never measured. More steps are preferred up to the usual number, then
 /// the larger model: under a tight budget a smaller model at enough steps beats a larger one at too
-/// few (arXiv 2404.01367, section 4). A step of a distilled model stands for as many as its few replace,
-/// and all of them for one less than those, which are preferred where they fit.
+/// few (arXiv 2404.01367, section 4). A step of a distilled model stands for as many as its few replace;
+/// at its best it comes behind its teacher, the model before it, and before whatever is smaller.
 fn by_default(
     model: usize,
     family: &Family,
@@ -272,15 +272,15 @@ fn by_default(
     let sampler = pins.sampler.unwrap_or(usual.sampler);
     let guidance_scale = pins.guidance_scale.unwrap_or(usual.guidance_scale);
     let worth_of_step = f64::from(USUAL.steps / usual.steps);
-    let less = f64::from(u8::from(is_distilled));
+    let place = 2.0 * model as f64 - if is_distilled { 3.0 } else { 0.0 };
     steps.map(move |steps| {
-        let worth = f64::from(steps) * worth_of_step - less;
+        let worth = f64::from(steps) * worth_of_step;
         Candidate {
             model,
             sampler,
             steps,
             guidance_scale,
-            worth: Worth::Rank(worth * n_models + model as f64),
+            worth: Worth::Rank(worth * 2.0 * (n_models + 1.0) + place),
         }
     })
 }
