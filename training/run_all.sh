@@ -25,6 +25,7 @@ widest=$!
 for channels in 8 16; do
   stage unet --work "$work" --device "$device" --channels "$channels" --samples "$samples"
 done
+stage autoencoder --work "$work" --device "$device" --start "$work/autoencoder/frozen" --decoder-only --rate 4e-4 --minutes 8 --batch 8
 stage student --work "$work" --device "$device" --teacher unet_c16 --name unet_c16_lcm
 wait "$widest"
 stage student --work "$work" --device "$device" --teacher unet_c32 --name unet_c32_lcm --bf16

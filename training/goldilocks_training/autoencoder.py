@@ -30,7 +30,7 @@ WARM_UP = 0.06
 WHOLE = 0.88
 """Share of the budget after which whole pictures replace crops."""
 RATE = 1.2e-3
-BLUR = 0.03
+BLUR = 0.02
 """Noise on the latents that the decoder learns to bear."""
 SILENT = -20.0
 """Log-variance written at the end: latents are deterministic."""
@@ -103,7 +103,7 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     """Absolute and squared error, and the error of the gradients, which keeps edges sharp."""
     error = output - target
     edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[:, :, 1:] - error[:, :, :-1]).abs().mean()
-    return error.abs().mean() + 2 * error.pow(2).mean() + 0.3 * edges
+    return error.abs().mean() + 4 * error.pow(2).mean() + 0.3 * edges
 
 
 @torch.no_grad()
@@ -186,8 +186,9 @@ def standardise(model: AutoencoderKL, pictures: Tensor) -> tuple[Tensor, Tensor]
 
 
 def frozen(work: Path) -> Path:
-    """Where the finished autoencoder lies, in diffusers' layout."""
-    return work / "autoencoder" / "frozen"
+    """Where the finished autoencoder lies, in diffusers' layout: with the later decoder, once there is one."""
+    later = work / "decoder" / "frozen"
+    return later if later.exists() else work / "autoencoder" / "frozen"
 
 
 def freeze(model: AutoencoderKL, options: argparse.Namespace) -> None:
