@@ -9,7 +9,7 @@ from pathlib import Path
 import diffusers
 from safetensors.torch import load_file, save_file
 
-from . import autoencoder, diffusion, evaluator, reference, split, text_encoder, tokenizer, unet
+from . import autoencoder, diffusion, evaluator, reference, split, text_encoder, tokenizer, unet, vocabulary
 
 FAMILY = "emoji"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -83,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--target", type=Path, required=True, help="folder of the family, such as weights/emoji")
+    vocabulary.add_option(parser)
     options = parser.parse_args()
     export(options.work, options.target)
     total = sum(path.stat().st_size for path in options.target.rglob("*") if path.is_file())

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from . import vocabulary
+
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """Returns a parser with what every stage takes."""
@@ -20,6 +22,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--seed", type=int, default=0)
+    vocabulary.add_option(parser)
     return parser
 
 

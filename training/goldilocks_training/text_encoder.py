@@ -17,9 +17,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from . import captions, optimizer, runs, tokenizer, tower
 from .pixels import to_tensor
-from .scenes import Painter, Scene
+from .scenes import Painter, Scene, ordered
 from .split import TrainingScenes
-from .vocabulary import EMOJI
+from .vocabulary import PLACED, chosen
 
 WIDTH = 128
 LAYERS = 3
@@ -51,19 +51,45 @@ def _other(rng: Generator, values: tuple, current: object) -> object:
 
 def edit(scene: Scene, rng: Generator) -> Scene:
     """Changes one attribute so that the caption of the result is wrong for the picture."""
+    if scene.second_object:
+        return _edit_pair(scene, rng)
+    vocabulary = chosen()
     attribute = rng.choice(["object", "count" if scene.size is None else "size", "color", "background"])
     if attribute == "object":
-        edited = replace(scene, object=str(_other(rng, EMOJI.objects, scene.object)))
+        edited = replace(scene, object=str(_other(rng, vocabulary.objects, scene.object)))
     elif attribute == "count":
-        edited = replace(scene, count=int(_other(rng, EMOJI.counts, scene.count)))
+        edited = replace(scene, count=int(_other(rng, vocabulary.counts, scene.count)))
     elif attribute == "size":
-        edited = replace(scene, size=str(_other(rng, EMOJI.sizes, scene.size)))
+        edited = replace(scene, size=str(_other(rng, vocabulary.sizes, scene.size)))
     elif attribute == "color":
-        edited = replace(scene, color=str(_other(rng, EMOJI.colors, scene.color)))
+        edited = replace(scene, color=str(_other(rng, vocabulary.colors, scene.color)))
     else:
-        edited = replace(scene, background=str(_other(rng, EMOJI.backgrounds, scene.background)))
+        edited = replace(scene, background=str(_other(rng, vocabulary.backgrounds, scene.background)))
     same_colors = attribute == "color" and edited.painted_color == scene.painted_color
     return edit(scene, rng) if same_colors else edited
+
+
+def _edit_pair(scene: Scene, rng: Generator) -> Scene:
+    """Changes one attribute of two things: often which is where, or which has which colour, since those are hard to learn."""
+    vocabulary = chosen()
+    attribute = rng.choice(["thing", "color", "background", "relation", "relation", "swap"])
+    if attribute == "background":
+        return replace(scene, background=str(_other(rng, vocabulary.backgrounds, scene.background)))
+    if attribute == "thing":
+        taken = scene.object, scene.second_object
+        name = str(rng.choice([name for name in vocabulary.objects if name not in taken]))
+        return ordered(replace(scene, **{str(rng.choice(["object", "second_object"])): name}), vocabulary)
+    if attribute == "relation" and scene.relation != "and":
+        elsewhere = PLACED[2:] if scene.relation == "beside" else PLACED
+        return replace(scene, relation=str(_other(rng, elsewhere, scene.relation)))
+    edited = scene
+    if attribute == "swap":
+        edited = replace(scene, color=scene.second_color, second_color=scene.color)
+    elif attribute == "color":
+        which = str(rng.choice(["color", "second_color"]))
+        edited = replace(scene, **{which: str(rng.choice(vocabulary.colors))})
+    looks = [(other.painted_color, other.second_painted_color) for other in (scene, edited)]
+    return _edit_pair(scene, rng) if looks[0] == looks[1] else edited
 
 
 class Contrast(nn.Module):
