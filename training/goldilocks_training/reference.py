@@ -39,9 +39,10 @@ def judged(judge: evaluator.Evaluator, pictures: Tensor, scenes: list[Scene]) ->
 
 
 @torch.no_grad()
-def reconstructed(work: Path, pictures: Tensor) -> Tensor:
-    model = autoencoder.load(work)
-    return torch.cat([model.decode(autoencoder.encode(model, part)).sample for part in pictures.split(16)]).clamp(-1, 1)
+def reconstructed(work: Path, pictures: Tensor, device: torch.device | str) -> Tensor:
+    model = autoencoder.load(work, device)
+    parts = [model.decode(autoencoder.encode(model, part.to(device))).sample.cpu() for part in pictures.split(16)]
+    return torch.cat(parts).clamp(-1, 1)
 
 
 def frechet(left: Tensor, right: Tensor) -> float:
@@ -53,12 +54,12 @@ def frechet(left: Tensor, right: Tensor) -> float:
     return (mean + covariance[0].trace() + covariance[1].trace() - 2 * root).item()
 
 
-def write(work: Path, count: int) -> dict:
+def write(work: Path, count: int, device: torch.device | str = "cpu") -> dict:
     """Writes the evaluation folder; returns the figures."""
     judge = evaluator.Evaluator(evaluator.folder(work))
     scenes_a, pictures_a = real(SEED_A, count)
     scenes_b, pictures_b = real(SEED_B, count)
-    again = reconstructed(work, pictures_b)
+    again = reconstructed(work, pictures_b, device)
     features_a, right_a = judged(judge, pictures_a, scenes_a)
     features_b, right_b = judged(judge, pictures_b, scenes_b)
     features_r, right_r = judged(judge, again, scenes_b)
@@ -83,8 +84,8 @@ def main() -> None:
     parser = runs.arguments(__doc__)
     parser.add_argument("--count", type=int, default=1024, help="pictures in each set")
     options = parser.parse_args()
-    runs.prepare(options)
-    print(json.dumps(write(options.work, options.count)))
+    device = runs.prepare(options)
+    print(json.dumps(write(options.work, options.count, device)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-$(mktemp -d)}
 carry=$folder/carry
-tiny=(--device cpu --workers 2 --shard 32 --deadline-seconds 300)
+tiny=(--device cpu --threads 1 --workers 2 --shard 32 --deadline-seconds 300)
 unets=("${tiny[@]}" --shards 3 --batch 8 --widths 16 8 --unet-seconds 12 --student-seconds 6 --probe-seconds 0.5 --trial-steps 4
   --teachers 8 --reference 32)
 

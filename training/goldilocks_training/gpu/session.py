@@ -22,7 +22,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.set_defaults(device="cuda")
     parser.add_argument("--pieces", type=Path, required=True, help="folder of the last step's pieces")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pieces of this step")
-    parser.add_argument("--deadline-seconds", type=float, default=540, help="the step ends by itself after so long")
+    parser.add_argument("--deadline-seconds", type=float, default=530, help="the step ends by itself after so long")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes that paint")
     parser.add_argument("--shard", type=int, default=2048, help="pictures in a shard")
     parser.add_argument("--save-every", type=float, default=45.0, help="seconds between checkpoints")

@@ -204,7 +204,7 @@ def main() -> None:
     step.say("plan", **plan)
     complete = train_all(step, data, plan)
     if options.finish:
-        figures = reference.write(options.work, options.reference)
+        figures = reference.write(options.work, options.reference, device)
         step.say("reference", **figures)
     session.finish(step, complete)
 
