@@ -116,6 +116,23 @@ pub struct ModelCard {
     pub distilled: bool,
 }
 
+impl ModelCard {
+    /// The samplers that its plans are offered with, the usual one first. A distilled model was trained
+    /// to jump to the end from anywhere, which only one of them does.
+    pub fn samplers(&self) -> &'static [SamplerKind] {
+        if self.distilled {
+            &[SamplerKind::Lcm]
+        } else {
+            &[SamplerKind::Ddim, SamplerKind::DpmPp2M]
+        }
+    }
+
+    /// Whether its plans are offered with this sampler; a request may insist on another one.
+    pub fn suits(&self, sampler: SamplerKind) -> bool {
+        self.samplers().contains(&sampler)
+    }
+}
+
 /// Precision of a model's arithmetic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -200,17 +217,20 @@ pub enum SamplerKind {
     /// DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2).
     #[serde(rename = "dpmpp_2m")]
     DpmPp2M,
+    /// Multistep consistency sampling (arXiv 2310.04378), for distilled models.
+    Lcm,
 }
 
 impl SamplerKind {
     /// Every sampler.
-    pub const ALL: [Self; 2] = [Self::Ddim, Self::DpmPp2M];
+    pub const ALL: [Self; 3] = [Self::Ddim, Self::DpmPp2M, Self::Lcm];
 
     /// The name in requests, replies and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ddim => "ddim",
             Self::DpmPp2M => "dpmpp_2m",
+            Self::Lcm => "lcm",
         }
     }
 }

@@ -21,33 +21,48 @@ GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 PLAN = Plan(seed=7, guidance=3.0, prompt="a red heart on grass", steps=[4, 8], pixels_at=0, path_at=0)
 # Pixels weigh more than all latents together: one U-Net's are enough.
 PIXELS_AT = 8
+# How the folder of a distilled U-Net ends: consistency sampling alone, few steps, no guidance.
+DISTILLED = "-lcm"
+DISTILLED_STEPS = [1, 4]
 
 
 def unets(family: Path) -> list[str]:
-    """The U-Net subfolders, smallest file first."""
+    """The U-Net subfolders, smallest file first, the distilled ones last."""
     files = family.glob("unet*/diffusion_pytorch_model.safetensors")
-    return [file.parent.name for file in sorted(files, key=lambda file: file.stat().st_size)]
+
+    def place(file: Path) -> tuple[bool, int, str]:
+        name = file.parent.name
+        return name.endswith(DISTILLED), file.stat().st_size, name
+
+    return [file.parent.name for file in sorted(files, key=place)]
 
 
 @torch.no_grad()
 def record_family(family: Path, plan: Plan) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Text states, and both samplers' trajectories of every U-Net from the same noise."""
+    """Text states, and every sampler's trajectories of every U-Net that suits it, from the same noise."""
     names = unets(family)
     if not names:
         raise SystemExit(f"{family}: no unet*/diffusion_pytorch_model.safetensors")
     tensors: dict[str, Tensor] = {}
     samplers: dict[str, Any] = {}
+    largest = [name for name in names if not name.endswith(DISTILLED)][-1:]
     for name in names:
         pipeline = load(family, name)
         if not tensors:
             ids = tokenize(pipeline, [plan.prompt, plan.negative_prompt])
             states = pipeline.text_encoder(ids).last_hidden_state
             tensors = {"text.ids": ids, "text.states": states}
-        last = replace(plan, pixels_at=PIXELS_AT if name == names[-1] else 0)
-        found, samplers = record_trajectories(pipeline, last)
+        if name.endswith(DISTILLED):
+            suited, how = ["lcm"], replace(plan, guidance=1.0, steps=DISTILLED_STEPS)
+        else:
+            pixels_at = PIXELS_AT if name in largest else 0
+            suited, how = ["ddim", "dpmpp_2m"], replace(plan, pixels_at=pixels_at)
+        found, facts = record_trajectories(pipeline, how, samplers=suited)
+        samplers |= facts
         tensors["trajectory.latents"] = found.pop("trajectory.latents")
         tensors |= {key.replace("trajectory.", f"{name}."): value for key, value in found.items()}
     description = {
+        "distilled_steps": DISTILLED_STEPS,
         "digests": {str(file.relative_to(family)): digest(file) for file in networks(family)},
         "guidance": plan.guidance,
         "made_by": "scripts/golden/family.py",

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How are the tiny models of tests/golden made, and checked? One folder per shape, in diffusers layout.
 
-`python scripts/golden/models.py` writes them all, `--only NAME` one, and `--check` recomputes every number
-from the files on disk and compares.
+`python scripts/golden/models.py` writes them all, `--only NAME` one; `--record` leaves the models as they are
+and writes what is computed from them, and `--check` computes it again and compares.
 """
 
 import argparse
@@ -102,6 +102,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     names = [shape.name for shape in SHAPES]
     parser.add_argument("--only", choices=names, action="append", help="leave out the others")
+    parser.add_argument("--record", action="store_true", help="keep the models, write the goldens")
     parser.add_argument("--check", action="store_true", help="recompute and compare, write nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -112,12 +113,13 @@ def main() -> int:
         folder = GOLDEN / shape.name
         if arguments.check:
             faults += check_golden(folder)
-        else:
+            continue
+        if not arguments.record:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             write_model(folder, shape)
-            plan = Plan(seed=shape.seed, guidance=shape.guidance, other_sizes=shape.other_sizes)
-            write_golden(folder, plan)
+        plan = Plan(seed=shape.seed, guidance=shape.guidance, other_sizes=shape.other_sizes)
+        write_golden(folder, plan)
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0

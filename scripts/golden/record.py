@@ -5,6 +5,8 @@ Everything is computed in f32, on one thread, from the folder's f16 weights upca
 """
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,23 @@ import diffusers
 import numpy
 import torch
 import transformers
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, LCMScheduler, StableDiffusionPipeline
+from diffusers.schedulers import scheduling_lcm
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-# The samplers by goldilocks' name; both read the folder's own scheduler_config.json.
-SAMPLERS = {"ddim": DDIMScheduler, "dpmpp_2m": DPMSolverMultistepScheduler}
+from noise import gaussian
+
+# The samplers by goldilocks' name; all read the folder's own scheduler_config.json.
+SAMPLERS = {"ddim": DDIMScheduler, "dpmpp_2m": DPMSolverMultistepScheduler, "lcm": LCMScheduler}
+# Beyond so many steps a network that is no consistency model, as none here is, amplifies rounding.
+MOST_STEPS = {"lcm": 8}
 # Keys of an effective scheduler configuration that say what was computed.
 TELLING = (
     "algorithm_type beta_end beta_schedule beta_start clip_sample euler_at_final final_sigmas_type "
-    "lower_order_final num_train_timesteps prediction_type rescale_betas_zero_snr set_alpha_to_one "
-    "solver_order solver_type steps_offset timestep_spacing"
+    "lower_order_final num_train_timesteps original_inference_steps prediction_type "
+    "rescale_betas_zero_snr set_alpha_to_one solver_order solver_type steps_offset timestep_scaling "
+    "timestep_spacing"
 ).split()
 # How far f32 may be from f64, relative L2: a trajectory that amplifies rounding more tests nothing.
 ROUNDING = 2e-5
@@ -109,15 +117,19 @@ def record_networks(pipeline: StableDiffusionPipeline, plan: Plan) -> dict[str, 
 
 @torch.no_grad()
 def record_trajectories(
-    pipeline: StableDiffusionPipeline, plan: Plan, dtype: torch.dtype = torch.float32
+    pipeline: StableDiffusionPipeline,
+    plan: Plan,
+    dtype: torch.dtype = torch.float32,
+    samplers: Sequence[str] = tuple(SAMPLERS),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Whole guided trajectories of both samplers, and which scheduler and timesteps made each."""
+    """Whole guided trajectories of the samplers, and which scheduler and timesteps made each."""
     side = pipeline.unet.config.sample_size
     generator = torch.Generator().manual_seed(2000 + plan.seed)
     noise = torch.randn(1, 4, side, side, generator=generator).to(dtype)
     tensors, facts = {"trajectory.latents": noise}, {}
     stored = pipeline.scheduler.config
-    for sampler, kind in SAMPLERS.items():
+    for sampler in samplers:
+        kind = SAMPLERS[sampler]
         pipeline.scheduler = kind.from_config(stored)
         effective = {
             key: pipeline.scheduler.config[key]
@@ -125,7 +137,7 @@ def record_trajectories(
             if key in pipeline.scheduler.config
         }
         facts[sampler] = {"class": kind.__name__, "config": effective, "timesteps": {}}
-        for steps in plan.steps:
+        for steps in [steps for steps in plan.steps if steps <= MOST_STEPS.get(sampler, steps)]:
             path = run(pipeline, plan, noise, steps)
             facts[sampler]["timesteps"][str(steps)] = pipeline.scheduler.timesteps.tolist()
             name = f"trajectory.{sampler}.{steps}"
@@ -142,6 +154,13 @@ def run(
 ) -> list[Tensor]:
     """The latents after every step."""
     path: list[Tensor] = []
+
+    def draw(shape: Sequence[int], *_: Any, dtype: torch.dtype, **__: Any) -> Tensor:
+        # What is drawn within step k, counted from 1, is draw k of the seed.
+        numbers = gaussian(plan.seed, len(path) + 1, math.prod(shape))
+        return torch.tensor(numbers, dtype=dtype).reshape(shape)
+
+    scheduling_lcm.randn_tensor = draw
 
     def keep(_pipeline: Any, _step: int, _timestep: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
         path.append(state["latents"].clone())

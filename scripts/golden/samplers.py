@@ -1,13 +1,14 @@
-"""Makes tests/golden/samplers.json: what diffusers' DDIMScheduler and DPMSolverMultistepScheduler do.
+"""Makes tests/golden/samplers.json: what diffusers' DDIM, DPM-Solver++ and LCM schedulers do.
 
 Every trajectory starts from the same four numbers and asks the same stand-in for a network,
 `output[i] = 0.6 * x[i] + 0.4 * sin(0.01 * timestep + i)`. Recorded are the timesteps and the last x,
-or null where it is not finite (DDIM with epsilon prediction from pure noise).
+or null where it is not finite (DDIM or LCM with epsilon prediction from pure noise). The noise that LCM
+adds after step k, counted from 1, is given: `noise[i] = 1.5 * cos(2.3 * k + 1.7 * i)`.
 
 `spacing` checks the timesteps of *every* step count from 1 to 1000: for fifty step counts at a time,
 the sum of timestep * (31 * steps + 7 * index + 1). A timestep of -1, which diffusers appends to
 trailing spacing at some step counts, is left out; step counts that diffusers itself cannot run are
-skipped and listed.
+skipped and listed; LCM's are all beyond `original_inference_steps`.
 
 Run from the root of the repository, with torch and diffusers installed: python scripts/golden/samplers.py
 """
@@ -17,6 +18,7 @@ import json
 import diffusers
 import numpy
 import torch
+from diffusers.schedulers import scheduling_lcm
 
 BASE = {
     "num_train_timesteps": 1000,
@@ -33,11 +35,17 @@ SPACINGS = [
     {"timestep_spacing": "trailing"},
     {"timestep_spacing": "linspace"},
 ]
-STEPS = [1, 2, 4, 7, 8, 20, 48, 50]
+STEPS = {
+    "ddim": [1, 2, 4, 7, 8, 20, 48, 50],
+    "dpmpp_2m": [1, 2, 4, 7, 8, 20, 48, 50],
+    "lcm": [1, 2, 3, 4, 5, 6, 7, 8],
+}
 START = [0.3, -1.2, 0.8, 2.1]
 
 
 def sampler(kind, config):
+    if kind == "lcm":
+        return diffusers.LCMScheduler.from_config(config)
     ddim = diffusers.DDIMScheduler.from_config(config)
     if kind == "ddim":
         return ddim
@@ -49,7 +57,14 @@ def network(x, timestep):
     return 0.6 * x + torch.tensor(0.4 * numpy.sin(phase), dtype=torch.float32)
 
 
+def noise(k):
+    waves = 1.5 * numpy.cos(2.3 * k + 1.7 * numpy.arange(len(START)))
+    return torch.tensor(waves, dtype=torch.float32)
+
+
 def run(kind, configs, index, steps):
+    draws = iter(range(1, steps))
+    scheduling_lcm.randn_tensor = lambda *_, **__: noise(next(draws))
     solver = sampler(kind, configs[index])
     solver.set_timesteps(steps)
     x = torch.tensor(START, dtype=torch.float32)
@@ -70,7 +85,10 @@ def run(kind, configs, index, steps):
 
 def timesteps(solver, steps):
     """The timesteps, or None where diffusers would read outside the schedule or stand still."""
-    solver.set_timesteps(steps)
+    try:
+        solver.set_timesteps(steps)
+    except ValueError:  # LCM beyond original_inference_steps
+        return None
     found = [t for t in solver.timesteps.tolist() if t >= 0]
     falling = all(a > b for a, b in zip(found, found[1:]))
     return found if falling and len(found) == steps and found[0] < 1000 else None
@@ -94,7 +112,7 @@ def alpha_bars(config):
 
 
 def main():
-    kinds = ["ddim", "dpmpp_2m"]
+    kinds = list(STEPS)
     configs = [
         {**BASE, **how, "prediction_type": prediction, "rescale_betas_zero_snr": zero}
         for how in SPACINGS
@@ -105,16 +123,24 @@ def main():
     configs.append({**BASE, **linear, "timestep_spacing": "leading"})
     # No spacing: each class has its own default.
     configs.append({**BASE, "steps_offset": 1})
+    configs.append({**configs[7], "prediction_type": "sample"})
+    # What only consistency models know of: 30 does not divide 1000, and the boundary condition is felt.
+    consistency = {"original_inference_steps": 30, "timestep_scaling": 0.002}
+    configs.append({**configs[3], **consistency})
     golden = {
         "made_by": "scripts/golden/samplers.py",
         "diffusers": diffusers.__version__,
         "torch": torch.__version__.split("+")[0],
-        "classes": {"ddim": "DDIMScheduler", "dpmpp_2m": "DPMSolverMultistepScheduler.from_config(ddim.config)"},
+        "classes": {
+            "ddim": "DDIMScheduler",
+            "dpmpp_2m": "DPMSolverMultistepScheduler.from_config(ddim.config)",
+            "lcm": "LCMScheduler",
+        },
         "start": START,
         "configs": configs,
         "alpha_bars": {"plain": alpha_bars(configs[0]), "zero_snr": alpha_bars(configs[1])},
-        "trajectories": [run(k, configs, c, s) for k in kinds for c in range(len(configs)) for s in STEPS],
-        "spacing": [spacing(k, configs, c) for k in kinds for c in (0, 4, 8)],
+        "trajectories": [run(k, configs, c, s) for k in kinds for c in range(len(configs)) for s in STEPS[k]],
+        "spacing": [spacing(k, configs, c) for k in kinds for c in ((0, 15) if k == "lcm" else (0, 4, 8))],
     }
     with open("tests/golden/samplers.json", "w") as file:
         json.dump(golden, file, separators=(",", ":"))

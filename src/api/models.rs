@@ -62,6 +62,9 @@ pub(super) struct Model {
     dtype: Dtype,
     /// Whether guidance is baked in.
     distilled: bool,
+    /// Samplers that its plans are offered with, the usual one first; `sampler` may insist on another.
+    #[schema(value_type = Vec<String>, example = json!(["ddim", "dpmpp_2m"]))]
+    samplers: &'static [SamplerKind],
     /// 10^12 operations of each kind of work, by picture size.
     costs: Vec<CostReply>,
     /// What was measured of it; empty if nothing was.
@@ -188,6 +191,7 @@ impl Model {
             device: card.device.to_string(),
             dtype: card.dtype,
             distilled: card.distilled,
+            samplers: card.samplers(),
             costs: costs(state, family, card),
             measured: measured(state, family, card),
         }

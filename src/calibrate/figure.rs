@@ -25,8 +25,10 @@ pub struct Point {
 pub struct Line {
     /// The model: lines of one model share a colour.
     pub model: String,
-    /// Guidance scale 1 is drawn dashed.
+    /// Guidance scale 1 is drawn dashed, unless guidance is baked in.
     pub guidance_scale: f64,
+    /// Whether guidance is baked in.
+    pub is_distilled: bool,
     /// Its plans.
     pub points: Vec<Point>,
 }
@@ -40,6 +42,12 @@ pub struct Figure {
     pub score_name: String,
     /// The curves.
     pub lines: Vec<Line>,
+}
+
+impl Line {
+    fn is_dashed(&self) -> bool {
+        self.guidance_scale == 1.0 && !self.is_distilled
+    }
 }
 
 const WIDTH: f64 = 760.0;
@@ -59,15 +67,17 @@ text { font: 13px system-ui, sans-serif; fill: #3d4450; }
 .frontier { fill: none; stroke: #e8b923; stroke-width: 12; stroke-opacity: .45; stroke-linecap: round; stroke-linejoin: round; }
 .steps { font-size: 11px; text-anchor: middle; }
 .c0 { stroke: #2563c9; fill: #2563c9; } .c1 { stroke: #c2590c; fill: #c2590c; } .c2 { stroke: #15803d; fill: #15803d; }
-.c3 { stroke: #8b3fc4; fill: #8b3fc4; } .c4 { stroke: #be1e4c; fill: #be1e4c; }
+.c3 { stroke: #8b3fc4; fill: #8b3fc4; } .c4 { stroke: #be1e4c; fill: #be1e4c; } .c5 { stroke: #0e7490; fill: #0e7490; }
+.c6 { stroke: #7a6a12; fill: #7a6a12; } .c7 { stroke: #6b7280; fill: #6b7280; }
 .line.line { fill: none; }
 @media (prefers-color-scheme: dark) {
 text { fill: #b6bfcc; } .title { fill: #eef1f5; }
 .c0 { stroke: #74a5f7; fill: #74a5f7; } .c1 { stroke: #f3924a; fill: #f3924a; } .c2 { stroke: #55c27d; fill: #55c27d; }
-.c3 { stroke: #bd8bec; fill: #bd8bec; } .c4 { stroke: #f27598; fill: #f27598; }
+.c3 { stroke: #bd8bec; fill: #bd8bec; } .c4 { stroke: #f27598; fill: #f27598; } .c5 { stroke: #4cc3df; fill: #4cc3df; }
+.c6 { stroke: #cdb93f; fill: #cdb93f; } .c7 { stroke: #a3abb8; fill: #a3abb8; }
 }";
 /// Colours in [`STYLE`]; more models begin again.
-const N_COLORS: usize = 5;
+const N_COLORS: usize = 8;
 
 impl Figure {
     /// Draws the figure; lines without points are left out.
@@ -149,7 +159,7 @@ impl Figure {
         for model in self.models() {
             entry(&format!("line c{}", self.color(model)), model);
         }
-        if self.lines.iter().any(|line| line.guidance_scale == 1.0) {
+        if self.lines.iter().any(Line::is_dashed) {
             entry("line dashed c0", "unguided");
         }
         entry("frontier", "frontier, with step counts");
@@ -157,11 +167,7 @@ impl Figure {
 }
 
 fn draw_line(svg: &mut String, axes: &Axes, line: &Line, color: usize) {
-    let dashed = if line.guidance_scale == 1.0 {
-        " dashed"
-    } else {
-        ""
-    };
+    let dashed = if line.is_dashed() { " dashed" } else { "" };
     add(
         svg,
         format_args!(
@@ -326,6 +332,7 @@ mod tests {
         let line = |model: &str, guidance_scale: f64, factor: f64| Line {
             model: model.into(),
             guidance_scale,
+            is_distilled: model.ends_with("-lcm"),
             points: (0..6)
                 .map(|i| Point {
                     tflops: factor * 0.01 * f64::from(1 << i),
@@ -343,6 +350,7 @@ mod tests {
                 line("toy-c8", 3.0, 1.0),
                 line("toy-c8", 1.0, 0.7),
                 line("toy-c16", 3.0, 2.0),
+                line("toy-c16-lcm", 1.0, 2.0),
             ],
         }
     }
@@ -350,10 +358,12 @@ mod tests {
     #[test]
     fn shows_every_plan_and_marks_those_on_offer() {
         let svg = figure().svg();
-        assert_eq!(svg.matches("<circle").count(), 18);
+        assert_eq!(svg.matches("<circle").count(), 24);
         assert_eq!(svg.matches("class=\"steps\"").count(), 6);
         assert_eq!(svg.matches("class=\"line c0 dashed\"").count(), 1);
+        assert_eq!(svg.matches("dashed c0").count(), 1, "in the legend");
         assert!(svg.contains("toy-c16 guidance 3, 32 steps"), "{svg}");
+        assert!(svg.contains(">toy-c16-lcm<"), "{svg}");
     }
 
     #[test]

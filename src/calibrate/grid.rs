@@ -1,21 +1,25 @@
-//! Which plans are measured? Every model at every step count, sampler and guidance scale.
+//! Which plans are measured? Every model at every step count, sampler and guidance scale; distilled ones
+//! as they are offered: with their own sampler, at few steps, unguided.
 
 use std::fmt;
 
 use crate::{
-    catalog::{Family, ModelId, SamplerKind},
+    catalog::{Family, ModelCard, ModelId, SamplerKind},
     planner::Plan,
     units::{ImageSize, Steps},
 };
 
+/// Step counts of distilled models.
+const DISTILLED_STEPS: [Steps; 4] = [1, 2, 3, 4];
+
 /// What the sweep spans.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
-    /// Step counts.
+    /// Step counts of models that are not distilled.
     pub steps: Vec<Steps>,
-    /// Guidance scales; 1 is unguided.
+    /// Their guidance scales; 1 is unguided.
     pub guidance: Vec<f64>,
-    /// Samplers.
+    /// Their samplers.
     pub samplers: Vec<SamplerKind>,
     /// Models, by name; empty for all of the family.
     pub models: Vec<String>,
@@ -24,25 +28,52 @@ pub struct Grid {
 impl Grid {
     /// Lists the plans: few steps first, so that an early stop still spans all models.
     pub fn plans(&self, family: &Family, size: ImageSize) -> Vec<Plan> {
+        let cards = family.models.iter().filter(|card| self.wants(&card.id));
+        let mut plans: Vec<Plan> = cards.flat_map(|card| self.of_model(card, size)).collect();
+        plans.sort_by_key(|plan| (plan.nfe(), plan.steps));
+        plans
+    }
+
+    /// The plans of one model, whether or not it is wanted.
+    fn of_model(&self, card: &ModelCard, size: ImageSize) -> Vec<Plan> {
+        let (steps, guidance, samplers) = if card.distilled {
+            (&DISTILLED_STEPS[..], &[1.0][..], card.samplers())
+        } else {
+            (&*self.steps, &*self.guidance, &*self.samplers)
+        };
         let mut plans = Vec::new();
-        for &steps in &self.steps {
-            for card in family.models.iter().filter(|card| self.wants(&card.id)) {
-                for (&sampler, &guidance_scale) in pairs(&self.samplers, &self.guidance) {
-                    if card.distilled && guidance_scale != 1.0 {
-                        continue;
-                    }
-                    plans.push(Plan {
-                        model: card.id.clone(),
-                        sampler,
-                        steps,
-                        guidance_scale,
-                        size,
-                    });
-                }
+        for &steps in steps {
+            for (&sampler, &guidance_scale) in pairs(samplers, guidance) {
+                plans.push(Plan {
+                    model: card.id.clone(),
+                    sampler,
+                    steps,
+                    guidance_scale,
+                    size,
+                });
             }
         }
-        plans.sort_by_key(Plan::nfe);
         plans
+    }
+
+    /// The plan that scores no fidelity: the family's smallest model at one unguided step, the smallest
+    /// one that is not distilled if there is any.
+    pub(super) fn anchor(&self, family: &Family, size: ImageSize) -> Plan {
+        let mut models = family.models.iter();
+        let card = models
+            .find(|card| !card.distilled)
+            .unwrap_or(&family.models[0]);
+        Plan {
+            model: card.id.clone(),
+            sampler: if card.distilled {
+                card.samplers()[0]
+            } else {
+                self.samplers[0]
+            },
+            steps: 1,
+            guidance_scale: 1.0,
+            size,
+        }
     }
 
     fn wants(&self, id: &ModelId) -> bool {

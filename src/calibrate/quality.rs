@@ -60,7 +60,7 @@ pub fn run(
     let captions = captions::read(&evaluation.join("captions.json"), settings.n_captions)?;
     let real = RealPictures::read(&evaluation)?;
     let studio = Studio::load(family)?;
-    let anchor = anchor_plan(family, &settings.grid);
+    let anchor = settings.grid.anchor(family, family.default_size());
     let mut plans = settings.grid.plans(family, family.default_size());
     plans.retain(|plan| *plan != anchor);
     plans.insert(0, anchor.clone());
@@ -116,17 +116,6 @@ pub fn run(
             .collect(),
         anchor,
     })
-}
-
-/// The family's smallest model at one unguided step: what scores no fidelity.
-fn anchor_plan(family: &Family, grid: &Grid) -> Plan {
-    Plan {
-        model: family.models[0].id.clone(),
-        sampler: grid.samplers[0],
-        steps: 1,
-        guidance_scale: 1.0,
-        size: family.default_size(),
-    }
 }
 
 fn frozen(plan: &Plan, cmmd: f64) -> Anchor {

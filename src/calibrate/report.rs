@@ -38,7 +38,7 @@ pub fn figure(family: &Family, profile: &Profile, objective: Objective) -> Figur
             steps: cell.steps,
             on_frontier: frontier.iter().any(|offered| std::ptr::eq(*offered, cell)),
         };
-        line_of(&mut lines, cell).points.push(point);
+        line_of(&mut lines, family, cell).points.push(point);
     }
     let place = |line: &Line| {
         family
@@ -121,7 +121,11 @@ fn tflops(family: &Family, costs: &CostTable, profile: &Profile, cell: &Cell) ->
 }
 
 /// The line of cells that differ from this one in their step count only.
-fn line_of<'l>(lines: &'l mut Vec<(SamplerKind, Line)>, cell: &Cell) -> &'l mut Line {
+fn line_of<'l>(
+    lines: &'l mut Vec<(SamplerKind, Line)>,
+    family: &Family,
+    cell: &Cell,
+) -> &'l mut Line {
     let belongs = |(sampler, line): &(SamplerKind, Line)| {
         *sampler == cell.sampler
             && line.model == cell.model.0
@@ -131,6 +135,9 @@ fn line_of<'l>(lines: &'l mut Vec<(SamplerKind, Line)>, cell: &Cell) -> &'l mut 
         let line = Line {
             model: cell.model.0.clone(),
             guidance_scale: cell.guidance_scale,
+            is_distilled: family
+                .model(&cell.model.0)
+                .is_some_and(|card| card.distilled),
             points: Vec::new(),
         };
         lines.push((cell.sampler, line));

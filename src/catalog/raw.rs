@@ -13,6 +13,9 @@ use super::{
 };
 use crate::units::ImageSize;
 
+/// How the folder of a distilled U-Net is called, beside others that are not.
+const DISTILLED_SUFFIX: &str = "-lcm";
+
 /// The hosted models cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -117,7 +120,8 @@ pub fn load(path: &Path) -> Result<Catalog, CatalogError> {
 }
 
 /// Makes a family of a folder alone: a plain Stable Diffusion folder with `unet/`, or one with several
-/// `unet-<size>/`, whose models are then called `<folder>-<size>`.
+/// `unet-<size>/`, whose models are then called `<folder>-<size>`. Distilled are those of a folder that is
+/// sampled by diffusers' `LCMScheduler`, and those whose own folder's name ends in `-lcm`.
 pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, CatalogError> {
     let refused = |faults| CatalogError::Faults {
         path: path.to_owned(),
@@ -153,7 +157,12 @@ pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, Cat
         ..RawFamily::default()
     };
     let mut catalog = assemble(path, vec![family], Faults::default()).map_err(refused)?;
-    Ok(catalog.families.remove(0))
+    let mut family = catalog.families.remove(0);
+    let all_are_distilled = family.noise_schedule.is_for_consistency();
+    for model in &mut family.models {
+        model.distilled |= all_are_distilled;
+    }
+    Ok(family)
 }
 
 /// Returns the U-Nets in a folder, by name.
@@ -170,7 +179,8 @@ fn unets_of(path: &Path) -> Result<Vec<RawModel>, String> {
         let reason = "is missing; a model folder has unet/config.json or unet-<size>/config.json";
         return Err(reason.into());
     }
-    let model = |unet| RawModel {
+    let model = |unet: String| RawModel {
+        distilled: unet.ends_with(DISTILLED_SUFFIX),
         unet,
         ..RawModel::default()
     };

@@ -30,15 +30,16 @@ pub struct Args {
     /// Which model: its name, or its folder such as unet-c16 [default: the largest one].
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Sampling steps.
-    #[arg(long, default_value_t = 20)]
-    steps: Steps,
-    /// Sampling algorithm: ddim or dpmpp_2m.
-    #[arg(long, default_value = "ddim")]
-    sampler: SamplerKind,
-    /// Scale of classifier-free guidance; 1 is unguided and takes half the time.
-    #[arg(long, value_name = "SCALE", default_value_t = 3.0)]
-    guidance: f64,
+    /// Sampling steps [default: 20; 4 of a distilled model].
+    #[arg(long)]
+    steps: Option<Steps>,
+    /// Sampling algorithm: ddim, dpmpp_2m, or lcm for distilled models [default: ddim, or lcm].
+    #[arg(long)]
+    sampler: Option<SamplerKind>,
+    /// Scale of classifier-free guidance; 1 is unguided and takes half the time [default: 3; a distilled
+    /// model has its guidance baked in].
+    #[arg(long, value_name = "SCALE")]
+    guidance: Option<f64>,
     /// Names the noise; the same seed gives the same picture.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -71,8 +72,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     family.models = vec![model.clone()];
     let pipeline = Pipeline::load(&family)?;
     let noises = Noises::read(args, &family)?;
-    let mut rows = begin(&pipeline, args, &model, noises)?;
-    denoise(&pipeline, &mut rows, args.steps)?;
+    let how = How::choose(args, &model)?;
+    let mut rows = begin(&pipeline, args, &how, &model, noises)?;
+    denoise(&pipeline, &mut rows, how.steps)?;
 
     let latents: Vec<_> = rows.iter().map(Trajectory::latents).collect();
     if let Some(file) = &args.output_latents {
@@ -82,9 +84,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let parameters = Parameters {
             prompt: &args.prompt,
             negative_prompt: &args.negative_prompt,
-            steps: args.steps,
-            sampler: args.sampler,
-            guidance_scale: args.guidance,
+            steps: how.steps,
+            sampler: how.sampler,
+            guidance_scale: how.guidance_scale,
             seed: rows[index].seed(),
             size: picture.size,
             model: &model.id.0,
@@ -98,6 +100,39 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         eprintln!("wrote {}", file.display());
     }
     Ok(())
+}
+
+/// What the arguments say, or else what is usual for the model.
+struct How {
+    sampler: SamplerKind,
+    steps: Steps,
+    guidance_scale: f64,
+}
+
+impl How {
+    fn choose(args: &Args, card: &ModelCard) -> anyhow::Result<Self> {
+        let (steps, guidance_scale) = if card.distilled { (4, 1.0) } else { (20, 3.0) };
+        let how = Self {
+            sampler: args.sampler.unwrap_or(card.samplers()[0]),
+            steps: args.steps.unwrap_or(steps),
+            guidance_scale: args.guidance.unwrap_or(guidance_scale),
+        };
+        let model = &card.id;
+        if card.distilled && how.guidance_scale != 1.0 {
+            bail!("{model} is distilled, its guidance is baked in; leave --guidance out");
+        }
+        if card.distilled && !args.negative_prompt.is_empty() {
+            bail!("{model} is distilled, it cannot be steered away; leave --negative-prompt out");
+        }
+        if !card.suits(how.sampler) {
+            let usual = card.samplers()[0];
+            eprintln!(
+                "warning: {model} is not made for {}, but for {usual}",
+                how.sampler
+            );
+        }
+        Ok(how)
+    }
 }
 
 fn family(args: &Args) -> anyhow::Result<Family> {
@@ -183,6 +218,7 @@ impl Noises {
 fn begin(
     pipeline: &Pipeline,
     args: &Args,
+    how: &How,
     model: &ModelCard,
     noises: Noises,
 ) -> anyhow::Result<Vec<Trajectory>> {
@@ -195,9 +231,9 @@ fn begin(
     }
     let size = noises.size;
     let spec = |(index, initial_noise): (usize, Option<Vec<f32>>)| ImageSpec {
-        sampler: args.sampler,
-        steps: args.steps,
-        guidance_scale: args.guidance,
+        sampler: how.sampler,
+        steps: how.steps,
+        guidance_scale: how.guidance_scale,
         seed: args.seed + index as u64,
         size,
         initial_noise,

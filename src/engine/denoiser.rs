@@ -28,6 +28,10 @@ impl DenoiseCoefficients {
                 from_x: alpha,
                 from_output: -sigma,
             }),
+            Prediction::Sample => Some(Self {
+                from_x: 0.0,
+                from_output: 1.0,
+            }),
         }
     }
 
@@ -61,6 +65,7 @@ mod tests {
         for (prediction, output) in [
             (Prediction::Epsilon, noise),
             (Prediction::Velocity, velocity),
+            (Prediction::Sample, clean),
         ] {
             let coefficients = DenoiseCoefficients::new(prediction, LEVEL).unwrap();
             let denoised = coefficients.denoised(x, output);
@@ -72,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_velocity_speaks_of_the_clean_latent_at_pure_noise() {
+    fn only_the_noise_says_nothing_of_the_clean_latent_at_pure_noise() {
         let noise = Level {
             alpha: 0.0,
             sigma: 1.0,
@@ -81,6 +86,8 @@ mod tests {
         assert_eq!(DenoiseCoefficients::new(Prediction::Epsilon, noise), None);
         let coefficients = DenoiseCoefficients::new(Prediction::Velocity, noise).unwrap();
         assert_eq!(coefficients.denoised(5.0, -0.25), 0.25);
+        let coefficients = DenoiseCoefficients::new(Prediction::Sample, noise).unwrap();
+        assert_eq!(coefficients.denoised(5.0, -0.25), -0.25);
     }
 
     #[test]

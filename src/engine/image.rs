@@ -98,6 +98,7 @@ impl Parameters<'_> {
         let sampler = match self.sampler {
             SamplerKind::Ddim => "DDIM",
             SamplerKind::DpmPp2M => "DPM++ 2M",
+            SamplerKind::Lcm => "LCM",
         };
         write!(
             text,

@@ -27,7 +27,8 @@ pub struct NoiseKey {
     pub seed: u64,
     /// Which picture of the request, counted from 0.
     pub candidate: u32,
-    /// 0 for the latents that sampling starts from, `k` for what is added after step `k`.
+    /// 0 for the latents that sampling starts from, `k` for what step `k`, counted from 1, adds, whether
+    /// or not the steps before it drew any.
     pub draw: u32,
 }
 
@@ -35,12 +36,16 @@ pub struct NoiseKey {
 ///
 /// A longer array begins with the shorter one.
 pub fn gaussian(key: NoiseKey, n: usize) -> Vec<f32> {
-    let n_blocks = n.div_ceil(4) as u64;
-    let mut numbers: Vec<f32> = (0..n_blocks)
-        .flat_map(|block| gaussian_block(key, block))
-        .collect();
-    numbers.truncate(n);
+    let mut numbers = vec![0.0; n];
+    fill_gaussian(key, &mut numbers);
     numbers
+}
+
+/// Writes the first numbers of `key`, those of [`gaussian`], over `numbers`.
+pub fn fill_gaussian(key: NoiseKey, numbers: &mut [f32]) {
+    for (block, numbers) in (0..).zip(numbers.chunks_mut(4)) {
+        numbers.copy_from_slice(&gaussian_block(key, block)[..numbers.len()]);
+    }
 }
 
 /// The elements `4 block .. 4 block + 4`.

@@ -6,8 +6,9 @@
 //! f32; here it is f64, which moves the last latents by at most 2.4e-6 of the largest value on the way
 //! over all the trajectories of `tests/golden/samplers.json`.
 
-use crate::catalog::architecture::{
-    BetaSchedule, NoiseScheduleConfig, Prediction, TimestepSpacing,
+use crate::catalog::{
+    SamplerKind,
+    architecture::{BetaSchedule, NoiseScheduleConfig, Prediction, TimestepSpacing},
 };
 
 /// The configuration describes no usable schedule.
@@ -30,6 +31,17 @@ pub enum NoiseScheduleError {
     /// Clipping is for pixels; it is not linear, and wrong for latents.
     #[error("clip_sample = true is not supported; latent models need clip_sample = false")]
     ClipsSample,
+    /// A consistency model cannot have been distilled on so many timesteps.
+    #[error("original_inference_steps = {steps} is outside 1..={max}")]
+    OriginalSteps {
+        /// What the configuration says.
+        steps: usize,
+        /// The number of training timesteps.
+        max: usize,
+    },
+    /// A consistency model would be its input everywhere, or nothing.
+    #[error("timestep_scaling = {0} is not a number above 0; 10 is usual")]
+    TimestepScaling(f64),
 }
 
 /// One noise level: `x = alpha * clean + sigma * noise`.
@@ -91,6 +103,13 @@ impl NoiseSchedule {
         if config.clip_sample {
             return Err(NoiseScheduleError::ClipsSample);
         }
+        let (steps, max) = (config.n_original_steps(), config.num_train_timesteps);
+        if !(1..=max).contains(&steps) {
+            return Err(NoiseScheduleError::OriginalSteps { steps, max });
+        }
+        if !(config.timestep_scaling > 0.0 && config.timestep_scaling.is_finite()) {
+            return Err(NoiseScheduleError::TimestepScaling(config.timestep_scaling));
+        }
         let mut alpha_bars = alpha_bars(config);
         if config.rescale_betas_zero_snr {
             rescale_to_zero_terminal_snr(&mut alpha_bars);
@@ -104,6 +123,21 @@ impl NoiseSchedule {
     /// Number of training timesteps; they are counted from 0, the cleanest.
     pub fn n_timesteps(&self) -> usize {
         self.alpha_bars.len()
+    }
+
+    /// The most steps that a sampler can take.
+    pub fn max_steps(&self, sampler: SamplerKind) -> usize {
+        self.config.max_steps(sampler)
+    }
+
+    /// Number of timesteps that consistency models are distilled on; at least 1, at most all.
+    pub fn n_original_steps(&self) -> usize {
+        self.config.n_original_steps()
+    }
+
+    /// By what a consistency model's boundary condition multiplies timesteps.
+    pub fn timestep_scaling(&self) -> f64 {
+        self.config.timestep_scaling
     }
 
     /// What the networks trained with this schedule predict.

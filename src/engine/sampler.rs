@@ -18,16 +18,17 @@ use crate::{
 
 pub mod ddim;
 pub mod dpmpp_2m;
+pub mod lcm;
 
 /// There is no trajectory with this many steps.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SamplerError {
-    /// More steps than training timesteps, or none.
+    /// More steps than there are timesteps for them, or none.
     #[error("step count {steps} is outside 1..={max}")]
     StepsOutOfRange {
         /// The steps asked for.
         steps: Steps,
-        /// The number of training timesteps.
+        /// The number of training timesteps, or of those that consistency models are distilled on.
         max: usize,
     },
     /// The steps would leave the training timesteps, or visit one twice.
@@ -83,6 +84,11 @@ impl Update {
         let last = self.b.iter().rposition(|weight| *weight != 0.0);
         last.map_or(0, |index| index + 1)
     }
+
+    /// Whether fresh noise is drawn for it.
+    pub fn is_stochastic(&self) -> bool {
+        self.c != 0.0
+    }
 }
 
 /// One step before its coefficients: evaluate `at`, go to `to`.
@@ -126,7 +132,7 @@ pub trait Sampler {
 
     /// Returns the update that leads to `next`, given the levels evaluated so far, the latest last.
     /// `passed` is not empty.
-    fn update(&self, passed: &[Level], next: Level) -> Update;
+    fn update(&self, schedule: &NoiseSchedule, passed: &[Level], next: Level) -> Update;
 
     /// Evaluations for `steps` steps, before guidance.
     fn nfe(&self, steps: Steps) -> Nfe {
@@ -139,6 +145,7 @@ pub fn of_kind(kind: SamplerKind) -> &'static dyn Sampler {
     match kind {
         SamplerKind::Ddim => &ddim::Ddim,
         SamplerKind::DpmPp2M => &dpmpp_2m::DpmPp2M,
+        SamplerKind::Lcm => &lcm::Lcm,
     }
 }
 
@@ -160,7 +167,7 @@ pub fn trajectory(
                 sampler: kind,
                 timestep: hop.at.timestep,
             })?,
-            update: sampler.update(&passed[..=idx], hop.to),
+            update: sampler.update(schedule, &passed[..=idx], hop.to),
         })
     };
     hops.iter().enumerate().map(step).collect()
@@ -174,8 +181,8 @@ fn timesteps(
 ) -> Result<Vec<usize>, SamplerError> {
     let n_timesteps = schedule.n_timesteps();
     let n_steps = steps as usize;
-    if n_steps == 0 || n_steps > n_timesteps {
-        let max = n_timesteps;
+    let max = schedule.max_steps(kind);
+    if n_steps == 0 || n_steps > max {
         return Err(SamplerError::StepsOutOfRange { steps, max });
     }
     let sampler = of_kind(kind);

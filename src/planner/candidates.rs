@@ -3,6 +3,9 @@
 //! The measured plans and those between measured step counts, as far as they agree with the pins.
 //! Where no measured plan agrees, the request is planned *as if* each unmeasured part were its
 //! nearest measured neighbor, and the score is withheld.
+//!
+//! A distilled model is offered with its own sampler and unguided, the others never with that sampler.
+//! A pin may put them together all the same, if no model suits it: such a plan is an unmeasured one.
 
 use super::{
     budget::{Objective, PlanRequest},
@@ -14,13 +17,27 @@ use crate::{
     units::Steps,
 };
 
-/// The sampler of a model that was never measured, unless the request names one.
-pub(super) const DEFAULT_SAMPLER: SamplerKind = SamplerKind::DpmPp2M;
-/// The most steps for a model that was never measured, unless the request names a number.
-pub(super) const DEFAULT_STEPS: Steps = 20;
-/// The guidance scale of a model that was never measured, unless the request names one: what
-/// Stable Diffusion pipelines default to.
-pub(super) const DEFAULT_GUIDANCE: f64 = 7.5;
+/// How a model is run that was never measured, unless the request says otherwise.
+struct Usual {
+    sampler: SamplerKind,
+    /// The most steps.
+    steps: Steps,
+    guidance_scale: f64,
+}
+
+/// What Stable Diffusion pipelines do: their guidance scale, and steps enough for most pictures.
+const USUAL: Usual = Usual {
+    sampler: SamplerKind::DpmPp2M,
+    steps: 20,
+    guidance_scale: 7.5,
+};
+
+/// Of a distilled model: more steps are seldom better (arXiv 2310.04378, section 5).
+const USUAL_DISTILLED: Usual = Usual {
+    sampler: SamplerKind::Lcm,
+    steps: 4,
+    guidance_scale: 1.0,
+};
 
 /// One plan to choose from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,13 +114,14 @@ pub(super) fn measured<'a>(
     request: &'a PlanRequest,
 ) -> impl Iterator<Item = Candidate> + 'a {
     let pins = &request.pins;
+    let models = models(family, request);
     scores
         .curves
         .iter()
         .filter(move |curve| {
             let card = &family.models[curve.model];
-            model_may(card, request)
-                && pins.sampler.is_none_or(|sampler| sampler == curve.sampler)
+            models.contains(&curve.model)
+                && may_use(card, curve.sampler, request)
                 && pins
                     .guidance_scale
                     .is_none_or(|scale| scale == curve.guidance_scale)
@@ -130,37 +148,82 @@ pub(super) fn unmeasured(
     scores: &ScoreTable,
     request: &PlanRequest,
 ) -> Vec<Candidate> {
-    let models = || {
-        let all = family.models.iter().enumerate();
-        all.filter(|(_, card)| model_may(card, request))
+    let models = models(family, request);
+    let is_possible = |candidate: &Candidate| {
+        let most = family.noise_schedule.max_steps(candidate.sampler);
+        candidate.steps as usize <= most
     };
-    let like: Vec<Candidate> = models()
-        .flat_map(|(model, _)| like_measured(model, scores, request))
+    let like: Vec<Candidate> = models
+        .iter()
+        .flat_map(|&model| like_measured(model, &family.models[model], scores, request))
+        .filter(is_possible)
         .collect();
     if like.is_empty() {
-        let n_models = family.models.len();
-        models()
-            .flat_map(|(model, card)| by_default(model, card, n_models, request))
+        models
+            .iter()
+            .flat_map(|&model| by_default(model, family, request))
+            .filter(is_possible)
             .collect()
     } else {
         like
     }
 }
 
+/// The models that can do what is asked, as indices into the family's. Where the request insists on a
+/// sampler, those that are offered with it; if there are none, the others.
+pub(super) fn models(family: &Family, request: &PlanRequest) -> Vec<usize> {
+    let able = |suited: bool| -> Vec<usize> {
+        let all = family.models.iter().enumerate();
+        let may = |card: &ModelCard| {
+            model_may(family, card, request) && card.suits(usual_sampler(card, request)) == suited
+        };
+        all.filter(|(_, card)| may(card))
+            .map(|(model, _)| model)
+            .collect()
+    };
+    match able(true) {
+        suited if suited.is_empty() => able(false),
+        suited => suited,
+    }
+}
+
 /// Whether the model agrees with the request: the pinned one, and able to do what is asked.
-fn model_may(card: &ModelCard, request: &PlanRequest) -> bool {
+fn model_may(family: &Family, card: &ModelCard, request: &PlanRequest) -> bool {
     let pins = &request.pins;
     let guided = pins.guidance_scale.is_some_and(|scale| scale != 1.0);
+    let most = family
+        .noise_schedule
+        .max_steps(usual_sampler(card, request));
     pins.model.as_ref().is_none_or(|model| *model == card.id)
         && !(card.distilled && (request.has_negative_prompt || guided))
+        && pins.steps.is_none_or(|steps| steps as usize <= most)
+}
+
+/// The pinned sampler, or else the one that a model is usually run with.
+pub(super) fn usual_sampler(card: &ModelCard, request: &PlanRequest) -> SamplerKind {
+    request.pins.sampler.unwrap_or(card.samplers()[0])
+}
+
+/// Whether the model may be run so: with the pinned sampler, or else with one that suits it.
+fn may_use(card: &ModelCard, sampler: SamplerKind, request: &PlanRequest) -> bool {
+    match request.pins.sampler {
+        Some(pinned) => pinned == sampler,
+        None => card.suits(sampler),
+    }
 }
 
 /// Plans of one model, each standing for its nearest measured neighbor: the same sampler or else
 /// the first one measured, the nearest guidance scale by ratio, the nearest step count.
-fn like_measured(model: usize, scores: &ScoreTable, request: &PlanRequest) -> Vec<Candidate> {
+fn like_measured(
+    model: usize,
+    card: &ModelCard,
+    scores: &ScoreTable,
+    request: &PlanRequest,
+) -> Vec<Candidate> {
     let pins = &request.pins;
     let curves = || {
         let of_model = scores.curves.iter().filter(move |c| c.model == model);
+        let of_model = of_model.filter(|c| pins.sampler.is_some() || card.suits(c.sampler));
         of_model.filter(|c| !request.has_negative_prompt || c.guidance_scale != 1.0)
     };
     let sampler = pins.sampler.and_then(|pinned| {
@@ -189,31 +252,35 @@ fn like_measured(model: usize, scores: &ScoreTable, request: &PlanRequest) -> Ve
         .collect()
 }
 
-/// Plans of a model that was never measured. More steps are preferred up to [`DEFAULT_STEPS`], then
+/// Plans of a model that was never measured. More steps are preferred up to the usual number, then
 /// the larger model: under a tight budget a smaller model at enough steps beats a larger one at too
-/// few (arXiv 2404.01367, section 4).
+/// few (arXiv 2404.01367, section 4). A step of a distilled model stands for as many as its few replace,
+/// and all of them for one less than those, which are preferred where they fit.
 fn by_default(
     model: usize,
-    card: &ModelCard,
-    n_models: usize,
+    family: &Family,
     request: &PlanRequest,
 ) -> impl Iterator<Item = Candidate> {
-    let pins = &request.pins;
-    let sampler = pins.sampler.unwrap_or(DEFAULT_SAMPLER);
-    let usual = if card.distilled {
-        1.0
+    let is_distilled = family.models[model].distilled;
+    let usual = if is_distilled {
+        &USUAL_DISTILLED
     } else {
-        DEFAULT_GUIDANCE
+        &USUAL
     };
-    let guidance_scale = pins.guidance_scale.unwrap_or(usual);
-    let steps = pins
-        .steps
-        .map_or(1..=DEFAULT_STEPS, |pinned| pinned..=pinned);
-    steps.map(move |steps| Candidate {
-        model,
-        sampler,
-        steps,
-        guidance_scale,
-        worth: Worth::Rank(f64::from(steps) * n_models as f64 + model as f64),
+    let (pins, n_models) = (&request.pins, family.models.len() as f64);
+    let steps = pins.steps.map_or(1..=usual.steps, |pinned| pinned..=pinned);
+    let sampler = pins.sampler.unwrap_or(usual.sampler);
+    let guidance_scale = pins.guidance_scale.unwrap_or(usual.guidance_scale);
+    let worth_of_step = f64::from(USUAL.steps / usual.steps);
+    let less = f64::from(u8::from(is_distilled));
+    steps.map(move |steps| {
+        let worth = f64::from(steps) * worth_of_step - less;
+        Candidate {
+            model,
+            sampler,
+            steps,
+            guidance_scale,
+            worth: Worth::Rank(worth * n_models + model as f64),
+        }
     })
 }

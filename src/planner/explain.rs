@@ -221,8 +221,11 @@ impl Scene<'_> {
 
     fn runners_up(&self) -> Vec<RunnerUp> {
         let models = self.planner.family.models.iter().enumerate();
+        // Against its kind a model runs only where the request names it.
+        let sampler = self.request.pins.sampler;
         let mut found: Vec<(Offer, Loss)> = models
             .filter(|(model, _)| *model != self.chosen.candidate.model)
+            .filter(|(_, card)| sampler.is_none_or(|pinned| card.suits(pinned)))
             .filter_map(|(_, card)| self.best_of(&card.id))
             .collect();
         found.sort_by(|(a, _), (b, _)| b.merit.total_cmp(&a.merit));

@@ -40,7 +40,7 @@ impl Planner {
             plans = candidates::unmeasured(&self.family, &self.scores, request);
         }
         if plans.is_empty() {
-            return Err(Refusal::Conflict(self.all_distilled(request)));
+            return Err(Refusal::Conflict(self.nothing_to_choose(request)));
         }
         let candidates = self.priced(&plans, request, latency)?;
         let offers = frontier::offers(&candidates, |a, b| {
@@ -85,7 +85,31 @@ impl Planner {
         }
     }
 
-    /// Why no model of the family will do: guidance is asked for, and all of them are distilled.
+    /// Why no model of the family will do: it would take too many steps, or guidance is asked for, and
+    /// all of them are distilled.
+    fn nothing_to_choose(&self, request: &PlanRequest) -> Conflict {
+        self.too_many_steps(request)
+            .unwrap_or_else(|| self.all_distilled(request))
+    }
+
+    /// The conflict that the pinned number of steps makes, if it does; told of the model that can take
+    /// the most.
+    fn too_many_steps(&self, request: &PlanRequest) -> Option<Conflict> {
+        let mut freed = request.clone();
+        let steps = freed.pins.steps.take()?;
+        let of_model = |model: usize| {
+            let sampler = candidates::usual_sampler(&self.family.models[model], &freed);
+            (self.family.noise_schedule.max_steps(sampler), sampler)
+        };
+        let models = candidates::models(&self.family, &freed).into_iter();
+        let (max, sampler) = models.map(of_model).max_by_key(|(max, _)| *max)?;
+        (steps as usize > max).then_some(Conflict::TooManySteps {
+            sampler,
+            steps,
+            max,
+        })
+    }
+
     fn all_distilled(&self, request: &PlanRequest) -> Conflict {
         let model = self.family.models[0].id.clone();
         if request.has_negative_prompt {

@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    catalog::ModelId,
-    units::{Flops, ImageSize, Millis},
+    catalog::{ModelId, SamplerKind},
+    units::{Flops, ImageSize, Millis, Steps},
 };
 
 /// No plan fits. The first one that applies is told.
@@ -121,6 +121,16 @@ pub enum Conflict {
         /// The model.
         model: ModelId,
     },
+    /// A sampler cannot take so many steps, whatever the model.
+    #[error("{sampler} takes at most {max} steps, not {steps}; ask for fewer")]
+    TooManySteps {
+        /// The sampler.
+        sampler: SamplerKind,
+        /// The steps asked for.
+        steps: Steps,
+        /// The most that it takes.
+        max: usize,
+    },
     /// There is nothing to minimise towards.
     #[error("minimize looks for the cheapest plan that reaches min_score; give min_score too")]
     MinimizeWithoutMinScore,
@@ -132,6 +142,7 @@ impl Conflict {
         match self {
             Self::NegativePromptUnguided | Self::GuidedDistilled { .. } => "guidance_scale",
             Self::NegativePromptDistilled { .. } => "negative_prompt",
+            Self::TooManySteps { .. } => "num_inference_steps",
             Self::MinimizeWithoutMinScore => "budget.minimize",
         }
     }

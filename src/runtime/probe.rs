@@ -70,6 +70,7 @@ struct FamilyTimes {
 /// One model at one number of rows.
 struct Target {
     model: ModelId,
+    sampler: SamplerKind,
     rows: u32,
     /// Steps of each timing; none where the first step was measurement enough.
     steps: Option<Steps>,
@@ -85,7 +86,7 @@ impl Probe {
         let mut times = FamilyTimes::default();
         let mut targets = targets(family);
         for target in &mut targets {
-            let first = job(&target.model, target.rows, 1, size);
+            let first = job(target, 1, size);
             let (laps, picture) = self.draw(executor, &first)?;
             let step: Millis = laps.of(Boundary::Step).sum();
             times.steps.push(Vec::new());
@@ -102,7 +103,7 @@ impl Probe {
         for _ in 0..ROUNDS {
             for (idx, target) in targets.iter().enumerate() {
                 let Some(steps) = target.steps else { continue };
-                let job = job(&target.model, target.rows, steps, size);
+                let job = job(target, steps, size);
                 let (laps, _) = self.draw(executor, &job)?;
                 times.take(idx, &laps);
             }
@@ -166,9 +167,10 @@ impl FamilyTimes {
 fn targets(family: &Family) -> Vec<Target> {
     let of_model = |model: &ModelCard| {
         let rows: &[u32] = if model.distilled { &[1] } else { &[1, 2] };
-        let id = model.id.clone();
+        let (id, sampler) = (model.id.clone(), model.samplers()[0]);
         rows.iter().map(move |rows| Target {
             model: id.clone(),
+            sampler,
             rows: *rows,
             steps: None,
         })
@@ -176,15 +178,15 @@ fn targets(family: &Family) -> Vec<Target> {
     family.models.iter().flat_map(of_model).collect()
 }
 
-fn job(model: &ModelId, rows: u32, steps: Steps, size: ImageSize) -> Job {
+fn job(target: &Target, steps: Steps, size: ImageSize) -> Job {
     Job {
         prompt: PROMPT.to_owned(),
         negative_prompt: String::new(),
         plan: Plan {
-            model: model.clone(),
-            sampler: SamplerKind::Ddim,
+            model: target.model.clone(),
+            sampler: target.sampler,
             steps,
-            guidance_scale: if rows == 1 { 1.0 } else { GUIDED },
+            guidance_scale: if target.rows == 1 { 1.0 } else { GUIDED },
             size,
         },
         seeds: vec![0],

@@ -93,6 +93,30 @@ fn a_family_is_read_with_its_models_smallest_first() {
 }
 
 #[test]
+fn a_folder_alone_says_which_of_its_models_are_distilled() {
+    let hosted = Hosted::new(FAMILY);
+    let weights = hosted.folder.path().join("weights");
+    let distilled = || -> Vec<(String, bool)> {
+        let family = catalog::family_from_folder(&weights, DeviceSpec::Cpu).unwrap();
+        let models = family.models.into_iter();
+        models.map(|card| (card.id.0, card.distilled)).collect()
+    };
+    fs::rename(weights.join("unet-large"), weights.join("unet-large-lcm")).unwrap();
+    let named = |small, large| {
+        [("weights-small", small), ("weights-large-lcm", large)]
+            .map(|(id, distilled)| (id.to_owned(), distilled))
+    };
+    assert_eq!(distilled(), named(false, true));
+    let scheduler = weights.join("scheduler");
+    let text = fs::read_to_string(scheduler.join("scheduler_config.json")).unwrap();
+    fs::remove_file(&scheduler).unwrap();
+    fs::create_dir(&scheduler).unwrap();
+    let text = text.replace("DDIMScheduler", "LCMScheduler");
+    fs::write(scheduler.join("scheduler_config.json"), text).unwrap();
+    assert_eq!(distilled(), named(true, true));
+}
+
+#[test]
 fn every_fault_is_reported_at_once_with_its_key() {
     let hosted = Hosted::new(
         r#"

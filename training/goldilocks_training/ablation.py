@@ -1,7 +1,8 @@
 """Which training-side ideas help? Trains the smallest width once per idea at equal samples and lets the evaluator judge.
 
 Every variant sees the same pictures, noise and order and changes one thing of the baseline. The verdict is the evaluator's, not the
-loss: losses of different objectives are not comparable. One line of JSON per variant, sampler steps and average.
+loss: losses of different objectives are not comparable. One line of JSON per variant and number of sampling steps. Averages
+need no run of their own: `unet --ema` keeps several.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from . import autoencoder, diffusion, evaluator, reference, runs, split, text_encoder, tokenizer, unet
 
 CHANNELS = 8
-EMA = (0.999, 0.99, 0.9997)
+EMA = 0.999
 VARIANTS: dict[str, tuple[str, ...]] = {
     "baseline": (),
     "adamw": ("--optimizer", "adamw", "--rate", "3e-3"),
@@ -31,7 +32,7 @@ GUIDANCE = 3.0
 def trained(variant: str, options: argparse.Namespace) -> unet.Trainer:
     """Trains a variant, or goes on with it."""
     common = ["--work", str(options.work), "--name", f"ablation_{variant}", "--samples", str(options.samples)]
-    common += ["--seed", str(options.seed), "--threads", str(options.threads), "--ema", *map(str, EMA)]
+    common += ["--seed", str(options.seed), "--threads", str(options.threads), "--ema", str(EMA)]
     parser = unet.arguments(None)
     parser.add_argument("--channels", type=int, default=CHANNELS)
     trainer = unet.Trainer(parser.parse_args([*common, *VARIANTS[variant]]))
@@ -40,14 +41,14 @@ def trained(variant: str, options: argparse.Namespace) -> unet.Trainer:
 
 
 class Judge:
-    """Draws evaluation captions with a U-Net and says what the evaluator makes of them."""
+    """Draws development captions with a U-Net and says what the evaluator makes of them."""
 
     def __init__(self, work: Path, captions: int) -> None:
         self._judge = evaluator.Evaluator(evaluator.folder(work))
         self._vae = autoencoder.load(work)
         words, encoder = tokenizer.load(work), text_encoder.load(work)
-        self._scenes = [scene for scene, _ in split.evaluation()[:captions]]
-        texts = [caption for _, caption in split.evaluation()[:captions]]
+        chosen = split.development(captions)
+        self._scenes, texts = [scene for scene, _ in chosen], [caption for _, caption in chosen]
         self._text = diffusion.text_states(encoder, torch.tensor(tokenizer.ids(words, texts)))
         self._empty = diffusion.text_states(encoder, torch.tensor(tokenizer.ids(words, [""])))
         self._real = load_file(reference.folder(work) / "reference.safetensors")["features_a"].float()
@@ -71,18 +72,15 @@ def main() -> None:
     with (options.work / "ablation.jsonl").open("a") as log:
         for variant in options.variants:
             trainer = trained(variant, options)
-            # Averages differ from each other alike in every variant; only the baseline's are compared.
-            averages = trainer.averages if variant == "baseline" else trainer.averages[:1]
-            for average in averages:
-                model = average.model(trainer.model).eval()
-                loss = unet.held_out_loss(model, trainer.objective, trainer.data)
-                for steps in options.steps:
-                    verdict = judge(model, steps, trainer.options.prediction)
-                    figures = {"held_out_loss": loss, **verdict}
-                    rounded = {name: round(value, 4) for name, value in figures.items()}
-                    line = {"variant": variant, "ema": average.decay, "samples": options.samples, "steps": steps, **rounded}
-                    log.write(json.dumps(line) + "\n")
-                    print(json.dumps(line), flush=True)
+            model = trainer.averages[0].model(trainer.model).eval()
+            loss = unet.held_out_loss(model, trainer.objective, trainer.data)
+            for steps in options.steps:
+                figures = {"held_out_loss": loss, **judge(model, steps, trainer.options.prediction)}
+                rounded = {name: round(value, 4) for name, value in figures.items()}
+                line = {"variant": variant, "samples": options.samples, "steps": steps, **rounded}
+                log.write(json.dumps(line) + "\n")
+                log.flush()
+                print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How does a picture become a 16 x 16 x 6 latent and back? Trains diffusers' `AutoencoderKL` from nothing, on one core.
+"""How does a picture become a 16 x 16 x 4 latent and back? Trains diffusers' `AutoencoderKL` from nothing, on one core.
 
 From scratch such an autoencoder spends its first minutes near the mean picture. A linear PCA of 8 x 8 patches is at 24 dB at
 once, so the warm-up regresses the encoder onto the PCA latent while the decoder learns to read it; then both train jointly.
 Random crops are cheap; the last share of the budget sees whole pictures. With `--start` it goes on from another autoencoder
-instead, whole pictures only; latent channels that one lacks begin at nothing. At the end the latents' mean and spread are folded
+instead, whole pictures only. At the end the latents' mean and spread are folded
 into `quant_conv` and `post_quant_conv`, so that every channel has unit variance and `scaling_factor` is 1.
 
 `--decoder-only` goes on with a frozen autoencoder without touching its latents, so that U-Nets can train on them meanwhile.
@@ -23,14 +23,13 @@ from . import graph, optimizer, runs, scenes
 from .pixels import to_tensor
 
 FACTOR = 8
-CHANNELS = 6
-"""Of the latent: a linear map to six keeps 1.6 dB more of a picture than one to four."""
+CHANNELS = 4
 CROP = 64
 WARM_UP = 0.06
 """Share of the budget spent on the PCA latent."""
 WHOLE = 0.88
 """Share of the budget after which whole pictures replace crops."""
-RATE = 2e-3
+RATE = 1.2e-3
 BLUR = 0.03
 """Noise on the latents that the decoder learns to bear."""
 SILENT = -20.0
@@ -114,42 +113,10 @@ def psnr(model: AutoencoderKL, pictures: Tensor) -> float:
     return (10 * torch.log10(4 / (output - pictures).pow(2).mean((1, 2, 3)))).mean().item()
 
 
-def rate(share: float, step: int, constant: float) -> float:
+def rate(peak: float, share: float, step: int, constant: float) -> float:
     """Learning rate: short warm-up, constant for a share of the budget, then down to 2%."""
     joint = max(0.0, (share - constant) / (1 - constant))
-    return RATE * min(1.0, (step + 1) / 60) * max(0.02, 1 - joint)
-
-
-@torch.no_grad()
-def widened(source: Path, widths: tuple[int, ...]) -> AutoencoderKL:
-    """Returns the autoencoder of a folder; latent channels it lacks are nearly silent and not yet read."""
-    known, model = AutoencoderKL.from_pretrained(source, torch_dtype=torch.float32), build(widths)
-    old, new = known.config.latent_channels, CHANNELS
-    rows = [*range(old), *range(new, new + old)]  # means, then log-variances
-    weights = known.state_dict()
-    for name, target in model.state_dict().items():
-        weight = weights[name]
-        if target.shape == weight.shape:
-            target.copy_(weight)
-        elif name.startswith("decoder.conv_in") or name.startswith("post_quant_conv"):
-            out = slice(0, old if name.startswith("post_quant_conv") else None)
-            target.mul_(0.1)
-            target[out] = 0
-            target[(out, slice(0, old)) if weight.dim() > 1 else out] = weight
-        else:
-            target.mul_(0.3)
-            _copy_rows(target, weight, rows)
-    return model
-
-
-def _copy_rows(target: Tensor, weight: Tensor, rows: list[int]) -> None:
-    """Writes a smaller weight to these rows of a larger one, and to the same columns where both must match."""
-    if weight.dim() == 1 or weight.shape[1] == target.shape[1]:
-        target[rows] = weight
-        return
-    target[rows] = 0
-    for row, values in zip(rows, weight):
-        target[row, rows] = values
+    return peak * min(1.0, (step + 1) / 60) * max(0.02, 1 - joint)
 
 
 def train(options: argparse.Namespace, batches: "Batches | None" = None) -> AutoencoderKL:
@@ -157,7 +124,7 @@ def train(options: argparse.Namespace, batches: "Batches | None" = None) -> Auto
     device = runs.prepare(options)
     run = runs.Run(options.work, options.stage, options.report_every, options.save_every)
     begun = options.start is not None
-    model = widened(options.start, options.widths) if begun else build(options.widths)
+    model = AutoencoderKL.from_pretrained(options.start, torch_dtype=torch.float32) if begun else build(options.widths)
     model.to(device, memory_format=torch.channels_last)
     if options.decoder_only:
         model.encoder.requires_grad_(False)
@@ -180,7 +147,7 @@ def train(options: argparse.Namespace, batches: "Batches | None" = None) -> Auto
         whole = begun or share >= WHOLE
         pictures = batches.whole(max(1, options.batch // 4)) if whole else batches.crops(options.batch)
         warming = share < WARM_UP and not begun
-        descend[basis if warming else None]((pictures,), rate(share, step, 0 if begun else WARM_UP))
+        descend[basis if warming else None]((pictures,), rate(options.rate, share, step, 0 if begun else WARM_UP))
         step += 1
         if run.due_report():
             run.report(step=step, psnr=psnr(model, validation))
@@ -248,8 +215,9 @@ def load(work: Path, device: torch.device | str = "cpu") -> AutoencoderKL:
 
 def arguments() -> argparse.ArgumentParser:
     parser = runs.arguments(__doc__)
-    parser.add_argument("--minutes", type=float, default=42)
-    parser.add_argument("--batch", type=int, default=16, help="64-pixel crops in a step")
+    parser.add_argument("--minutes", type=float, default=64)
+    parser.add_argument("--batch", type=int, default=16, help="64-pixel crops in a step; a whole picture counts four")
+    parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--widths", type=int, nargs="+", default=(16, 32, 64, 128))
     parser.add_argument("--validation", type=int, default=32, help="pictures behind each PSNR")
     parser.add_argument("--statistics", type=int, default=1024, help="pictures behind the latents' mean and deviation")

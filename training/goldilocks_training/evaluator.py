@@ -48,7 +48,7 @@ def train(options: argparse.Namespace, draw: Callable[[int], tuple[Tensor, dict[
     device = runs.prepare(options)
     run = runs.Run(options.work, "evaluator", options.report_every, options.save_every)
     model = tower.Tower(options.tower).to(device, memory_format=torch.channels_last)
-    mover = optimizer.Optimizer("muon", model, weight_decay=0.01, betas=(0.9, 0.99))
+    mover = optimizer.Optimizer("adamw", model, weight_decay=0.01, betas=(0.9, 0.99))
     step = 0
     if state := run.resume():
         model.load_state_dict(state["model"])

@@ -20,6 +20,7 @@ CAPTIONS = 512
 HELD_OUT_SHARE = 0.125
 """Share of the evaluation captions whose pair was never trained on."""
 SEED = 710_000
+DEVELOPMENT_SEED = 740_000
 HELD_OUT_PAIRS = frozenset(
     {
         ("dog", "blue"),
@@ -140,6 +141,13 @@ def _evaluation(_vocabulary: Vocabulary) -> tuple[tuple[Scene, str], ...]:
         scene = draw_for_evaluation(rng)
         drawn.setdefault(scene, captions.caption(scene, rng, complete=True))
     return tuple(drawn.items())
+
+
+def development(count: int) -> list[tuple[Scene, str]]:
+    """Returns scenes with captions to make choices by: never evaluated, and of a seed no training stage uses."""
+    scenes = TrainingScenes(DEVELOPMENT_SEED)
+    drawn = [scenes.draw() for _ in range(count)]
+    return [(scene, captions.caption(scene, scenes.rng, complete=True)) for scene in drawn]
 
 
 class TrainingScenes:

@@ -179,18 +179,18 @@ class Distillation:
                 self.save()
                 self.run.stop_in_time()
         self.save()
-        self.report(recent or [torch.tensor(float("nan"))], event="trained")
+        self.report(recent, event="trained")
 
     def report(self, losses: list[Tensor], **more: str) -> None:
-        loss = torch.stack(losses).mean().item()
-        self.run.report(step=self.step, samples=self.step * self.options.batch, loss=loss, **more)
+        loss = {"loss": torch.stack(losses).mean().item()} if losses else {}
+        self.run.report(step=self.step, samples=self.step * self.options.batch, **loss, **more)
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = runs.arguments(__doc__)
     parser.add_argument("--teacher", required=True, help="name of the teacher's run, such as unet_c32")
     parser.add_argument("--name", required=True, help="of the student's run, such as unet_c32_lcm")
-    parser.add_argument("--samples", type=int, default=40_000)
+    parser.add_argument("--samples", type=int, default=16_000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--guidance", type=float, default=3.0, help="guidance scale that is baked in")

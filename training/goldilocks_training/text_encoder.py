@@ -210,7 +210,7 @@ def train(
 
 def arguments() -> argparse.ArgumentParser:
     parser = runs.arguments(__doc__)
-    parser.add_argument("--minutes", type=float, default=23.5)
+    parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--width", type=int, default=WIDTH, help="hidden size")
     parser.add_argument("--layers", type=int, default=LAYERS)

@@ -19,7 +19,7 @@ from torch import Tensor
 from . import diffusion, graph, latents, optimizer, runs, text_encoder, tokenizer
 from .objective import PREDICTIONS, WEIGHTINGS, Curriculum, Objective
 
-SAMPLES = 160_000
+SAMPLES = 128_000
 RATE = 1e-2
 WARM_UP = 100
 FLOOR = 0.02

@@ -2,9 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::SamplerKind;
+
+/// What `_class_name` says of models that are sampled by consistency, which are distilled.
+const CONSISTENCY_CLASS: &str = "LCMScheduler";
+
+/// Diffusers' own number of steps that consistency models are distilled on.
+const ORIGINAL_INFERENCE_STEPS: usize = 50;
+
 /// `scheduler/scheduler_config.json`: the training-side noise schedule and how steps are spaced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoiseScheduleConfig {
+    /// The class that diffusers samples with, unless it is told another one.
+    #[serde(default, rename = "_class_name")]
+    pub class_name: Option<String>,
     /// Number of training timesteps.
     #[serde(default = "num_train_timesteps")]
     pub num_train_timesteps: usize,
@@ -35,6 +46,33 @@ pub struct NoiseScheduleConfig {
     /// Must be false for latents.
     #[serde(default)]
     pub clip_sample: bool,
+    /// Timesteps that a consistency model was distilled on; its steps are some of them.
+    #[serde(default)]
+    pub original_inference_steps: Option<usize>,
+    /// How steeply a consistency model's share of the network falls to nothing at timestep 0.
+    #[serde(default = "timestep_scaling")]
+    pub timestep_scaling: f64,
+}
+
+impl NoiseScheduleConfig {
+    /// Whether the folder's models are meant for consistency sampling.
+    pub fn is_for_consistency(&self) -> bool {
+        self.class_name.as_deref() == Some(CONSISTENCY_CLASS)
+    }
+
+    /// Timesteps that consistency models are distilled on, whether the file says so or not.
+    pub fn n_original_steps(&self) -> usize {
+        let usual = ORIGINAL_INFERENCE_STEPS.min(self.num_train_timesteps);
+        self.original_inference_steps.unwrap_or(usual)
+    }
+
+    /// The most steps that a sampler can take.
+    pub fn max_steps(&self, sampler: SamplerKind) -> usize {
+        match sampler {
+            SamplerKind::Ddim | SamplerKind::DpmPp2M => self.num_train_timesteps,
+            SamplerKind::Lcm => self.n_original_steps(),
+        }
+    }
 }
 
 /// Shape of the training betas.
@@ -58,6 +96,9 @@ pub enum Prediction {
     /// alpha * noise - sigma * clean (Salimans and Ho, arXiv 2202.00512).
     #[serde(rename = "v_prediction")]
     Velocity,
+    /// The clean latents themselves.
+    #[serde(rename = "sample")]
+    Sample,
 }
 
 /// How `n` sampling steps are spread over the training timesteps (arXiv 2305.08891, table 2).
@@ -80,6 +121,9 @@ fn beta_start() -> f64 {
 }
 fn beta_end() -> f64 {
     0.02
+}
+fn timestep_scaling() -> f64 {
+    10.0
 }
 fn yes() -> bool {
     true

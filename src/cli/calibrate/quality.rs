@@ -24,7 +24,8 @@ use crate::{
 
 /// Scores every plan: draws the evaluation captions with each and lets the evaluator judge
 ///
-/// Finished plans are kept, so an interrupted calibration goes on where it stopped.
+/// Finished plans are kept, so an interrupted calibration goes on where it stopped. Distilled models are
+/// measured with lcm at 1, 2, 3 and 4 unguided steps, whatever is said for the others.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -113,6 +114,10 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
     {
         anyhow::bail!("guidance scale {odd} is outside 1..=100");
     }
+    ensure!(
+        !args.sampler.contains(&SamplerKind::Lcm),
+        "lcm is for distilled models, which are measured with it in any case; leave it out"
+    );
     ensure!(
         args.batch > 0,
         "a batch of 0 pictures draws nothing; 1 or more would do"

@@ -16,6 +16,7 @@ use crate::{
 /// Draws captions with every model and step count into one picture
 ///
 /// Columns are step counts; rows are models, smallest first; groups of rows are captions, which are printed.
+/// Distilled models have no guidance and a sampler of their own.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -50,11 +51,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
         vec![vec![Vec::new(); family.models.len()]; captions.len()];
     for (row, card) in family.models.iter().enumerate() {
         for &steps in &args.steps {
+            let (sampler, guidance_scale) = if card.distilled {
+                (card.samplers()[0], 1.0)
+            } else {
+                (args.sampler, args.guidance)
+            };
             let plan = Plan {
                 model: card.id.clone(),
-                sampler: args.sampler,
+                sampler,
                 steps,
-                guidance_scale: args.guidance,
+                guidance_scale,
                 size: family.default_size(),
             };
             let pictures = draw(&pipeline, &plan, &captions)?;

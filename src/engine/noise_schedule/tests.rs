@@ -119,6 +119,17 @@ fn refuses_what_is_not_a_schedule() {
         refuse(&|config| config.clip_sample = true),
         NoiseScheduleError::ClipsSample
     );
+    for steps in [0, 1001] {
+        let error = refuse(&|config| config.original_inference_steps = Some(steps));
+        assert_eq!(
+            error,
+            NoiseScheduleError::OriginalSteps { steps, max: 1000 }
+        );
+    }
+    for scaling in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+        let error = refuse(&|config| config.timestep_scaling = scaling);
+        assert!(matches!(error, NoiseScheduleError::TimestepScaling(_)));
+    }
     for (start, end) in [(0.0, 0.1), (0.2, 0.1), (0.1, 1.0), (f64::NAN, 0.1)] {
         let error = refuse(&|config| (config.beta_start, config.beta_end) = (start, end));
         assert!(matches!(error, NoiseScheduleError::Betas { .. }), "{error}");

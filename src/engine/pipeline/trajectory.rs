@@ -8,7 +8,7 @@ use crate::{
     engine::{
         EngineError,
         denoiser::{DenoiseCoefficients, guided},
-        noise::{NoiseKey, gaussian},
+        noise::{NoiseKey, fill_gaussian, gaussian},
         noise_schedule::NoiseSchedule,
         sampler::{self, Step},
         text_encoder::TextStates,
@@ -63,6 +63,8 @@ pub struct Trajectory {
     /// The newest first. As many as the sampler looks back on, from the start, so that a step allocates
     /// nothing; those that are not there yet are empty.
     denoised: VecDeque<Vec<f32>>,
+    /// For the noise that a step adds; empty where none does.
+    noise: Vec<f32>,
 }
 
 impl Trajectory {
@@ -87,6 +89,7 @@ impl Trajectory {
         let n_denoised = steps.iter().map(|step| step.update.n_denoised()).max();
         // The newest one is asked for in any case.
         let n_denoised = n_denoised.unwrap_or_default().max(1);
+        let is_stochastic = steps.iter().any(|step| step.update.is_stochastic());
         Ok(Self {
             model,
             seed: spec.seed,
@@ -98,6 +101,7 @@ impl Trajectory {
             denoised: (0..n_denoised)
                 .map(|_| Vec::with_capacity(expected))
                 .collect(),
+            noise: vec![0.0; if is_stochastic { expected } else { 0 }],
         })
     }
 
@@ -192,17 +196,19 @@ impl Trajectory {
         } = self.steps[self.n_done];
         self.remember(denoise, outputs);
 
-        let n = self.latents.values.len();
-        // Draw 0 is the noise that the trajectory started from.
-        let draw = self.n_done as u32 + 1;
-        let noise = (update.c != 0.0).then(|| gaussian(noise_key(self.seed, draw), n));
+        let noise = update.is_stochastic().then_some(&mut self.noise);
+        let noise = noise.map(|noise| {
+            // Draw 0 is the noise that the trajectory started from.
+            fill_gaussian(noise_key(self.seed, self.n_done as u32 + 1), noise);
+            &*noise
+        });
         for (index, x) in self.latents.values.iter_mut().enumerate() {
             let mut history = [0.0; MAX_DENOISED];
             let known = self.denoised.iter().take(self.n_done + 1);
             for (slot, denoised) in history.iter_mut().zip(known) {
                 *slot = f64::from(denoised[index]);
             }
-            let noise = noise.as_ref().map_or(0.0, |noise| f64::from(noise[index]));
+            let noise = noise.map_or(0.0, |noise| f64::from(noise[index]));
             *x = update.apply(f64::from(*x), history, noise) as f32;
         }
         self.n_done += 1;

@@ -43,7 +43,7 @@ impl Sampler for Ddim {
         timesteps.iter().map(hop).collect()
     }
 
-    fn update(&self, passed: &[Level], next: Level) -> Update {
+    fn update(&self, _: &NoiseSchedule, passed: &[Level], next: Level) -> Update {
         first_order(passed[passed.len() - 1], next)
     }
 }

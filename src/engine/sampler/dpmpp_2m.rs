@@ -48,7 +48,7 @@ impl Sampler for DpmPp2M {
 
     /// With `h` and `h_last` the steps in lambda to come and passed, and `r = h_last / h`,
     /// `x' = sigma' / sigma * x - alpha' * (exp(-h) - 1) * ((1 + 1 / 2r) * D - 1 / 2r * D_last)`.
-    fn update(&self, passed: &[Level], next: Level) -> Update {
+    fn update(&self, _: &NoiseSchedule, passed: &[Level], next: Level) -> Update {
         let [.., before, from] = passed else {
             return first_order(passed[passed.len() - 1], next);
         };

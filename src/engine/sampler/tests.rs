@@ -10,6 +10,9 @@ use crate::catalog::architecture::{NoiseScheduleConfig, Prediction};
 const MEAN: f64 = 0.7;
 const DEVIATION: f64 = 0.5;
 
+/// Those that follow the probability flow, and draw nothing on the way.
+const DETERMINISTIC: [SamplerKind; 2] = [SamplerKind::Ddim, SamplerKind::DpmPp2M];
+
 fn deviation(level: Level) -> f64 {
     (level.alpha * DEVIATION).hypot(level.sigma)
 }
@@ -25,11 +28,12 @@ fn exact(x: f64, from: Level, to: Level) -> f64 {
 }
 
 fn run_updates(kind: SamplerKind, levels: &[Level], start: f64) -> f64 {
+    let schedule = NoiseSchedule::new(&golden().configs[0]).unwrap();
     let mut history = [0.0; 3];
     let mut x = start;
     for idx in 0..levels.len() - 1 {
         history = [denoise(x, levels[idx]), history[0], history[1]];
-        let update = of_kind(kind).update(&levels[..=idx], levels[idx + 1]);
+        let update = of_kind(kind).update(&schedule, &levels[..=idx], levels[idx + 1]);
         x = update.apply(x, history, 0.0);
     }
     x
@@ -66,8 +70,8 @@ fn ddim_is_of_first_and_dpmpp_2m_of_second_order() {
 }
 
 #[test]
-fn every_sampler_converges_on_a_training_schedule() {
-    for kind in SamplerKind::ALL {
+fn every_deterministic_sampler_converges_on_a_training_schedule() {
+    for kind in DETERMINISTIC {
         for zero_snr in [false, true] {
             let schedule = NoiseSchedule::new(&trailing_velocity(zero_snr)).unwrap();
             let error = |steps: Steps| {
@@ -107,7 +111,7 @@ fn trailing_velocity(zero_snr: bool) -> NoiseScheduleConfig {
 fn every_step_is_one_evaluation() {
     let schedule = NoiseSchedule::new(&trailing_velocity(true)).unwrap();
     for kind in SamplerKind::ALL {
-        for steps in [1, 2, 7, 50, 1000] {
+        for steps in [1, 2, 7, schedule.max_steps(kind) as Steps] {
             let n = trajectory(kind, &schedule, steps).unwrap().len();
             assert_eq!(n as Nfe, of_kind(kind).nfe(steps), "{kind}");
         }
@@ -124,9 +128,10 @@ fn coefficients_are_finite_and_reach_no_further_back_than_the_trajectory() {
                 b: [b0, b1, b2],
                 c,
             } = step.update;
-            assert!([a, b0, b1, b2].iter().all(|weight| weight.is_finite()));
+            assert!([a, b0, b1, b2, c].iter().all(|weight| weight.is_finite()));
             assert!(step.update.n_denoised() <= idx + 1, "{kind} {step:?}");
-            assert_eq!(c, 0.0, "{kind} draws no noise");
+            let draws = kind == SamplerKind::Lcm && idx < 19;
+            assert_eq!(step.update.is_stochastic(), draws, "{kind} {idx}");
         }
     }
 }
@@ -139,7 +144,8 @@ fn a_second_order_step_out_of_pure_noise_falls_back_to_first_order() {
         timestep: 999.0,
     };
     let [from, next] = [even_levels(4)[1], even_levels(4)[2]];
-    let update = of_kind(SamplerKind::DpmPp2M).update(&[pure_noise, from], next);
+    let schedule = NoiseSchedule::new(&golden().configs[0]).unwrap();
+    let update = of_kind(SamplerKind::DpmPp2M).update(&schedule, &[pure_noise, from], next);
     assert_eq!(update.a, ddim::first_order(from, next).a);
     assert_eq!(update.b[0], ddim::first_order(from, next).b[0]);
     assert_eq!(update.b[1], 0.0);
@@ -148,10 +154,10 @@ fn a_second_order_step_out_of_pure_noise_falls_back_to_first_order() {
 #[test]
 fn refuses_step_counts_outside_the_schedule() {
     let schedule = NoiseSchedule::new(&golden().configs[0]).unwrap();
-    for kind in SamplerKind::ALL {
-        for steps in [0, 1001, Steps::MAX] {
+    for (kind, max) in SamplerKind::ALL.into_iter().zip([1000, 1000, 50]) {
+        for steps in [0, max as Steps + 1, Steps::MAX] {
             let error = trajectory(kind, &schedule, steps).unwrap_err();
-            assert_eq!(error, SamplerError::StepsOutOfRange { steps, max: 1000 });
+            assert_eq!(error, SamplerError::StepsOutOfRange { steps, max });
         }
     }
     let message = trajectory(SamplerKind::Ddim, &schedule, 0)
@@ -175,6 +181,48 @@ fn refuses_to_read_noise_out_of_pure_noise() {
             ..
         }
     ));
+}
+
+// === Consistency ===
+
+/// Mean and variance of what a trajectory from pure noise ends in, if the network is a perfect
+/// consistency model of the Gaussian: it says where the probability flow through x ends.
+fn spread(steps: &[Step]) -> (f64, f64) {
+    let (mut mean, mut variance) = (0.0, 1.0);
+    for step in steps {
+        let end = |x: f64| exact(x, step.level, Level::CLEAN);
+        // Everything is linear in x: the coefficients of x' are those of one and of no x.
+        let update = |x: f64| step.update.apply(x, [end(x), 0.0, 0.0], 0.0);
+        let slope = update(1.0) - update(0.0);
+        mean = update(mean);
+        variance = variance * slope.powi(2) + step.update.c.powi(2);
+    }
+    (mean, variance)
+}
+
+#[test]
+fn a_perfect_consistency_model_draws_from_the_data_at_any_number_of_steps() {
+    let schedule = NoiseSchedule::new(&trailing_velocity(true)).unwrap();
+    for steps in [1, 2, 3, 4, 8, 50] {
+        let (mean, variance) = spread(&trajectory(SamplerKind::Lcm, &schedule, steps).unwrap());
+        // The boundary condition lets a little of the noise through, most at the lowest timestep.
+        assert!((mean - MEAN).abs() < 1e-4, "{steps}: {mean}");
+        let deviation = variance.sqrt();
+        assert!((deviation - DEVIATION).abs() < 1e-4, "{steps}: {deviation}");
+    }
+}
+
+#[test]
+fn at_timestep_0_a_consistency_model_is_what_it_is_given() {
+    let schedule = NoiseSchedule::new(&NoiseScheduleConfig {
+        original_inference_steps: Some(1000),
+        ..trailing_velocity(true)
+    })
+    .unwrap();
+    let steps = trajectory(SamplerKind::Lcm, &schedule, 1000).unwrap();
+    let last = steps[999];
+    assert_eq!(last.timestep, 0.0);
+    assert_eq!((last.update.a, last.update.b), (1.0, [0.0; 3]));
 }
 
 // === Against diffusers: scripts/golden/samplers.py ===
@@ -214,13 +262,18 @@ fn network(x: f64, timestep: f64, element: usize) -> f64 {
     0.6 * x + 0.4 * (0.01 * timestep + element as f64).sin()
 }
 
+/// The noise that the script gives after step `k`, counted from 1.
+fn given_noise(k: usize, element: usize) -> f64 {
+    1.5 * (2.3 * k as f64 + 1.7 * element as f64).cos()
+}
+
 fn run_network(steps: &[Step], start: f64, element: usize) -> f64 {
     let mut history = [0.0; 3];
     let mut x = start;
-    for step in steps {
+    for (k, step) in (1..).zip(steps) {
         let output = network(x, step.timestep, element);
         history = [step.denoise.denoised(x, output), history[0], history[1]];
-        x = step.update.apply(x, history, 0.0);
+        x = step.update.apply(x, history, given_noise(k, element));
     }
     x
 }
@@ -231,7 +284,8 @@ const TOLERANCE: f64 = 1e-5;
 #[test]
 fn trajectories_are_those_of_diffusers() {
     let golden = golden();
-    assert_eq!(golden.trajectories.len(), 2 * golden.configs.len() * 8);
+    let n_trajectories = SamplerKind::ALL.len() * golden.configs.len() * 8;
+    assert_eq!(golden.trajectories.len(), n_trajectories);
     for expected in &golden.trajectories {
         let name = format!(
             "{} {:?} {} steps",

@@ -40,12 +40,21 @@ fn every_plan_is_measured_and_the_planner_reads_the_profile() {
     let toy = Toy::new();
     let family = toy.family();
     let profile = quality::run(&family, &settings(&toy), None, &ManualClock::default()).unwrap();
-    let plans: Vec<(u32, f64)> = profile
-        .cells
-        .iter()
-        .map(|cell| (cell.steps, cell.guidance_scale))
-        .collect();
-    assert_eq!(plans, [(1, 1.0), (2, 1.0), (1, 3.0), (2, 3.0)]);
+    let plans_of = |model: &str| -> Vec<(SamplerKind, u32, f64)> {
+        let cells = profile.cells.iter().filter(|cell| cell.model.0 == model);
+        cells
+            .map(|cell| (cell.sampler, cell.steps, cell.guidance_scale))
+            .collect()
+    };
+    let ddim = |steps, scale| (SamplerKind::Ddim, steps, scale);
+    assert_eq!(
+        plans_of("toy-8"),
+        [ddim(1, 1.0), ddim(2, 1.0), ddim(1, 3.0), ddim(2, 3.0)]
+    );
+    assert_eq!(
+        plans_of("toy-8-lcm"),
+        [1, 2, 3, 4].map(|steps| (SamplerKind::Lcm, steps, 1.0))
+    );
     assert_eq!(
         profile.cells[0].fidelity.mean, 0.0,
         "the anchor has no fidelity"
@@ -57,7 +66,11 @@ fn every_plan_is_measured_and_the_planner_reads_the_profile() {
     let read = Profile::from_json(&fs::read_to_string(&path).unwrap(), &family.digest).unwrap();
     assert_eq!(read, profile);
     let svg = report::figure(&family, &read, Objective::Balanced).svg();
-    assert_eq!(svg.matches("<circle").count(), 4);
+    assert_eq!(svg.matches("<circle").count(), 8);
+    assert!(
+        svg.contains(">toy-8-lcm<"),
+        "the distilled model has a curve of its own"
+    );
 }
 
 #[test]

@@ -37,6 +37,9 @@ impl Toy {
             budgets = { low = 0.01, medium = 0.02, high = 0.03, xhigh = 0.04 }
             [[family.model]]
             id = "toy-8"
+            [[family.model]]
+            id = "toy-8-lcm"
+            distilled = true
         "#;
         fs::write(toy.path("models.toml"), models).unwrap();
         toy

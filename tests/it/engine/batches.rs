@@ -33,6 +33,7 @@ fn a_row_is_the_same_alone_and_among_rows_of_other_plans() {
         ("a red cat", spec(SamplerKind::Ddim, 2, 7.5, 1)),
         ("grass", spec(SamplerKind::DpmPp2M, 5, 1.0, 2)),
         ("two dogs on a mat", spec(SamplerKind::DpmPp2M, 3, 3.0, 3)),
+        ("a red cat", spec(SamplerKind::Lcm, 4, 1.0, 4)),
     ];
     for model in ["sd2", "bk-tiny"] {
         let pipeline = Golden::open(model).pipeline();
@@ -100,6 +101,26 @@ fn the_same_seed_starts_from_the_same_noise_under_every_plan() {
 }
 
 #[test]
+fn the_noise_of_a_step_depends_on_seed_and_step_alone() {
+    let pipeline = Golden::open("sd1").pipeline();
+    let draw = |seed: u64, steps: u32| {
+        let plan = spec(SamplerKind::Lcm, 3, 1.0, seed);
+        // The same start, so that only what is added on the way differs.
+        let plan = ImageSpec {
+            initial_noise: Some(vec![0.5; 256]),
+            ..plan
+        };
+        let mut row = begin(&pipeline, "cat", &plan);
+        for _ in 0..steps {
+            pipeline.step(&mut [&mut row]).unwrap().remove(0).unwrap();
+        }
+        row.latents().clone()
+    };
+    assert_eq!(draw(7, 3), draw(7, 3));
+    assert_ne!(draw(7, 1), draw(8, 1));
+}
+
+#[test]
 fn what_cannot_be_drawn_is_refused_before_it_starts() {
     let pipeline = Golden::open("sd1").pipeline();
     let fine = spec(SamplerKind::Ddim, 2, 3.0, 1);
@@ -119,6 +140,8 @@ fn what_cannot_be_drawn_is_refused_before_it_starts() {
     assert!(refuse("unet", &guidance).contains("guidance"));
     let steps = spec(SamplerKind::Ddim, 0, 3.0, 1);
     assert!(refuse("unet", &steps).contains("step count 0"));
+    let steps = spec(SamplerKind::Lcm, 51, 1.0, 1);
+    assert!(refuse("unet", &steps).contains("step count 51 is outside 1..=50"));
     let noise = ImageSpec {
         initial_noise: Some(vec![0.0; 3]),
         ..fine

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use goldilocks::{
-    catalog::{self, ModelId, SamplerKind},
+    catalog::{self, Catalog, ModelCard, SamplerKind},
     engine::{ImageSpec, Pipeline, Trajectory, ops::native::Native},
     units::Steps,
 };
@@ -19,7 +19,7 @@ use super::{
 fn draw(
     pipeline: &Pipeline,
     golden: &Drawn,
-    model: &ModelId,
+    card: &ModelCard,
     sampler: SamplerKind,
     steps: Steps,
 ) -> Trajectory {
@@ -32,21 +32,33 @@ fn draw(
     let spec = ImageSpec {
         sampler,
         steps,
-        guidance_scale: golden.facts.guidance,
+        guidance_scale: if card.distilled {
+            1.0
+        } else {
+            golden.facts.guidance
+        },
         seed: golden.facts.seed,
         size: "128x128".parse().unwrap(),
         initial_noise: Some(golden.tensors.read("trajectory.latents").unwrap().1),
     };
-    let mut row = pipeline.begin(model, &spec, conditioning).unwrap();
+    let mut row = pipeline.begin(&card.id, &spec, conditioning).unwrap();
     pipeline.finish(&mut [&mut row]).unwrap();
     row
 }
 
 /// The default family on a processor's own kernels.
 pub(crate) fn hosted_with(native: Native) -> Pipeline {
+    Pipeline::load_with(catalog().default_family(), native).unwrap()
+}
+
+fn catalog() -> Catalog {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("models.toml");
-    let catalog = catalog::load(&config).unwrap();
-    Pipeline::load_with(catalog.default_family(), native).unwrap()
+    catalog::load(&config).unwrap()
+}
+
+/// The U-Net's folder, by which the golden names it.
+fn unet(card: &ModelCard) -> std::borrow::Cow<'_, str> {
+    card.unet_path.file_name().unwrap().to_string_lossy()
 }
 
 pub(crate) fn hosted() -> Pipeline {
@@ -54,14 +66,19 @@ pub(crate) fn hosted() -> Pipeline {
 }
 
 #[test]
-fn every_width_sampler_and_step_count_ends_where_diffusers_does() {
+fn every_model_sampler_and_step_count_ends_where_diffusers_does() {
     let (pipeline, golden) = (hosted(), drawn("emoji"));
-    for width in ["c8", "c16", "c32"] {
-        let model = ModelId(format!("emoji-{width}"));
-        for sampler in SamplerKind::ALL {
-            for &steps in &golden.facts.steps {
-                let row = draw(&pipeline, &golden, &model, sampler, steps);
-                let name = format!("unet-{width}.{sampler}.{steps}.latents");
+    for card in &catalog().default_family().models {
+        let facts = &golden.facts;
+        let step_counts = if card.distilled {
+            &facts.distilled_steps
+        } else {
+            &facts.steps
+        };
+        for &sampler in card.samplers() {
+            for &steps in step_counts {
+                let row = draw(&pipeline, &golden, card, sampler, steps);
+                let name = format!("{}.{sampler}.{steps}.latents", unet(card));
                 let expected = golden.tensors.read(&name).unwrap().1;
                 let error = l2_error(row.latents().values(), &expected);
                 assert!(error < LATENT_TOLERANCE, "{name}: {error:.1e}");
@@ -73,11 +90,13 @@ fn every_width_sampler_and_step_count_ends_where_diffusers_does() {
 #[test]
 fn pictures_are_those_of_diffusers_within_one_level() {
     let (pipeline, golden) = (hosted(), drawn("emoji"));
-    let model = ModelId("emoji-c32".into());
-    for sampler in SamplerKind::ALL {
-        let row = draw(&pipeline, &golden, &model, sampler, 8);
+    let catalog = catalog();
+    let mut models = catalog.default_family().models.iter();
+    let largest = models.rfind(|card| !card.distilled).unwrap();
+    for &sampler in largest.samplers() {
+        let row = draw(&pipeline, &golden, largest, sampler, 8);
         let found = pipeline.decode(&[row.latents()]).unwrap().remove(0);
-        let name = format!("unet-c32.{sampler}.8.pixels");
+        let name = format!("{}.{sampler}.8.pixels", unet(largest));
         let expected = golden.tensors.read_bytes(&name).unwrap();
         assert_eq!(found.rgb.len(), expected.len());
         let apart = found.rgb.iter().zip(expected);

@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) prompt: String,
     pub(crate) negative_prompt: String,
     pub(crate) guidance: f64,
+    /// Names the noise that a sampler adds on the way.
+    pub(crate) seed: u64,
     pub(crate) steps: Vec<Steps>,
     pub(crate) pixels_at: Steps,
     pub(crate) path_at: Steps,
@@ -40,6 +42,9 @@ pub(crate) struct DrawnFacts {
     pub(crate) guidance: f64,
     pub(crate) seed: u64,
     pub(crate) steps: Vec<Steps>,
+    /// Step counts of distilled models.
+    #[serde(default)]
+    pub(crate) distilled_steps: Vec<Steps>,
     pub(crate) digests: BTreeMap<String, String>,
 }
 

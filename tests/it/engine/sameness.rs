@@ -16,12 +16,12 @@ type Plan = (SamplerKind, Steps, f64, Steps);
 
 const PLANS: [Plan; 8] = [
     (SamplerKind::DpmPp2M, 4, 3.0, 2),
-    (SamplerKind::Ddim, 3, 1.0, 0),
+    (SamplerKind::Lcm, 4, 1.0, 1),
     (SamplerKind::Ddim, 5, 7.5, 1),
     (SamplerKind::DpmPp2M, 2, 1.0, 1),
     (SamplerKind::DpmPp2M, 6, 5.0, 0),
     (SamplerKind::Ddim, 4, 3.0, 3),
-    (SamplerKind::DpmPp2M, 3, 3.0, 2),
+    (SamplerKind::Lcm, 3, 3.0, 0),
     (SamplerKind::Ddim, 2, 0.0, 0),
 ];
 

@@ -4,7 +4,7 @@ use goldilocks::{
     catalog::{ModelId, SamplerKind},
     planner::{
         AUTO_TOLERANCE, Budget, Conflict, Cost, Decision, LatencyModel, Load, Objective,
-        PhaseTimes, PlanRequest, PlanWarning, Quality, Refusal,
+        PhaseTimes, Plan, PlanRequest, PlanWarning, Quality, Refusal,
     },
     units::{Flops, Millis},
 };
@@ -187,6 +187,82 @@ fn without_a_profile_a_tight_budget_takes_a_smaller_model_before_fewer_steps() {
     })
     .unwrap();
     assert!(decision.plan.steps < 20);
+}
+
+#[test]
+fn without_a_profile_a_distilled_model_takes_four_unguided_steps_of_its_own_sampler() {
+    let toy = Toy::unmeasured_with_distilled(0b111);
+    let Plan {
+        model,
+        sampler,
+        steps,
+        guidance_scale,
+        ..
+    } = choose(&toy, |_| ()).unwrap().plan;
+    assert_eq!(
+        (&*model.0, sampler, steps, guidance_scale),
+        (MODELS[2], SamplerKind::Lcm, 4, 1.0)
+    );
+    let beside_others = Toy::unmeasured_with_distilled(0b100);
+    let roomy = choose(&beside_others, |_| ()).unwrap();
+    assert_eq!((&*roomy.plan.model.0, roomy.plan.steps), (MODELS[1], 20));
+    let least = roomy.estimate.flops();
+    let tight = choose(&beside_others, |r| r.budget.flops = Some(least * 0.5)).unwrap();
+    assert_eq!(tight.plan.sampler, SamplerKind::Lcm);
+}
+
+#[test]
+fn a_sampler_that_is_pinned_is_run_by_the_models_it_suits() {
+    let toy = Toy::distilled();
+    let pin = |sampler| choose(&toy, |r| r.pins.sampler = Some(sampler)).unwrap();
+    let distilled = pin(SamplerKind::Lcm);
+    assert_eq!(
+        (&*distilled.plan.model.0, distilled.plan.guidance_scale),
+        (MODELS[2], 1.0)
+    );
+    assert!(distilled.estimate.score.is_some());
+    assert_ne!(pin(SamplerKind::Ddim).plan.model.0, MODELS[2]);
+    let unmeasured_steps = choose(&toy, |r| {
+        r.pins.sampler = Some(SamplerKind::Lcm);
+        r.pins.steps = Some(10);
+    });
+    assert_eq!(unmeasured_steps.unwrap().plan.model.0, MODELS[2]);
+}
+
+#[test]
+fn a_model_pinned_together_with_a_sampler_not_its_own_is_an_unmeasured_plan() {
+    let toy = Toy::distilled();
+    for (model, sampler) in [
+        (MODELS[0], SamplerKind::Lcm),
+        (MODELS[2], SamplerKind::Ddim),
+    ] {
+        let decision = choose(&toy, |r| {
+            r.pins.model = Some(ModelId(model.into()));
+            r.pins.sampler = Some(sampler);
+        })
+        .unwrap();
+        assert_eq!(
+            (&*decision.plan.model.0, decision.plan.sampler),
+            (model, sampler)
+        );
+        assert_eq!(decision.estimate.score, None);
+        assert_eq!(decision.warnings, [PlanWarning::UnmeasuredPin]);
+    }
+}
+
+#[test]
+fn more_steps_than_a_sampler_has_are_refused_or_taken_by_another_model() {
+    let toy = Toy::distilled();
+    let free = choose(&toy, |r| r.pins.steps = Some(60)).unwrap();
+    assert_ne!(free.plan.sampler, SamplerKind::Lcm);
+    let refusal = choose(&toy, |r| {
+        r.pins.steps = Some(60);
+        r.pins.model = Some(ModelId(MODELS[2].into()));
+    })
+    .unwrap_err();
+    assert_eq!(refusal.param(), Some("num_inference_steps"));
+    let message = refusal.to_string();
+    assert_eq!(message, "lcm takes at most 50 steps, not 60; ask for fewer");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The laws of the planner, on random profiles, machines and requests.
 
 use goldilocks::{
-    catalog::{ModelId, SamplerKind},
+    catalog::{ModelCard, ModelId, SamplerKind},
     planner::{
         Budget, Cost, Decision, Limit, Load, Objective, Pins, PlanRequest, Quality, Refusal,
     },
@@ -98,11 +98,19 @@ fn keeps(decision: &Decision, budget: &Budget) -> bool {
             .is_none_or(|limit| p95.is_some_and(|p95| p95 <= limit))
 }
 
+/// The frontier on one axis; empty where the pins are a contradiction, guidance of a distilled model.
+fn frontier(toy: &Toy, request: &PlanRequest, axis: Cost) -> Vec<Decision> {
+    match toy.planner.frontier(request, &toy.latency, axis) {
+        Err(Refusal::Conflict(_)) => Vec::new(),
+        frontier => frontier.unwrap(),
+    }
+}
+
 /// Everything on offer, told by the public frontiers.
 fn offered(toy: &Toy, request: &PlanRequest, load: Load) -> Vec<Decision> {
     [Cost::Tflops, Cost::Latency]
         .into_iter()
-        .flat_map(|axis| toy.planner.frontier(request, &toy.latency, axis).unwrap())
+        .flat_map(|axis| frontier(toy, request, axis))
         .map(|mut decision| {
             let phases = decision.phases.unwrap();
             let latency = toy.latency.estimate(phases, load.queued);
@@ -121,7 +129,7 @@ proptest! {
         more_latency in prop::option::of(1.0..10.0_f64),
         more_flops in prop::option::of(1.0..10.0_f64),
     ) {
-        let toy = Toy::new(seed);
+        let toy = Toy::any(seed);
         // A limit that is lifted altogether would turn `auto` into another question.
         let grown = |factor: Option<f64>| factor.unwrap_or(1.0);
         let mut richer = request.clone();
@@ -136,7 +144,7 @@ proptest! {
 
     #[test]
     fn an_estimate_never_exceeds_its_budget((seed, request, load) in requests()) {
-        let toy = Toy::new(seed);
+        let toy = Toy::any(seed);
         if let Ok(decision) = toy.planner.choose(&request, &toy.latency, load) {
             prop_assert!(keeps(&decision, &request.budget), "{decision:?}");
             if let Some(min_score) = request.budget.min_score {
@@ -147,7 +155,7 @@ proptest! {
 
     #[test]
     fn pins_are_honored((seed, request, load) in requests()) {
-        let toy = Toy::new(seed);
+        let toy = Toy::any(seed);
         if let Ok(Decision { plan, .. }) = toy.planner.choose(&request, &toy.latency, load) {
             let pins = request.pins;
             prop_assert!(pins.model.is_none_or(|model| model == plan.model));
@@ -158,18 +166,44 @@ proptest! {
     }
 
     #[test]
+    fn a_model_runs_against_its_kind_only_where_the_pins_leave_no_other(
+        (seed, mut request, load) in requests(),
+        has_negative_prompt in any::<bool>(),
+    ) {
+        request.has_negative_prompt = has_negative_prompt;
+        let toy = Toy::any(seed);
+        if let Ok(Decision { plan, estimate, .. }) = toy.planner.choose(&request, &toy.latency, load) {
+            let family = toy.planner.family();
+            let card = family.model(&plan.model.0).unwrap();
+            prop_assert!(!card.distilled || !plan.is_guided());
+            prop_assert!(!has_negative_prompt || plan.is_guided());
+            if !card.suits(plan.sampler) {
+                prop_assert_eq!(estimate.score, None);
+                prop_assert_eq!(request.pins.sampler, Some(plan.sampler));
+                let could = |card: &ModelCard| {
+                    let steered = has_negative_prompt || request.pins.guidance_scale.is_some_and(|s| s != 1.0);
+                    let pinned = request.pins.model.as_ref().is_none_or(|model| *model == card.id);
+                    pinned && card.suits(plan.sampler) && !(card.distilled && steered)
+                };
+                prop_assert!(!family.models.iter().any(could), "{plan:?}");
+            }
+        }
+    }
+
+    #[test]
     fn frontier_entries_are_strictly_ordered_in_cost_and_score(
         seed in any::<u64>(),
         pins in pins(),
         objective in objective(),
         n_images in 1..4_u32,
     ) {
-        let toy = Toy::new(seed);
+        let toy = Toy::any(seed);
         let budget = Budget { objective, ..Budget::default() };
         let request = PlanRequest { pins, budget, n_images, ..request() };
         for axis in [Cost::Tflops, Cost::Latency] {
-            let frontier = toy.planner.frontier(&request, &toy.latency, axis).unwrap();
-            prop_assert!(!frontier.is_empty());
+            let frontier = frontier(&toy, &request, axis);
+            let guided = request.pins.guidance_scale.is_some_and(|scale| scale != 1.0);
+            prop_assert!(!frontier.is_empty() || guided);
             for pair in frontier.windows(2) {
                 let cost = |decision: &Decision| match axis {
                     Cost::Tflops => decision.estimate.tflops,
@@ -185,7 +219,7 @@ proptest! {
 
     #[test]
     fn the_same_input_gives_the_same_plan((seed, request, load) in requests()) {
-        let (toy, again) = (Toy::new(seed), Toy::new(seed));
+        let (toy, again) = (Toy::any(seed), Toy::any(seed));
         prop_assert_eq!(
             toy.planner.choose(&request, &toy.latency, load),
             again.planner.choose(&request, &again.latency, load)
@@ -194,12 +228,12 @@ proptest! {
 
     #[test]
     fn brute_force_over_everything_on_offer_agrees((seed, request, load) in requests()) {
-        let toy = Toy::new(seed);
+        let toy = Toy::any(seed);
         let named = matches!(request.budget.quality, Some(Quality::Low | Quality::High));
         prop_assume!(!named && request.budget.is_limited());
         let min_score = request.budget.min_score.unwrap_or(f64::NEG_INFINITY);
         let all = offered(&toy, &request, load);
-        let measured = all[0].estimate.score.is_some();
+        let measured = all.first().is_some_and(|decision| decision.estimate.score.is_some());
         let allowed = all.iter().filter(|decision| {
             score(decision) >= min_score && keeps(decision, &request.budget)
         });
@@ -227,7 +261,7 @@ proptest! {
             quality: None,
             ..request.budget
         };
-        let toy = Toy::new(seed);
+        let toy = Toy::any(seed);
         let cost = |decision: &Decision| match axis {
             Cost::Tflops => decision.estimate.tflops,
             Cost::Latency => decision.estimate.latency_ms.unwrap().p95.0,
@@ -246,7 +280,7 @@ proptest! {
     fn the_minimum_feasible_budget_is_feasible_and_just_below_it_is_not(
         (seed, request, _) in requests(),
     ) {
-        let toy = Toy::new(seed);
+        let toy = Toy::any(seed);
         let choose = |budget: Budget| {
             let request = PlanRequest { budget, ..request.clone() };
             toy.planner.choose(&request, &toy.latency, Load::IDLE)
@@ -283,7 +317,7 @@ proptest! {
     #[test]
     fn a_busy_server_says_when_to_come_back((seed, mut request, load) in requests()) {
         request.budget.quality = None;
-        let toy = Toy::new(seed);
+        let toy = Toy::any(seed);
         if let Err(Refusal::Overloaded { retry_after, .. }) =
             toy.planner.choose(&request, &toy.latency, load)
         {

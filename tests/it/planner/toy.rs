@@ -15,6 +15,7 @@ const N_REPLICATES: usize = 32;
 pub(super) const MODELS: [&str; 3] = ["toy-8", "toy-16", "toy-32"];
 pub(super) const GUIDANCES: [f64; 2] = [1.0, 3.0];
 const STEPS: [u32; 5] = [1, 2, 4, 8, 16];
+const DISTILLED_STEPS: [u32; 4] = [1, 2, 3, 4];
 
 pub(super) fn size() -> ImageSize {
     "64x64".parse().unwrap()
@@ -44,10 +45,21 @@ pub(super) struct Toy {
 
 impl Toy {
     /// Scores rise and saturate with steps, model and guidance, or are pure noise in every third toy.
+    /// No model is distilled.
     pub(super) fn new(seed: u64) -> Self {
+        Self::with_distilled(seed, 0)
+    }
+
+    /// The same with any models distilled: none, all, or some of them.
+    pub(super) fn any(seed: u64) -> Self {
+        Self::with_distilled(seed, seed >> 61)
+    }
+
+    /// The models whose bits are set are distilled.
+    fn with_distilled(seed: u64, bits: u64) -> Self {
         let mut draws = Draws(seed);
-        let family = family();
-        let profile = profile(&mut draws, seed.is_multiple_of(3));
+        let family = family(bits);
+        let profile = profile(&family, &mut draws, seed.is_multiple_of(3));
         Self {
             planner: Planner::with_costs(&family, Some(profile), costs(&mut draws)),
             latency: LatencyModel::new(phases(&mut draws)),
@@ -56,26 +68,21 @@ impl Toy {
 
     /// The same family before anything was measured.
     pub(super) fn unmeasured() -> Self {
+        Self::unmeasured_with_distilled(0)
+    }
+
+    /// The same with the models distilled whose bits are set.
+    pub(super) fn unmeasured_with_distilled(bits: u64) -> Self {
         let mut draws = Draws(1);
         Self {
-            planner: Planner::with_costs(&family(), None, costs(&mut draws)),
+            planner: Planner::with_costs(&family(bits), None, costs(&mut draws)),
             latency: LatencyModel::new(phases(&mut draws)),
         }
     }
 
     /// The same family with the largest model distilled.
     pub(super) fn distilled() -> Self {
-        let mut draws = Draws(2);
-        let mut family = family();
-        family.models[2].distilled = true;
-        let mut profile = profile(&mut draws, false);
-        profile
-            .cells
-            .retain(|cell| cell.model.0 != MODELS[2] || cell.guidance_scale == 1.0);
-        Self {
-            planner: Planner::with_costs(&family, Some(profile), costs(&mut draws)),
-            latency: LatencyModel::new(phases(&mut draws)),
-        }
+        Self::with_distilled(2, 0b100)
     }
 }
 
@@ -89,7 +96,7 @@ pub(super) fn request() -> PlanRequest {
     }
 }
 
-fn family() -> Family {
+fn family(distilled: u64) -> Family {
     let unet = json!({
         "in_channels": 4, "out_channels": 4, "block_out_channels": [8, 16],
         "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
@@ -102,18 +109,18 @@ fn family() -> Family {
         "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
         "num_attention_heads": 2, "max_position_embeddings": 8,
     });
-    let card = |id: &str| ModelCard {
+    let card = |(place, id): (usize, &str)| ModelCard {
         id: ModelId(id.into()),
         unet_path: format!("toy/unet-{id}").into(),
         unet: serde_json::from_value(unet.clone()).unwrap(),
         dtype: Dtype::F32,
         device: DeviceSpec::Cpu,
-        distilled: false,
+        distilled: distilled >> place & 1 == 1,
     };
     Family {
         id: "toy".into(),
         path: "toy".into(),
-        models: MODELS.map(card).to_vec(),
+        models: MODELS.into_iter().enumerate().map(card).collect(),
         sizes: vec![size(), "32x32".parse().unwrap()],
         profile: None,
         budgets: NamedBudgets {
@@ -166,18 +173,23 @@ fn phases(draws: &mut Draws) -> PhaseTimes {
     phases
 }
 
-fn profile(draws: &mut Draws, is_noise: bool) -> Profile {
+fn profile(family: &Family, draws: &mut Draws, is_noise: bool) -> Profile {
     let mut cells = Vec::new();
     // What a resampling of the captions does to every plan alike.
     let common: Vec<f64> = (0..N_REPLICATES)
         .map(|_| draws.between(-0.05, 0.05))
         .collect();
-    for (rank, model) in MODELS.iter().enumerate() {
-        for sampler in SamplerKind::ALL {
-            for guidance_scale in GUIDANCES {
+    for (rank, card) in family.models.iter().enumerate() {
+        let (guidances, all_steps) = if card.distilled {
+            (&GUIDANCES[..1], DISTILLED_STEPS.as_slice())
+        } else {
+            (GUIDANCES.as_slice(), STEPS.as_slice())
+        };
+        for &sampler in card.samplers() {
+            for &guidance_scale in guidances {
                 let top = draws.between(0.4, 0.6) + 0.1 * rank as f64 + 0.05 * guidance_scale;
                 let pace = draws.between(0.5, 4.0);
-                for steps in STEPS {
+                for &steps in all_steps {
                     let saturating = top * f64::from(steps) / (f64::from(steps) + pace);
                     let mean = if is_noise {
                         draws.uniform()
@@ -186,7 +198,7 @@ fn profile(draws: &mut Draws, is_noise: bool) -> Profile {
                     };
                     let own = draws.between(0.0, 0.03);
                     cells.push(Cell {
-                        model: ModelId((*model).into()),
+                        model: card.id.clone(),
                         sampler,
                         steps,
                         guidance_scale,

@@ -19,6 +19,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--start", help="folder of an autoencoder to go on from, such as one trained on a CPU")
     parser.add_argument("--minutes", type=float, nargs=3, default=(4.8, 1.7, 1.2), help="autoencoder, text encoder, evaluator")
     parser.add_argument("--batches", type=int, nargs=3, default=(256, 768, 768), help="crops, captions, pictures")
+    parser.add_argument("--autoencoder-rate", type=float, default=2e-3, help="peak learning rate at its larger batch")
     parser.add_argument("--widths", type=int, nargs="+", default=(16, 32, 64, 128), help="of the autoencoder")
     parser.add_argument("--layers", type=int, default=text_encoder.LAYERS, help="of the text encoder")
     parser.add_argument("--towers", type=int, nargs=2, default=(24, 32), help="of text encoder and evaluator")
@@ -30,7 +31,8 @@ def train_autoencoder(step: session.Session, pool: Pool) -> None:
     options = step.options
     more = ["--start", options.start] if options.start else []
     words = step.stage_arguments("--minutes", options.minutes[0], "--batch", options.batches[0], "--widths", *options.widths)
-    words += map(str, ["--validation", options.validation, "--save-every", options.save_every, *more])
+    words += map(str, ["--rate", options.autoencoder_rate, "--validation", options.validation, *more])
+    words += ["--save-every", str(options.save_every)]
     told = autoencoder.arguments().parse_args(words)
     told.stage = "autoencoder"
     autoencoder.freeze(autoencoder.train(told, pool), told)
