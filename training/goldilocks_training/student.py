@@ -123,7 +123,7 @@ class Distillation:
         self.step, self.steps = 0, options.samples // options.batch
         if state := self.run.resume():
             self.student.load_state_dict(state["model"])
-            self.average.weights = state["average"]
+            self.average.load(state["average"])
             self.mover.load_state_dict(state["optimizer"])
             self.step = state["step"]
 

@@ -61,6 +61,10 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.weights.values()), list(model.state_dict().values()), 1 - decay)
 
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Takes over averaged weights, from whatever device."""
+        self.weights = {name: weights[name].to(own.device) for name, own in self.weights.items()}
+
     def model(self, model: UNet2DConditionModel) -> UNet2DConditionModel:
         """Returns a copy of the model with the averaged weights."""
         copy = UNet2DConditionModel.from_config(model.config)
@@ -168,7 +172,7 @@ class Trainer:
         self.mover.load_state_dict(state["optimizer"])
         self.curriculum.load_state_dict(state["curriculum"])
         for average, weights in zip(self.averages, state["averages"], strict=True):
-            average.weights = weights
+            average.load(weights)
         self.step, self.begun = state["step"], state.get("begun", 0)
 
     def _restart(self, step: int) -> None:

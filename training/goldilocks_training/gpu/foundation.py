@@ -17,7 +17,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = session.arguments(__doc__)
     parser.add_argument("--pool", type=int, default=48, help="shards of every pool")
     parser.add_argument("--start", help="folder of an autoencoder to go on from, such as one trained on a CPU")
-    parser.add_argument("--minutes", type=float, nargs=3, default=(4.8, 1.7, 1.2), help="autoencoder, text encoder, evaluator")
+    parser.add_argument("--minutes", type=float, nargs=3, default=(4.6, 1.6, 1.1), help="autoencoder, text encoder, evaluator")
     parser.add_argument("--batches", type=int, nargs=3, default=(256, 768, 768), help="crops, captions, pictures")
     parser.add_argument("--autoencoder-rate", type=float, default=2e-3, help="peak learning rate at its larger batch")
     parser.add_argument("--widths", type=int, nargs="+", default=(16, 32, 64, 128), help="of the autoencoder")

@@ -13,7 +13,7 @@ from .. import runs
 from . import pieces
 
 CUT_OFF = 3
-"""Exit status of a step that stopped at its deadline: start it again."""
+"""Exit status of a step that stopped at its deadline with work left."""
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
@@ -65,7 +65,7 @@ class Session:
 
 
 def finish(session: Session, complete: bool) -> None:
-    """Writes the last pieces and ends the process; says whether the step must be started again."""
+    """Writes the last pieces and ends the process; its status says whether work is left."""
     session.keep()
-    session.say("complete" if complete else "cut off: start this step again")
+    session.say("complete" if complete else "stopped with work left")
     raise SystemExit(0 if complete else CUT_OFF)
