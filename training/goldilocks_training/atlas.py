@@ -1,22 +1,28 @@
 """What does each object look like? Glyphs out of Noto Color Emoji and six shapes, as one array of RGBA cells.
 
-Needs the font and the CLDR annotations (Debian: `fonts-noto-color-emoji`, `unicode-cldr-core`); no other stage reads them.
+Needs the font and the CLDR annotations (Debian: `fonts-noto-color-emoji`, `unicode-cldr-core`); no other stage reads them. Run as
+a stage, it writes all cells into one PNG, and where the environment names that file, neither is needed any more.
 """
 
+import argparse
 import math
+import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .vocabulary import NOUNS, Vocabulary
+from .vocabulary import NOUNS, Vocabulary, add_option, chosen
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 ANNOTATIONS = Path("/usr/share/unicode/cldr/common/annotations/en.xml")
 STRIKE = 109
 """The one bitmap size the font contains."""
 CELL = 128
+COLUMNS = 10
+VARIABLE = "GOLDILOCKS_ATLAS"
+"""Names a PNG of cells to read instead of the font."""
 
 
 def code_points() -> dict[str, str]:
@@ -78,7 +84,39 @@ def shape_cell(shape: str) -> Image.Image:
 
 def build(vocabulary: Vocabulary) -> list[Image.Image]:
     """Returns one RGBA cell per object, in the vocabulary's order."""
+    if path := os.environ.get(VARIABLE):
+        return read(Path(path), len(vocabulary.objects))
     characters = code_points()
     font = ImageFont.truetype(str(FONT), STRIKE)
     glyphs = [glyph(characters[NOUNS[noun].cldr], font) for noun in vocabulary.nouns]
     return glyphs + [shape_cell(shape) for shape in vocabulary.shapes]
+
+
+def read(path: Path, count: int) -> list[Image.Image]:
+    """Returns the cells of a PNG that `write` made."""
+    sheet = Image.open(path).convert("RGBA")
+    columns, rows = sheet.width // CELL, sheet.height // CELL
+    if not count <= columns * rows < count + columns:
+        raise ValueError(f"{path} has {columns} x {rows} cells and cannot hold {count} objects: it is of another vocabulary")
+    corners = [(i % columns * CELL, i // columns * CELL) for i in range(count)]
+    return [sheet.crop((x, y, x + CELL, y + CELL)) for x, y in corners]
+
+
+def write(cells: list[Image.Image], path: Path) -> None:
+    """Writes cells side by side, row after row, without loss."""
+    sheet = Image.new("RGBA", (COLUMNS * CELL, -(-len(cells) // COLUMNS) * CELL))
+    for i, cell in enumerate(cells):
+        sheet.paste(cell, (i % COLUMNS * CELL, i // COLUMNS * CELL))
+    sheet.save(path, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True)
+    add_option(parser)
+    options = parser.parse_args()
+    write(build(chosen()), options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,7 +19,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
-from . import optimizer, runs, scenes
+from . import graph, optimizer, runs, scenes
 from .pixels import to_tensor
 
 FACTOR = 8
@@ -56,7 +56,7 @@ def encode(model: AutoencoderKL, pictures: Tensor) -> Tensor:
     return model.encode(pictures).latent_dist.mean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PatchBasis:
     """The first principal components of 8 x 8 patches, scaled to unit variance on average."""
 
@@ -119,9 +119,10 @@ def rate(peak: float, share: float, step: int, constant: float) -> float:
     return peak * min(1.0, (step + 1) / 60) * max(0.02, 1 - joint)
 
 
-def train(options: argparse.Namespace) -> AutoencoderKL:
+def train(options: argparse.Namespace, batches: "Batches | None" = None) -> AutoencoderKL:
+    """Trains to the end of the budget on endless pictures, from where the checkpoint stands."""
     device = runs.prepare(options)
-    run = runs.Run(options.work, options.stage, options.report_every)
+    run = runs.Run(options.work, options.stage, options.report_every, options.save_every)
     begun = options.start is not None
     model = AutoencoderKL.from_pretrained(options.start, torch_dtype=torch.float32) if begun else build(options.widths)
     model.to(device, memory_format=torch.channels_last)
@@ -134,21 +135,25 @@ def train(options: argparse.Namespace) -> AutoencoderKL:
         model.load_state_dict(state["model"])
         mover.load_state_dict(state["optimizer"])
         step = state["step"]
-    batches = Batches(options.seed + step + 1, device)
+    batches = batches or Batches(options.seed + step + 1, device)
     validation = Batches(VALIDATION_SEED, device).whole(options.validation)
     basis = PatchBasis.fit(Batches(VALIDATION_SEED + 1, device).whole(200))
+    descend = {
+        known: graph.Step(lambda pictures, known=known: (train_loss(model, known, pictures),), mover)
+        for known in (basis, None)
+    }
     run.begin()
     while (share := run.seconds() / (60 * options.minutes)) < 1:
         whole = begun or share >= WHOLE
         pictures = batches.whole(max(1, options.batch // 4)) if whole else batches.crops(options.batch)
         warming = share < WARM_UP and not begun
-        loss = train_loss(model, basis if warming else None, pictures)
-        mover.step(loss, rate(options.rate, share, step, 0 if begun else WARM_UP))
+        descend[basis if warming else None]((pictures,), rate(options.rate, share, step, 0 if begun else WARM_UP))
         step += 1
         if run.due_report():
             run.report(step=step, psnr=psnr(model, validation))
         if run.due_save():
             run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
+            run.stop_in_time()
     run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
     run.report(step=step, psnr=psnr(model, validation), event="trained")
     return model
@@ -209,7 +214,7 @@ def load(work: Path, device: torch.device | str = "cpu") -> AutoencoderKL:
     return AutoencoderKL.from_pretrained(frozen(work), torch_dtype=torch.float32).to(device).eval()
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
     parser = runs.arguments(__doc__)
     parser.add_argument("--minutes", type=float, default=64)
     parser.add_argument("--batch", type=int, default=16, help="64-pixel crops in a step; a whole picture counts four")
@@ -220,6 +225,12 @@ def main() -> None:
     parser.add_argument("--report-every", type=float, default=20.0)
     parser.add_argument("--start", type=Path, help="folder of an autoencoder to go on from")
     parser.add_argument("--decoder-only", action="store_true", help="leave the latents as they are; needs --start")
+    parser.add_argument("--save-every", type=float, default=120.0)
+    return parser
+
+
+def main() -> None:
+    parser = arguments()
     options = parser.parse_args()
     if options.decoder_only and not options.start:
         parser.error("--decoder-only needs --start: a decoder alone has no latents to learn from")

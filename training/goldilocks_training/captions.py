@@ -1,14 +1,27 @@
 """What would somebody type for this scene?
 
 Every scene has one canonical caption ("a large teal dog on grass") and many paraphrases ("draw me 3 kittens, snow", "Red heart. Desert").
-Training sees both, sometimes with a part left out, sometimes with a slip; evaluation captions always name every part and never
+Of two things, either may come first. Training sees both, sometimes with a part left out, sometimes with a slip; evaluation captions always name every part and never
 slip. The tokenizer lowers letters, so capitals need no examples.
 """
 
 from numpy.random import Generator
 
 from .scenes import Scene
-from .vocabulary import COLOR_SYNONYMS, EMOJI, NOUNS, NUMBERS, PLACES, SHAPES, SIZES, Vocabulary
+from .vocabulary import (
+    COLOR_SYNONYMS,
+    COLORS,
+    NOUNS,
+    NUMBERS,
+    OPPOSITE,
+    PLACES,
+    RELATIONS,
+    SHAPES,
+    SIDES,
+    SIZES,
+    Vocabulary,
+    chosen,
+)
 
 KINDS = ("photo", "picture", "image", "drawing", "emoji", "icon")
 REQUESTS = ("draw", "draw me", "show", "show me", "give me", "make", "make me", "please draw", "i want", "i want to see", "can you draw")
@@ -27,12 +40,13 @@ SLIPS = 0.1
 
 
 def _article(phrase: str) -> str:
-    return ("an " if phrase[0] in "aeiou" else "a ") + phrase
+    vowel = phrase[0] in "aeiou" and not phrase.startswith("uni")
+    return ("an " if vowel else "a ") + phrase
 
 
 def _fix_article(phrase: str) -> str:
     """Turns "a orange background" into "an orange background"."""
-    for color in EMOJI.colors:
+    for color in COLORS:
         if color[0] in "aeiou":
             phrase = phrase.replace(f"a {color}", f"an {color}")
     return phrase
@@ -64,8 +78,17 @@ def color_names(color: str) -> tuple[str, ...]:
     return (color, *COLOR_SYNONYMS.get(color, ()))
 
 
+def _singles(scene: Scene) -> list[Scene]:
+    """Returns a scene of one thing for each of two."""
+    return [Scene(name, 1, color, scene.background, None) for name, color in scene.things()]
+
+
 def canonical(scene: Scene, with_background: bool = True) -> str:
     """Returns the one plain caption of a scene."""
+    if scene.second_object:
+        first, second = (canonical(single, with_background=False) for single in _singles(scene))
+        phrase = f"{first} {RELATIONS[scene.relation][0]} {second}"
+        return f"{phrase} {background_phrases(scene.background)[0]}" if with_background else phrase
     one, many = noun_forms(scene.object)[0]
     phrase = " ".join(part for part in (scene.size, scene.color, one if scene.count == 1 else many) if part)
     phrase = _article(phrase) if scene.count == 1 else f"{NUMBERS[scene.count][0]} {phrase}"
@@ -85,6 +108,17 @@ def _varied_subject(scene: Scene, rng: Generator, slips: bool) -> str:
     return _article(phrase) if number == "a" else f"{number} {phrase}".strip()
 
 
+def _varied_pair(scene: Scene, rng: Generator) -> str:
+    """Names two things and how they lie, told from either: "a cat to the right of the dog", "dog on the left and cat on the right"."""
+    told, relation = _singles(scene), scene.relation
+    if rng.random() < 0.5:
+        told, relation = told[::-1], OPPOSITE[relation]
+    first, second = (_varied_subject(single, rng, slips=False) for single in told)
+    if relation in SIDES and rng.random() < 0.2:
+        return f"{first} {SIDES[relation]} and {second} {SIDES[OPPOSITE[relation]]}"
+    return f"{first} {rng.choice(RELATIONS[relation])} {second}"
+
+
 def _opening(rng: Generator) -> str:
     """Returns what people put before the subject, most often nothing."""
     form = rng.random()
@@ -99,7 +133,7 @@ def _opening(rng: Generator) -> str:
 
 def paraphrase(scene: Scene, rng: Generator, with_background: bool = True, slips: bool = True) -> str:
     """Returns one of the many other ways to say it."""
-    phrase = _varied_subject(scene, rng, slips)
+    phrase = _varied_pair(scene, rng) if scene.second_object else _varied_subject(scene, rng, slips)
     if not with_background:
         return _opening(rng) + phrase
     background = str(rng.choice(background_phrases(scene.background)))
@@ -120,11 +154,14 @@ def caption(scene: Scene, rng: Generator, complete: bool = False) -> str:
     return canonical(scene, with_background)
 
 
-def words(vocabulary: Vocabulary = EMOJI) -> list[str]:
+def words(vocabulary: Vocabulary | None = None) -> list[str]:
     """Returns every word a caption can contain, lower case, sorted."""
+    vocabulary = vocabulary or chosen()
     phrases = [*KINDS, *REQUESTS, *ADJECTIVES, "of"]
     phrases += [name for color in vocabulary.colors for name in color_names(color)]
     phrases += [word for name in vocabulary.objects for form in noun_forms(name) for word in form]
     phrases += [form for forms in (*NUMBERS.values(), *SIZES.values()) for form in forms]
     phrases += [phrase for background in vocabulary.backgrounds for phrase in background_phrases(background)]
+    phrases += [phrase for relation in vocabulary.relations for phrase in RELATIONS[relation]]
+    phrases += [SIDES[relation] for relation in vocabulary.relations if relation in SIDES]
     return sorted({word for phrase in phrases for word in phrase.split()} | {"an"})

@@ -7,13 +7,14 @@ written with batch normalisation folded in, so that a reader needs only convolut
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from . import optimizer, runs, scenes, tower
+from . import graph, optimizer, runs, scenes, tower
 from .pixels import to_tensor
 
 RATE = 2e-3
@@ -42,9 +43,10 @@ def evaluate(model: tower.Tower, pooled: Tensor, truth: dict[str, Tensor]) -> di
     return tower.accuracies(joined, truth)
 
 
-def train(options: argparse.Namespace) -> None:
+def train(options: argparse.Namespace, draw: Callable[[int], tuple[Tensor, dict[str, Tensor]]] | None = None) -> None:
+    """Trains to the end of the budget on what `draw` returns, and exports."""
     device = runs.prepare(options)
-    run = runs.Run(options.work, "evaluator", options.report_every)
+    run = runs.Run(options.work, "evaluator", options.report_every, options.save_every)
     model = tower.Tower(options.tower).to(device, memory_format=torch.channels_last)
     mover = optimizer.Optimizer("adamw", model, weight_decay=0.01, betas=(0.9, 0.99))
     step = 0
@@ -52,19 +54,25 @@ def train(options: argparse.Namespace) -> None:
         model.load_state_dict(state["model"])
         mover.load_state_dict(state["optimizer"])
         step = state["step"]
-    batches = Batches(options.seed + step + 31, device)
+    draw = draw or Batches(options.seed + step + 31, device).draw
     validation = Batches(VALIDATION_SEED, device).draw(options.validation)
+    names = [head.name for head in tower.heads()]
+
+    def losses(softened: Tensor, *truth: Tensor) -> tuple[Tensor, ...]:
+        return (tower.supervised_loss(model(softened)[1], dict(zip(names, truth, strict=True))),)
+
+    descend = graph.Step(losses, mover, clip=5.0)
     run.begin()
     while (share := run.seconds() / (60 * options.minutes)) < 1:
-        pooled, truth = batches.draw(options.batch)
+        pooled, truth = draw(options.batch)
         softened = tower.soften(pooled).contiguous(memory_format=torch.channels_last)
-        loss = tower.supervised_loss(model(softened)[1], truth)
-        mover.step(loss, RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share), clip=5.0)
+        loss = descend((softened, *truth.values()), RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share))
         step += 1
         if run.due_report():
             run.report(step=step, loss=loss.item(), **evaluate(model, *validation))
         if run.due_save():
             run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
+            run.stop_in_time()
     run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
     figures = evaluate(model, *validation)
     run.report(event="frozen", step=step, samples=step * options.batch, **figures)
@@ -149,14 +157,19 @@ class Evaluator:
         return torch.relu(nn.functional.conv2d(hidden, weight, bias, layer["stride"], layer["padding"]))
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
     parser = runs.arguments(__doc__)
     parser.add_argument("--minutes", type=float, default=11)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--tower", type=int, default=24, help="channels of the first convolution")
     parser.add_argument("--validation", type=int, default=1024, help="pictures behind each accuracy")
     parser.add_argument("--report-every", type=float, default=30.0)
-    train(parser.parse_args())
+    parser.add_argument("--save-every", type=float, default=120.0)
+    return parser
+
+
+def main() -> None:
+    train(arguments().parse_args())
 
 
 if __name__ == "__main__":

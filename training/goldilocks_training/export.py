@@ -9,7 +9,7 @@ from pathlib import Path
 import diffusers
 from safetensors.torch import load_file, save_file
 
-from . import autoencoder, diffusion, evaluator, reference, split, text_encoder, tokenizer, unet
+from . import autoencoder, diffusion, evaluator, reference, split, text_encoder, tokenizer, unet, vocabulary
 
 FAMILY = "emoji"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -59,8 +59,8 @@ def model_index(target: Path) -> dict:
     }
 
 
-def export(work: Path, target: Path) -> None:
-    """Copies every part that is ready; an unfinished family exports what it has."""
+def export(work: Path, target: Path, unfinished: bool = True) -> None:
+    """Copies every part that is ready; U-Nets whose budget is not spent yet only where `unfinished` ones are wanted."""
     target.mkdir(parents=True, exist_ok=True)
     if tokenizer.folder(work).exists():
         shutil.copytree(tokenizer.folder(work), target / "tokenizer", dirs_exist_ok=True)
@@ -72,7 +72,9 @@ def export(work: Path, target: Path) -> None:
     if reference.folder(work).exists():
         shutil.copytree(reference.folder(work), target / "evaluation", dirs_exist_ok=True)
     for trained in sorted(work.glob("unet_c*")):
-        if unet.folder(work, trained.name).exists():
+        progress = unet.read_progress(work, trained.name)
+        ready = unfinished or (progress and progress["step"] >= progress["steps"])
+        if ready and unet.folder(work, trained.name).exists():
             copy_model(unet.folder(work, trained.name), target / trained.name.replace("_", "-"))
     diffusion.noise_schedule().save_pretrained(target / "scheduler")
     (target / "vocabulary.json").write_text(json.dumps(split.vocabulary_document(), indent=1) + "\n")
@@ -83,8 +85,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--target", type=Path, required=True, help="folder of the family, such as weights/emoji")
+    parser.add_argument("--finished-only", action="store_true", help="leave out U-Nets whose budget is not spent yet")
+    vocabulary.add_option(parser)
     options = parser.parse_args()
-    export(options.work, options.target)
+    export(options.work, options.target, unfinished=not options.finished_only)
     total = sum(path.stat().st_size for path in options.target.rglob("*") if path.is_file())
     print(json.dumps({"target": str(options.target), "mebibytes": round(total / 2**20, 2)}))
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL
 from torch import Tensor
 
 from . import autoencoder, captions, diffusion, runs, text_encoder, tokenizer
@@ -27,6 +28,25 @@ def folder(work: Path) -> Path:
 
 
 @torch.no_grad()
+def encode(model: AutoencoderKL, pictures: Tensor) -> Tensor:
+    """Returns the pictures' latents, f16."""
+    with torch.autocast(pictures.device.type, torch.bfloat16):
+        latent = autoencoder.encode(model, pictures.contiguous(memory_format=torch.channels_last))
+    return latent.half().cpu().contiguous()
+
+
+def path(work: Path, number: int) -> Path:
+    return folder(work) / f"{number:04}.pt"
+
+
+def save(shard: dict[str, Tensor], target: Path) -> None:
+    """Writes a shard; an interruption leaves none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(shard, target.with_suffix(".partial"))
+    target.with_suffix(".partial").replace(target)
+
+
+@torch.no_grad()
 def make_shard(work: Path, number: int, size: int, device: torch.device) -> dict[str, Tensor]:
     """Returns latents and text states of one shard, both f16."""
     scenes, painter = TrainingScenes(SEED + number), Painter()
@@ -40,15 +60,13 @@ def make_shard(work: Path, number: int, size: int, device: torch.device) -> dict
         ids = torch.tensor(tokenizer.ids(words, texts), device=device)
         states.append(diffusion.text_states(encoder, ids).half().cpu())
         pictures = to_tensor((painter.paint(scene, scenes.rng) for scene in drawn), device)
-        with torch.autocast(device.type, torch.bfloat16):
-            latent = autoencoder.encode(model, pictures.contiguous(memory_format=torch.channels_last))
-        parts.append(latent.half().cpu().contiguous())
+        parts.append(encode(model, pictures))
     return {"latents": torch.cat(parts), "states": torch.cat(states)}
 
 
 def load(work: Path, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Returns latents and text states of every finished shard."""
-    shards = [torch.load(path) for path in sorted(folder(work).glob("*.pt"))]
+    shards = [torch.load(shard) for shard in sorted(folder(work).glob("*.pt"))]
     if not shards:
         raise FileNotFoundError(f"no shard in {folder(work)}: run the latents stage first")
     joined = {name: torch.cat([shard[name] for shard in shards]) for name in ("latents", "states")}
@@ -62,15 +80,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=SHARD, help="pictures in a shard")
     options = parser.parse_args()
     device = runs.prepare(options)
-    folder(options.work).mkdir(parents=True, exist_ok=True)
     for number in range(options.first, options.first + options.shards):
-        path = folder(options.work) / f"{number:04}.pt"
-        if path.exists():
+        if path(options.work, number).exists():
             continue
         start = time.monotonic()
         shard = make_shard(options.work, number, options.size, device)
-        torch.save(shard, path.with_suffix(".partial"))
-        path.with_suffix(".partial").replace(path)
+        save(shard, path(options.work, number))
         print(json.dumps({"shard": number, "seconds": round(time.monotonic() - start, 1)}), flush=True)
 
 

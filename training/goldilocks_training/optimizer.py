@@ -3,7 +3,7 @@
 Muon (Jordan et al., 2024) replaces the momentum of a matrix by the nearest orthogonal one, found by Newton-Schulz iterations; a
 convolution counts as a matrix of output channels by everything else. A step is scaled to the size of a typical AdamW step (Liu
 et al., arXiv 2502.16982), so one learning rate serves both. Biases, norms and embeddings have no useful directions and stay with
-AdamW. On the U-Nets here it needs about a quarter of AdamW's samples; `training/README.md` has the figures.
+AdamW. On a GPU the learning rate is a tensor, so that a step can be recorded as a CUDA graph. On the U-Nets here it needs about a quarter of AdamW's samples; `training/README.md` has the figures.
 """
 
 from collections import defaultdict
@@ -50,9 +50,13 @@ class Muon(torch.optim.Optimizer):
             for shape, weights in by_shape.items():
                 self._move(shape, weights, group["lr"], group["weight_decay"])
 
-    def _move(self, shape: tuple[int, int], weights: list[nn.Parameter], rate: float, weight_decay: float) -> None:
+    def _move(
+        self, shape: tuple[int, int], weights: list[nn.Parameter], rate: float | Tensor, weight_decay: float
+    ) -> None:
         moves = orthogonalise(torch.stack([self._ahead(weight).reshape(shape) for weight in weights]))
         size = rate * ADAMW_SIZE * max(shape) ** 0.5
+        if isinstance(size, Tensor):  # which `alpha` cannot be inside a recording
+            moves, size = moves * size, 1.0
         for weight, move in zip(weights, moves):
             weight.mul_(1 - rate * weight_decay).sub_(move.reshape(weight.shape), alpha=size)
 
@@ -68,25 +72,48 @@ class Muon(torch.optim.Optimizer):
 class Optimizer:
     """Every weight of a model under the optimizer that suits it; the learning rate is told at each step."""
 
-    def __init__(self, name: str, model: nn.Module, weight_decay: float, betas: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        weight_decay: float,
+        betas: tuple[float, float],
+        capturable: bool | None = None,
+    ) -> None:
+        """`capturable` keeps the learning rate on the device; unless told, so it is for models on a GPU."""
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
         matrices = [w for w in weights if name == "muon" and w.dim() >= 2 and id(w) not in tables]
         chosen = {id(weight) for weight in matrices}
         others = [weight for weight in weights if id(weight) not in chosen]
         self._weights = weights
+        self.capturable = weights[0].is_cuda if capturable is None else capturable
+        self._rate = torch.zeros((), device=weights[0].device)
         self._parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(others, lr=0.0, betas=betas, weight_decay=weight_decay, fused=True)
+            torch.optim.AdamW(
+                others,
+                lr=self._rate if self.capturable else 0.0,
+                betas=betas,
+                weight_decay=weight_decay,
+                fused=True,
+                capturable=self.capturable,
+            )
         ]
         if matrices:
             self._parts.append(Muon(matrices, weight_decay))
+        self.set_rate(0.0)
 
-    def step(self, loss: Tensor, rate: float, clip: float = 1.0) -> None:
+    def set_rate(self, rate: float) -> None:
+        """Tells the learning rate of the steps to come."""
+        self._rate.fill_(rate)
+        for part in self._parts:
+            for group in part.param_groups:
+                group["lr"] = self._rate if self.capturable else rate
+
+    def descend(self, loss: Tensor, clip: float = 1.0) -> None:
         """Moves every weight against the gradient of the loss, whose norm is limited first."""
         for part in self._parts:
             part.zero_grad()
-            for group in part.param_groups:
-                group["lr"] = rate
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._weights, clip)
         for part in self._parts:
@@ -98,3 +125,7 @@ class Optimizer:
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
         for part, state in zip(self._parts, states, strict=True):
             part.load_state_dict(state)
+            for group in part.param_groups:
+                if "capturable" in group:
+                    group["capturable"] = self.capturable
+        self.set_rate(0.0)

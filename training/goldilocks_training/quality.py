@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import evaluator, reference, split
+from . import evaluator, reference, split, vocabulary
 from .family import Family
 from .scenes import Scene
 
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    vocabulary.add_option(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     source, judge = Family(options.family), evaluator.Evaluator(options.family / "evaluator")

@@ -39,9 +39,10 @@ def judged(judge: evaluator.Evaluator, pictures: Tensor, scenes: list[Scene]) ->
 
 
 @torch.no_grad()
-def reconstructed(work: Path, pictures: Tensor) -> Tensor:
-    model = autoencoder.load(work)
-    return torch.cat([model.decode(autoencoder.encode(model, part)).sample for part in pictures.split(16)]).clamp(-1, 1)
+def reconstructed(work: Path, pictures: Tensor, device: torch.device | str) -> Tensor:
+    model = autoencoder.load(work, device)
+    parts = [model.decode(autoencoder.encode(model, part.to(device))).sample.cpu() for part in pictures.split(16)]
+    return torch.cat(parts).clamp(-1, 1)
 
 
 def frechet(left: Tensor, right: Tensor) -> float:
@@ -53,33 +54,38 @@ def frechet(left: Tensor, right: Tensor) -> float:
     return (mean + covariance[0].trace() + covariance[1].trace() - 2 * root).item()
 
 
-def main() -> None:
-    parser = runs.arguments(__doc__)
-    parser.add_argument("--count", type=int, default=1024, help="pictures in each set")
-    options = parser.parse_args()
-    runs.prepare(options)
-    judge = evaluator.Evaluator(evaluator.folder(options.work))
-    scenes_a, pictures_a = real(SEED_A, options.count)
-    scenes_b, pictures_b = real(SEED_B, options.count)
-    again = reconstructed(options.work, pictures_b)
+def write(work: Path, count: int, device: torch.device | str = "cpu") -> dict:
+    """Writes the evaluation folder; returns the figures."""
+    judge = evaluator.Evaluator(evaluator.folder(work))
+    scenes_a, pictures_a = real(SEED_A, count)
+    scenes_b, pictures_b = real(SEED_B, count)
+    again = reconstructed(work, pictures_b, device)
     features_a, right_a = judged(judge, pictures_a, scenes_a)
     features_b, right_b = judged(judge, pictures_b, scenes_b)
     features_r, right_r = judged(judge, again, scenes_b)
     psnr = (10 * torch.log10(4 / (again - pictures_b).pow(2).mean((1, 2, 3)))).mean().item()
     figures = {
-        "pictures": options.count,
+        "pictures": count,
         "seeds": {"a": SEED_A, "b": SEED_B},
         "accuracy": {"real_a": right_a, "real_b": right_b, "reconstruction_b": right_r},
         "frechet": {"a_b": frechet(features_a, features_b), "a_reconstruction": frechet(features_a, features_r)},
         "autoencoder_psnr_db": psnr,
     }
-    target = folder(options.work)
+    target = folder(work)
     target.mkdir(parents=True, exist_ok=True)
     (target / "captions.json").write_text(json.dumps(split.document(), indent=1) + "\n")
     (target / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     features = {"features_a": features_a, "features_b": features_b, "features_reconstruction": features_r}
     save_file({name: tensor.half().contiguous() for name, tensor in features.items()}, target / "reference.safetensors")
-    print(json.dumps(figures))
+    return figures
+
+
+def main() -> None:
+    parser = runs.arguments(__doc__)
+    parser.add_argument("--count", type=int, default=1024, help="pictures in each set")
+    options = parser.parse_args()
+    device = runs.prepare(options)
+    print(json.dumps(write(options.work, options.count, device)))
 
 
 if __name__ == "__main__":

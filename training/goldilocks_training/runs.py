@@ -1,16 +1,21 @@
 """Where does a stage keep its log, its checkpoint and its clock?
 
 Every stage that trains has a folder `<work>/<stage>/` with `log.jsonl` (one line of figures per report) and `checkpoint.pt`. A
-stage that is started again goes on where the checkpoint stands; its budget counts the minutes of all its runs together.
+stage that is started again goes on where the checkpoint stands; its budget counts the minutes of all its runs together. Where
+machines are lent by the minute, `Run.deadline` stops every stage in time, and `Run.after_save` carries its files to safety.
 """
 
 import argparse
 import json
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+
+from . import vocabulary
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
@@ -20,6 +25,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--seed", type=int, default=0)
+    vocabulary.add_option(parser)
     return parser
 
 
@@ -27,11 +33,23 @@ def prepare(options: argparse.Namespace) -> torch.device:
     """Applies threads and seed, returns the device."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
+    if options.device == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
     return torch.device(options.device)
+
+
+class OutOfTime(Exception):
+    """The deadline came before the budget was spent; the checkpoint is saved."""
 
 
 class Run:
     """One stage's log, checkpoint and clock."""
+
+    deadline: ClassVar[float] = math.inf
+    """Moment of the monotonic clock at which every stage saves and stops."""
+    after_save: ClassVar[list[Callable[[], None]]] = []
+    """Called whenever a checkpoint has been written."""
 
     def __init__(self, work: Path, stage: str, report_every: float = 20.0, save_every: float = 120.0) -> None:
         self.folder = work / stage
@@ -63,8 +81,16 @@ class Run:
         return self.seconds() - self._reported >= self._report_every
 
     def due_save(self) -> bool:
-        """Whether it is time to save a checkpoint."""
-        return self.seconds() - self._saved >= self._save_every
+        """Whether it is time to save a checkpoint, be it the last before the deadline."""
+        return self.seconds() - self._saved >= self._save_every or self.out_of_time()
+
+    def out_of_time(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+    def stop_in_time(self) -> None:
+        """Ends the stage if the deadline has come; to be called when a checkpoint has just been written."""
+        if self.out_of_time():
+            raise OutOfTime(f"{self.folder.name} stops at its deadline and goes on when it is started again")
 
     def report(self, **figures: float | int | str) -> None:
         """Writes one line of figures to the log and the terminal."""
@@ -81,3 +107,5 @@ class Run:
         partial = self.checkpoint.with_suffix(".partial")
         torch.save({"seconds": self._saved, **state}, partial)
         partial.replace(self.checkpoint)
+        for call in self.after_save:
+            call()

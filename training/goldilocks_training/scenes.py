@@ -1,10 +1,10 @@
 """What is in a picture, and how is it painted?
 
-A `Scene` is the label: object, count, colour, background, size. `draw` chooses one, `Painter` paints it, and both depend on
+A `Scene` is the label: object, count, colour, background, size, and, where the vocabulary has relations, perhaps a second object. `draw` chooses one, `Painter` paints it, and both depend on
 nothing but the random generator they are handed, so every picture can be made again from its seed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -12,7 +12,7 @@ from PIL import Image
 
 from . import atlas
 from .backgrounds import SIDE, paint
-from .vocabulary import COLORS, EMOJI, NOUNS, Vocabulary
+from .vocabulary import COLORS, NOUNS, OPPOSITE, PLACED, Vocabulary, chosen
 
 CELLS = tuple(range(28, 109, 4))
 """Side lengths, in pixels, at which objects are kept ready."""
@@ -22,6 +22,10 @@ LAYOUTS = {
     3: (((0.27, 0.3), (0.73, 0.3), (0.5, 0.74)), ((0.5, 0.27), (0.26, 0.72), (0.74, 0.72))),
     4: (((0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)),),
 }
+CENTRES = {"left": (0.27, 0.5), "right": (0.73, 0.5), "above": (0.5, 0.27), "below": (0.5, 0.73)}
+"""Where the first of two things lies, by relation; the second lies opposite."""
+PAIRED = 0.4
+"""Share of scenes with two different objects, where the vocabulary has relations."""
 LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
 
 
@@ -35,28 +39,89 @@ class Scene:
     background: str
     size: str | None
 
+    relation: str | None = None
+    """Where the object lies as seen from the second one."""
+    second_object: str | None = None
+    """Another object. Of two, the one that the vocabulary lists first is the scene's `object`, so a picture has one label."""
+    second_color: str | None = None
+
     @property
     def painted_color(self) -> str | None:
         """The colour a glyph is repainted with; none where it already has the colour asked for."""
-        noun = NOUNS.get(self.object)
-        return None if noun and noun.natural == self.color else self.color
+        return painted(self.object, self.color)
+
+    @property
+    def second_painted_color(self) -> str | None:
+        return painted(self.second_object, self.second_color)
+
+    def things(self) -> tuple[tuple[str, str | None], ...]:
+        """Returns name and colour of everything to paint."""
+        if self.second_object:
+            return (self.object, self.color), (self.second_object, self.second_color)
+        return ((self.object, self.color),) * self.count
 
 
-def draw(rng: Generator, vocabulary: Vocabulary = EMOJI, natural_colors: bool = True) -> Scene:
+def painted(name: str | None, color: str | None) -> str | None:
+    """Returns the colour a thing is repainted with."""
+    noun = NOUNS.get(name)
+    return None if noun and noun.natural == color else color
+
+
+def ordered(scene: Scene, vocabulary: Vocabulary) -> Scene:
+    """Returns the same scene of two things, told from the one that the vocabulary lists first."""
+    names = vocabulary.objects
+    if names.index(scene.object) < names.index(scene.second_object):
+        return scene
+    first, second = scene.things()
+    return replace(
+        scene,
+        object=second[0],
+        color=second[1],
+        second_object=first[0],
+        second_color=first[1],
+        relation=OPPOSITE[scene.relation],
+    )
+
+
+def draw(rng: Generator, vocabulary: Vocabulary | None = None, natural_colors: bool = True) -> Scene:
     """Chooses a scene. `natural_colors` also asks for "a red apple", which looks like any apple."""
+    vocabulary = vocabulary or chosen()
+    if vocabulary.relations and rng.random() < PAIRED:
+        return _draw_pair(rng, vocabulary, natural_colors)
     count = 1 if rng.random() < 0.55 else int(rng.choice(vocabulary.counts[1:]))
     size = str(rng.choice(vocabulary.sizes)) if count == 1 and rng.random() < 0.4 else None
     while True:
-        kind = vocabulary.shapes if rng.random() < 0.25 else vocabulary.nouns
-        name = str(rng.choice(kind))
-        wants_color = kind is vocabulary.shapes or rng.random() < 0.35
-        color = str(rng.choice(vocabulary.colors)) if wants_color else None
-        scenic = rng.random() < 0.4
-        background = str(rng.choice(vocabulary.places if scenic else vocabulary.colors))
-        scene = Scene(name, count, color, background, size)
-        visible = color is None or color != background
-        if visible and (natural_colors or scene.painted_color == color):
+        name, color = _draw_thing(rng, vocabulary)
+        scene = Scene(name, count, color, _draw_background(rng, vocabulary), size)
+        if _fits(scene, natural_colors):
             return scene
+
+
+def _draw_thing(rng: Generator, vocabulary: Vocabulary) -> tuple[str, str | None]:
+    kind = vocabulary.shapes if rng.random() < 0.25 else vocabulary.nouns
+    name = str(rng.choice(kind))
+    wants_color = kind is vocabulary.shapes or rng.random() < 0.35
+    return name, str(rng.choice(vocabulary.colors)) if wants_color else None
+
+
+def _draw_background(rng: Generator, vocabulary: Vocabulary) -> str:
+    scenic = rng.random() < 0.4
+    return str(rng.choice(vocabulary.places if scenic else vocabulary.colors))
+
+
+def _fits(scene: Scene, natural_colors: bool) -> bool:
+    """Whether everything stands out from the background and, unless allowed, no colour is one the thing has anyway."""
+    visible = all(color is None or color != scene.background for _, color in scene.things())
+    return visible and (natural_colors or all(painted(*thing) == thing[1] for thing in scene.things()))
+
+
+def _draw_pair(rng: Generator, vocabulary: Vocabulary, natural_colors: bool) -> Scene:
+    relation = str(rng.choice(vocabulary.relations))
+    while True:
+        first, second = _draw_thing(rng, vocabulary), _draw_thing(rng, vocabulary)
+        scene = Scene(first[0], 1, first[1], _draw_background(rng, vocabulary), None, relation, *second)
+        if first[0] != second[0] and _fits(scene, natural_colors):
+            return ordered(scene, vocabulary)
 
 
 def recolor(luminance: np.ndarray, color: str) -> np.ndarray:
@@ -76,7 +141,8 @@ def recolor(luminance: np.ndarray, color: str) -> np.ndarray:
 class Painter:
     """Paints scenes of one vocabulary; holds every object at every size."""
 
-    def __init__(self, vocabulary: Vocabulary = EMOJI) -> None:
+    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
+        vocabulary = vocabulary or chosen()
         self._index = {name: i for i, name in enumerate(vocabulary.objects)}
         self._shapes = set(vocabulary.shapes)
         cells = atlas.build(vocabulary)
@@ -90,12 +156,14 @@ class Painter:
     def paint(self, scene: Scene, rng: Generator) -> np.ndarray:
         """Returns the scene as uint8, SIDE x SIDE x 3."""
         picture = paint(scene.background, rng)
-        for side, x, y in self._places(scene, rng):
-            self._place(picture, scene, side, x, y)
+        for thing, place in zip(scene.things(), self._places(scene, rng), strict=True):
+            self._place(picture, thing, place)
         return (picture * 255 + 0.5).astype(np.uint8)
 
     def _places(self, scene: Scene, rng: Generator) -> list[tuple[int, float, float]]:
         """Chooses side length and centre of every object."""
+        if scene.second_object:
+            return _pair_places(scene.relation, rng)
         if scene.count > 1:
             side = _side(rng, (44, 56) if scene.count == 2 else (36, 48))
             layouts = LAYOUTS[scene.count]
@@ -106,16 +174,26 @@ class Painter:
             return [(side, rng.uniform(side / 2, SIDE - side / 2), rng.uniform(side / 2, SIDE - side / 2))]
         return [(side, SIDE / 2 + rng.normal(0, SIDE * 0.05), SIDE / 2 + rng.normal(0, SIDE * 0.05))]
 
-    def _place(self, picture: np.ndarray, scene: Scene, side: int, x: float, y: float) -> None:
-        cell = self._cells[side][self._index[scene.object]]
+    def _place(self, picture: np.ndarray, thing: tuple[str, str | None], place: tuple[int, float, float]) -> None:
+        (name, color), (side, x, y) = thing, place
+        cell = self._cells[side][self._index[name]]
         rgb, alpha = cell[..., :3], cell[..., 3:]
-        if scene.object in self._shapes:
-            rgb = np.array(COLORS[scene.color or "gray"], np.float32) / 255
-        elif scene.painted_color:
-            rgb = recolor((rgb @ LUMINANCE)[..., None], scene.painted_color)
+        if name in self._shapes:
+            rgb = np.array(COLORS[color or "gray"], np.float32) / 255
+        elif repainted := painted(name, color):
+            rgb = recolor((rgb @ LUMINANCE)[..., None], repainted)
         left, top = (int(np.clip(centre - side / 2, 0, SIDE - side)) for centre in (x, y))
         view = picture[top : top + side, left : left + side]
         view += (rgb - view) * alpha
+
+
+def _pair_places(relation: str, rng: Generator) -> list[tuple[int, float, float]]:
+    """Chooses side length and centre of two things; where the relation leaves it open, chance decides."""
+    open_to = PLACED[:2] if relation == "beside" else PLACED
+    placed = relation if relation in PLACED else str(rng.choice(open_to))
+    along = np.array([0.025, 0.06] if placed in PLACED[:2] else [0.06, 0.025])
+    centres = [(CENTRES[side] + rng.normal(0, 1, 2) * along) * SIDE for side in (placed, OPPOSITE[placed])]
+    return [(_side(rng, (44, 60)), float(x), float(y)) for x, y in centres]
 
 
 def _side(rng: Generator, limits: tuple[int, int]) -> int:

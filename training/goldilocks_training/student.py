@@ -16,7 +16,7 @@ from diffusers import LCMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from . import diffusion, optimizer, runs, unet
+from . import diffusion, graph, optimizer, runs, unet
 
 GRID = 50
 """Points of the grid; diffusers calls them `original_inference_steps`."""
@@ -106,11 +106,11 @@ def distance(answer: Tensor, target: Tensor) -> Tensor:
 class Distillation:
     """One student on its way."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, data: unet.Data | None = None) -> None:
         device = runs.prepare(options)
         self.options = options
         self.run = runs.Run(options.work, options.name, options.report_every, options.save_every)
-        self.data, self.noise = unet.Data(options, device), Noise(device)
+        self.data, self.noise = data or unet.Data(options, device), Noise(device)
         teacher = self._load(unet.folder(options.work, options.teacher), device)
         self.teacher = Teacher(
             teacher.requires_grad_(False), self.data.empty, options.guidance, options.teacher_steps, options.eta, options.bf16
@@ -119,22 +119,23 @@ class Distillation:
         self.target = self._load(unet.folder(options.work, options.teacher), device).requires_grad_(False)
         self.average = unet.Average(self.student, EMA)
         self.mover = optimizer.Optimizer("muon", self.student, weight_decay=0.0, betas=(0.9, 0.99))
+        self.optimize = graph.Step(lambda *batch: (self.loss(*batch),), self.mover)
         self.step, self.steps = 0, options.samples // options.batch
         if state := self.run.resume():
             self.student.load_state_dict(state["model"])
-            self.average.weights = state["average"]
+            self.average.load(state["average"])
             self.mover.load_state_dict(state["optimizer"])
             self.step = state["step"]
 
     @staticmethod
     def _load(source: Path, device: torch.device) -> UNet2DConditionModel:
         model = UNet2DConditionModel.from_pretrained(source, torch_dtype=torch.float32)
-        model.set_attn_processor(AttnProcessor())
+        if device.type == "cpu":
+            model.set_attn_processor(AttnProcessor())
         return model.to(device, memory_format=torch.channels_last)
 
-    def loss(self) -> Tensor:
+    def loss(self, clean: Tensor, states: Tensor, steps: Tensor, fresh: Tensor) -> Tensor:
         """Returns how far the student's answers are from its average's one grid point further."""
-        clean, states, steps, fresh = self.data.draw(self.step, self.options.batch, dropped=False)
         index = (steps // STRIDE + 1) * STRIDE
         signal, noise = self.noise.at(index)
         x = signal * clean + noise * fresh
@@ -151,29 +152,32 @@ class Distillation:
         return self.noise.parts(x, v, index)[0]
 
     def save(self) -> None:
+        average = self.average.model(self.student).half()
+        average.save_pretrained(unet.folder(self.options.work, self.options.name))
+        unet.write_progress(self.options.work, self.options.name, self.step, self.steps)
         self.run.save(
             model=self.student.state_dict(),
             average=self.average.weights,
             optimizer=self.mover.state_dict(),
             step=self.step,
         )
-        self.average.model(self.student).half().save_pretrained(unet.folder(self.options.work, self.options.name))
 
     def train(self) -> None:
         """Trains to the end of the budget."""
         recent: list[Tensor] = []
         self.run.begin()
         while self.step < self.steps:
-            loss = self.loss()
-            self.mover.step(loss, unet.learning_rate(self.options.rate, self.step, self.steps, WARM_UP))
+            batch = self.data.draw(self.step, self.options.batch, dropped=False)
+            loss = self.optimize(batch, unet.learning_rate(self.options.rate, self.step, self.steps, WARM_UP))
             self.step += 1
             self.average.update(self.student, self.step)
-            recent.append(loss.detach())
+            recent.append(loss)
             if self.run.due_report():
                 self.report(recent)
                 recent.clear()
             if self.run.due_save():
                 self.save()
+                self.run.stop_in_time()
         self.save()
         self.report(recent, event="trained")
 
@@ -182,7 +186,7 @@ class Distillation:
         self.run.report(step=self.step, samples=self.step * self.options.batch, **loss, **more)
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
     parser = runs.arguments(__doc__)
     parser.add_argument("--teacher", required=True, help="name of the teacher's run, such as unet_c32")
     parser.add_argument("--name", required=True, help="of the student's run, such as unet_c32_lcm")
@@ -195,7 +199,11 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="autocast; pays from about c = 32")
     parser.add_argument("--report-every", type=float, default=30.0)
     parser.add_argument("--save-every", type=float, default=120.0)
-    Distillation(parser.parse_args()).train()
+    return parser
+
+
+def main() -> None:
+    Distillation(arguments().parse_args()).train()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ negative: its caption with a single attribute changed. The picture side keeps su
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from . import captions, optimizer, runs, tokenizer, tower
+from . import captions, graph, optimizer, runs, tokenizer, tower
 from .pixels import to_tensor
-from .scenes import Painter, Scene
+from .scenes import Painter, Scene, ordered
 from .split import TrainingScenes
-from .vocabulary import EMOJI
+from .vocabulary import PLACED, chosen
 
 WIDTH = 128
 LAYERS = 3
@@ -51,19 +52,45 @@ def _other(rng: Generator, values: tuple, current: object) -> object:
 
 def edit(scene: Scene, rng: Generator) -> Scene:
     """Changes one attribute so that the caption of the result is wrong for the picture."""
+    if scene.second_object:
+        return _edit_pair(scene, rng)
+    vocabulary = chosen()
     attribute = rng.choice(["object", "count" if scene.size is None else "size", "color", "background"])
     if attribute == "object":
-        edited = replace(scene, object=str(_other(rng, EMOJI.objects, scene.object)))
+        edited = replace(scene, object=str(_other(rng, vocabulary.objects, scene.object)))
     elif attribute == "count":
-        edited = replace(scene, count=int(_other(rng, EMOJI.counts, scene.count)))
+        edited = replace(scene, count=int(_other(rng, vocabulary.counts, scene.count)))
     elif attribute == "size":
-        edited = replace(scene, size=str(_other(rng, EMOJI.sizes, scene.size)))
+        edited = replace(scene, size=str(_other(rng, vocabulary.sizes, scene.size)))
     elif attribute == "color":
-        edited = replace(scene, color=str(_other(rng, EMOJI.colors, scene.color)))
+        edited = replace(scene, color=str(_other(rng, vocabulary.colors, scene.color)))
     else:
-        edited = replace(scene, background=str(_other(rng, EMOJI.backgrounds, scene.background)))
+        edited = replace(scene, background=str(_other(rng, vocabulary.backgrounds, scene.background)))
     same_colors = attribute == "color" and edited.painted_color == scene.painted_color
     return edit(scene, rng) if same_colors else edited
+
+
+def _edit_pair(scene: Scene, rng: Generator) -> Scene:
+    """Changes one attribute of two things: often which is where, or which has which colour, since those are hard to learn."""
+    vocabulary = chosen()
+    attribute = rng.choice(["thing", "color", "background", "relation", "relation", "swap"])
+    if attribute == "background":
+        return replace(scene, background=str(_other(rng, vocabulary.backgrounds, scene.background)))
+    if attribute == "thing":
+        taken = scene.object, scene.second_object
+        name = str(rng.choice([name for name in vocabulary.objects if name not in taken]))
+        return ordered(replace(scene, **{str(rng.choice(["object", "second_object"])): name}), vocabulary)
+    if attribute == "relation" and scene.relation != "and":
+        elsewhere = PLACED[2:] if scene.relation == "beside" else PLACED
+        return replace(scene, relation=str(_other(rng, elsewhere, scene.relation)))
+    edited = scene
+    if attribute == "swap":
+        edited = replace(scene, color=scene.second_color, second_color=scene.color)
+    elif attribute == "color":
+        which = str(rng.choice(["color", "second_color"]))
+        edited = replace(scene, **{which: str(rng.choice(vocabulary.colors))})
+    looks = [(other.painted_color, other.second_painted_color) for other in (scene, edited)]
+    return _edit_pair(scene, rng) if looks[0] == looks[1] else edited
 
 
 class Contrast(nn.Module):
@@ -97,25 +124,25 @@ class Batches:
         longest = int((ids == ids[0, -1]).int().argmax(1).max()) + 1
         return ids[:, :longest].to(self._device)
 
-    def draw(self, count: int, complete: bool = False) -> tuple[Tensor, list[Scene], Tensor]:
-        """Returns pooled pictures, scenes and the ids of all right captions followed by all wrong ones."""
+    def draw(self, count: int, complete: bool = False) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Returns pooled pictures, labels by head and the ids of all right captions followed by all wrong ones."""
         rng = self._scenes.rng
         drawn = [self._scenes.draw() for _ in range(count)]
         pictures = to_tensor((self._painter.paint(scene, rng) for scene in drawn), self._device)
         right = [captions.caption(scene, rng, complete) for scene in drawn]
         wrong = [captions.caption(edit(scene, rng), rng, complete=True) for scene in drawn]
-        return tower.pool(pictures), drawn, self.ids(right + wrong)
+        truth = {name: label.to(self._device) for name, label in tower.labels(drawn).items()}
+        return tower.pool(pictures), truth, self.ids(right + wrong)
 
 
-def loss(model: Contrast, pooled: Tensor, drawn: list[Scene], ids: Tensor) -> Tensor:
+def loss(model: Contrast, pooled: Tensor, truth: dict[str, Tensor], ids: Tensor) -> Tensor:
     """Contrast within the batch, against the hard negatives, and the supervised heads."""
-    count = len(drawn)
+    count = len(pooled)
     seen, logits = model.embed_pictures(tower.soften(pooled))
     likeness = model.scale.exp() * seen @ model.embed_texts(ids).T
     target = torch.arange(count, device=pooled.device)
     contrast = functional.cross_entropy(likeness, target) + functional.cross_entropy(likeness[:, :count].T, target)
     hard = functional.softplus(likeness.diagonal(count) - likeness.diagonal()).mean()
-    truth = {name: label.to(pooled.device) for name, label in tower.labels(drawn).items()}
     return contrast / 2 + hard + 0.4 * tower.supervised_loss(logits, truth)
 
 
@@ -142,9 +169,12 @@ def load(work: Path, device: torch.device | str = "cpu") -> CLIPTextModel:
     return CLIPTextModel.from_pretrained(folder(work), dtype=torch.float32).to(device).eval()
 
 
-def train(options: argparse.Namespace) -> None:
+def train(
+    options: argparse.Namespace, draw: Callable[[int], tuple[Tensor, dict[str, Tensor], Tensor]] | None = None
+) -> None:
+    """Trains to the end of the budget on what `draw` returns, and freezes the text encoder."""
     device = runs.prepare(options)
-    run = runs.Run(options.work, "text_encoder", options.report_every)
+    run = runs.Run(options.work, "text_encoder", options.report_every, options.save_every)
     words = tokenizer.load(options.work).get_vocab_size()
     model = Contrast(build(words, options.width, options.layers), options.tower).to(device)
     model.picture.to(memory_format=torch.channels_last)
@@ -154,24 +184,31 @@ def train(options: argparse.Namespace) -> None:
         model.load_state_dict(state["model"])
         mover.load_state_dict(state["optimizer"])
         step = state["step"]
-    batches = Batches(options.work, options.seed + step + 5, device)
+    draw = draw or Batches(options.work, options.seed + step + 5, device).draw
+    names = [head.name for head in tower.heads()]
+
+    def losses(pooled: Tensor, ids: Tensor, *truth: Tensor) -> tuple[Tensor, ...]:
+        return (loss(model, pooled, dict(zip(names, truth, strict=True)), ids),)
+
+    descend = graph.Step(losses, mover)
     run.begin()
     while (share := run.seconds() / (60 * options.minutes)) < 1:
-        value = loss(model, *batches.draw(options.batch))
-        mover.step(value, RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share))
+        pooled, truth, ids = draw(options.batch)
+        value = descend((pooled, ids, *truth.values()), RATE * min(1.0, (step + 1) / 50) * max(0.02, 1 - share))
         model.scale.data.clamp_(0, 4.6)
         step += 1
         if run.due_report():
             run.report(step=step, loss=value.item(), **evaluate(model, options))
         if run.due_save():
             run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
+            run.stop_in_time()
     run.save(model=model.state_dict(), optimizer=mover.state_dict(), step=step)
     model.text.half().float()
     run.report(event="frozen", step=step, samples=step * options.batch, **evaluate(model, options))
     model.text.half().save_pretrained(folder(options.work))
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
     parser = runs.arguments(__doc__)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--batch", type=int, default=96)
@@ -180,7 +217,12 @@ def main() -> None:
     parser.add_argument("--tower", type=int, default=24, help="width of the picture tower")
     parser.add_argument("--validation", type=int, default=256, help="captions in the retrieval test")
     parser.add_argument("--report-every", type=float, default=30.0)
-    train(parser.parse_args())
+    parser.add_argument("--save-every", type=float, default=120.0)
+    return parser
+
+
+def main() -> None:
+    train(arguments().parse_args())
 
 
 if __name__ == "__main__":

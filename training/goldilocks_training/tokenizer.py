@@ -10,14 +10,14 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from . import captions
+from . import captions, vocabulary
 from .split import TrainingScenes
 
 LENGTH = 32
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORD_END = "</w>"
 PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-VOCABULARY = 900
+VOCABULARY = 2000
 """Upper bound; the captions' few words are learned whole before it is reached."""
 
 
@@ -36,11 +36,11 @@ def _untrained() -> Tokenizer:
     return tokenizer
 
 
-def _complete(vocabulary: dict[str, int]) -> dict[str, int]:
+def _complete(learned: dict[str, int]) -> dict[str, int]:
     """Renumbers the vocabulary with every byte in both forms and the special tokens last."""
-    tokens = sorted(vocabulary, key=vocabulary.__getitem__)
+    tokens = sorted(learned, key=learned.__getitem__)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens += [form for byte in alphabet for form in (byte, byte + WORD_END) if form not in vocabulary]
+    tokens += [form for byte in alphabet for form in (byte, byte + WORD_END) if form not in learned]
     return {token: i for i, token in enumerate([*tokens, START, END])}
 
 
@@ -55,18 +55,18 @@ def train(texts: list[str]) -> Tokenizer:
     tokenizer.train_from_iterator(texts, trainer)
     learned = json.loads(tokenizer.to_str())["model"]
     merges = [tuple(merge) for merge in learned["merges"]]
-    vocabulary = _complete(learned["vocab"])
+    numbered = _complete(learned["vocab"])
     tokenizer.model = models.BPE(
-        vocab=vocabulary,
+        vocab=numbered,
         merges=merges,
         end_of_word_suffix=WORD_END,
         continuing_subword_prefix="",
         unk_token=END,
     )
     tokenizer.add_special_tokens([START, END])
-    specials = [(token, vocabulary[token]) for token in (START, END)]
+    specials = [(token, numbered[token]) for token in (START, END)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=specials)
-    tokenizer.enable_padding(length=LENGTH, pad_id=vocabulary[END], pad_token=END)
+    tokenizer.enable_padding(length=LENGTH, pad_id=numbered[END], pad_token=END)
     tokenizer.enable_truncation(LENGTH)
     return tokenizer
 
@@ -102,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--captions", type=int, default=20_000)
+    vocabulary.add_option(parser)
     options = parser.parse_args()
     scenes = TrainingScenes(seed=21)
     texts = [captions.caption(scenes.draw(), scenes.rng) for _ in range(options.captions)]

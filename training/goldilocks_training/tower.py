@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .scenes import Scene
-from .vocabulary import EMOJI, Vocabulary
+from .vocabulary import PLACED, Vocabulary, chosen
 
 INPUT = 64
 """Side of the picture after the 2 x 2 average pool that comes first."""
 FEATURES = 256
 NONE = "none"
+OPEN = -100
+"""Label of a question that the scene leaves open; torch's cross-entropy passes it over."""
 
 
 @dataclass(frozen=True)
@@ -27,24 +29,38 @@ class Head:
     classes: tuple[str, ...]
 
     def label(self, scene: Scene) -> int:
-        return self.classes.index(answer(scene, self.name))
+        right = answer(scene, self.name)
+        return OPEN if right is None else self.classes.index(right)
 
 
-def answer(scene: Scene, question: str) -> str:
-    """Returns the right answer of a scene, as a class name."""
+def answer(scene: Scene, question: str) -> str | None:
+    """Returns the right answer of a scene, as a class name, or none if the scene leaves it open."""
     if question == "color":
         return scene.painted_color or NONE
+    if question == "second_color":
+        return scene.second_painted_color or NONE
+    if question == "relation" and scene.second_object:
+        return scene.relation if scene.relation in PLACED else None
     return str(getattr(scene, question) or NONE)
 
 
-def heads(vocabulary: Vocabulary = EMOJI) -> tuple[Head, ...]:
-    return (
+def heads(vocabulary: Vocabulary | None = None) -> tuple[Head, ...]:
+    vocabulary = vocabulary or chosen()
+    single = (
         Head("object", vocabulary.objects),
         Head("count", tuple(str(count) for count in vocabulary.counts)),
         Head("color", (*vocabulary.colors, NONE)),
         Head("background", vocabulary.backgrounds),
         Head("size", (NONE, *vocabulary.sizes)),
     )
+    if not vocabulary.relations:
+        return single
+    second = (
+        Head("second_object", (NONE, *vocabulary.objects)),
+        Head("second_color", (*vocabulary.colors, NONE)),
+        Head("relation", (NONE, *PLACED)),
+    )
+    return single + second
 
 
 def labels(scenes: list[Scene]) -> dict[str, Tensor]:
@@ -109,7 +125,8 @@ def supervised_loss(logits: dict[str, Tensor], truth: dict[str, Tensor]) -> Tens
 
 
 def accuracies(logits: dict[str, Tensor], truth: dict[str, Tensor]) -> dict[str, float]:
-    """Returns the share of right answers by head, and of pictures with every answer right as `all`."""
-    right = {name: logits[name].argmax(1) == target for name, target in truth.items()}
-    shares = {name: hits.float().mean().item() for name, hits in right.items()}
+    """Returns the share of right answers by head, and of pictures with every answer right as `all`; what is open is not asked."""
+    asked = {name: target != OPEN for name, target in truth.items()}
+    right = {name: (logits[name].argmax(1) == target) | ~asked[name] for name, target in truth.items()}
+    shares = {name: hits[asked[name]].float().mean().item() for name, hits in right.items()}
     return {**shares, "all": torch.stack(list(right.values())).all(0).float().mean().item()}

@@ -5,6 +5,7 @@ nothing: the budget is a sample count, not a time. What ships is the exponential
 """
 
 import argparse
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from . import diffusion, latents, optimizer, runs, text_encoder, tokenizer
+from . import diffusion, graph, latents, optimizer, runs, text_encoder, tokenizer
 from .objective import PREDICTIONS, WEIGHTINGS, Curriculum, Objective
 
 SAMPLES = 128_000
@@ -60,6 +61,10 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.weights.values()), list(model.state_dict().values()), 1 - decay)
 
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Takes over averaged weights, from whatever device."""
+        self.weights = {name: weights[name].to(own.device) for name, own in self.weights.items()}
+
     def model(self, model: UNet2DConditionModel) -> UNet2DConditionModel:
         """Returns a copy of the model with the averaged weights."""
         copy = UNet2DConditionModel.from_config(model.config)
@@ -68,7 +73,7 @@ class Average:
 
 
 class Data:
-    """Draws training batches; the order depends on the seed alone. The last latents are held out."""
+    """Draws training batches; the order depends on the seed alone (and on the kind of device). The last latents are held out."""
 
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
         self._latents, self._states = latents.load(options.work, device)
@@ -88,12 +93,13 @@ class Data:
 
     def draw(self, step: int, batch: int, dropped: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns latents, text states (some of the empty caption, if dropped), timesteps and noise of one step."""
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
-        chosen = torch.randint(len(self), (batch,), generator=generator).to(self._device)
-        empty = (torch.rand(batch, generator=generator) < EMPTY * dropped).to(self._device)
-        steps = torch.randint(diffusion.STEPS, (batch,), generator=generator).to(self._device)
+        generator = torch.Generator(self._device).manual_seed(self._seed * 1_000_003 + step)
+        random = {"generator": generator, "device": self._device}
+        chosen = torch.randint(len(self), (batch,), **random)
+        empty = torch.rand(batch, **random) < EMPTY * dropped
+        steps = torch.randint(diffusion.STEPS, (batch,), **random)
         clean = self._latents[chosen].float()
-        noise = torch.randn(clean.shape, generator=generator).to(self._device)
+        noise = torch.randn(clean.shape, **random)
         states = torch.where(empty.view(-1, 1, 1), self.empty, self._states[chosen].float())
         return clean, states, steps, noise
 
@@ -116,10 +122,10 @@ def held_out_loss(model: UNet2DConditionModel, objective: Objective, data: Data)
     return torch.stack(losses).mean().item()
 
 
-def learning_rate(peak: float, step: int, steps: int, warm_up: int = WARM_UP) -> float:
-    """Warm-up, then a cosine down to a floor."""
+def learning_rate(peak: float, step: int, steps: int, warm_up: int = WARM_UP, begun: int = 0) -> float:
+    """Warm-up from where the optimizer began, and a cosine down to a floor."""
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-    return peak * min(1.0, (step + 1) / warm_up) * (FLOOR + (1 - FLOOR) * cosine)
+    return peak * min(1.0, (step - begun + 1) / warm_up) * (FLOOR + (1 - FLOOR) * cosine)
 
 
 def folder(work: Path, name: str) -> Path:
@@ -127,56 +133,78 @@ def folder(work: Path, name: str) -> Path:
     return work / name / "average"
 
 
-class Trainer:
-    """One U-Net on its way."""
+def read_progress(work: Path, name: str) -> dict[str, int] | None:
+    """Returns how far a run has got: `step` of `steps`."""
+    path = work / name / "progress.json"
+    return json.loads(path.read_text()) if path.exists() else None
 
-    def __init__(self, options: argparse.Namespace) -> None:
+
+def write_progress(work: Path, name: str, step: int, steps: int) -> None:
+    (work / name / "progress.json").write_text(json.dumps({"step": step, "steps": steps}) + "\n")
+
+
+class Trainer:
+    """One U-Net on its way. Where only its averaged weights were kept, it goes on from those with a new optimizer."""
+
+    def __init__(self, options: argparse.Namespace, data: Data | None = None) -> None:
         device = runs.prepare(options)
         self.options, self.name = options, options.name or f"unet_c{options.channels}"
         self.run = runs.Run(options.work, self.name, options.report_every, options.save_every)
-        self.data = Data(options, device)
+        self.data = data or Data(options, device)
         self.model = build(options.channels, self.data.empty.shape[-1], self.data.shape)
-        # Plain attention trains faster than the fused kernels at these short sequences, much faster in bf16 on a CPU.
-        self.model.set_attn_processor(AttnProcessor())
+        if device.type == "cpu":
+            # Plain attention trains faster than the fused kernels at these short sequences, much faster in bf16.
+            self.model.set_attn_processor(AttnProcessor())
         self.model.to(device, memory_format=torch.channels_last)
         self.averages = [Average(self.model, decay) for decay in options.ema]
         self.mover = optimizer.Optimizer(options.optimizer, self.model, weight_decay=0.01, betas=(0.9, 0.99))
         self.objective = Objective.new(options.prediction, options.weighting, device)
         self.curriculum = Curriculum(options.clusters, options.patience)
-        self.step, self.steps = 0, options.samples // options.batch
+        self.optimize = graph.Step(lambda *batch: self.objective.losses(self.model, batch, options.bf16), self.mover)
+        self.step, self.begun, self.steps = 0, 0, options.samples // options.batch
         if state := self.run.resume():
             self._load(state)
+        elif progress := read_progress(options.work, self.name):
+            self._restart(progress["step"])
 
     def _load(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.mover.load_state_dict(state["optimizer"])
         self.curriculum.load_state_dict(state["curriculum"])
         for average, weights in zip(self.averages, state["averages"], strict=True):
-            average.weights = weights
-        self.step = state["step"]
+            average.load(weights)
+        self.step, self.begun = state["step"], state.get("begun", 0)
+
+    def _restart(self, step: int) -> None:
+        kept = UNet2DConditionModel.from_pretrained(folder(self.options.work, self.name), torch_dtype=torch.float32)
+        self.model.load_state_dict(kept.state_dict())
+        self.averages = [Average(self.model, decay) for decay in self.options.ema]
+        self.step = self.begun = step
 
     def save(self) -> None:
-        """Writes the checkpoint and the averaged weights."""
+        """Writes the averaged weights and the checkpoint."""
+        self.averages[0].model(self.model).half().save_pretrained(folder(self.options.work, self.name))
+        write_progress(self.options.work, self.name, self.step, self.steps)
         self.run.save(
             model=self.model.state_dict(),
             averages=[average.weights for average in self.averages],
             optimizer=self.mover.state_dict(),
             curriculum=self.curriculum.state_dict(),
             step=self.step,
+            begun=self.begun,
         )
-        self.averages[0].model(self.model).half().save_pretrained(folder(self.options.work, self.name))
 
     def advance(self) -> Tensor:
         """Takes one step; returns its plain loss."""
         clean, states, steps, noise = self.data.draw(self.step, self.options.batch)
         batch = clean, states, self.curriculum.timesteps(steps), noise
-        weighted, plain = self.objective.losses(self.model, batch, self.options.bf16)
-        self.mover.step(weighted, learning_rate(self.options.rate, self.step, self.steps))
+        plain = self.optimize(batch, learning_rate(self.options.rate, self.step, self.steps, begun=self.begun))
         self.step += 1
         for average in self.averages:
             average.update(self.model, self.step)
-        self.curriculum.observe(plain.item())
-        return plain.detach()
+        if self.curriculum.stage < self.curriculum.clusters:  # reading the loss makes a GPU wait
+            self.curriculum.observe(plain.item())
+        return plain
 
     def train(self) -> None:
         """Trains to the end of the budget."""
@@ -189,6 +217,7 @@ class Trainer:
                 recent.clear()
             if self.run.due_save():
                 self.save()
+                self.run.stop_in_time()
         self.save()
         for average in self.averages:
             loss = held_out_loss(average.model(self.model).to(self.data.empty.device), self.objective, self.data)
