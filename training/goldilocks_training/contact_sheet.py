@@ -1,4 +1,7 @@
-"""What do the models draw? One sheet: captions down, widths and step counts across, by diffusers' DDIM from fixed seeds."""
+"""What do the models draw? One sheet: captions down, models and their step counts across, from fixed seeds.
+
+U-Nets are sampled by diffusers' DDIM, students by its LCM.
+"""
 
 import argparse
 from pathlib import Path
@@ -49,7 +52,8 @@ def sheet(rows: list[list[Image.Image]], unets: list[str], side: int) -> Image.I
     for group, name in enumerate(unets):
         for column, steps in enumerate(steps_of(name)):
             left = group * groups + column * (side + GAP)
-            pen.text((left + 2, 2), f"{name.removeprefix('unet-')}, {steps} steps", "black", font)
+            label = f"{name.removeprefix('unet-')}: {steps}" if column == 0 else str(steps)
+            pen.text((left + 2, 2), label, "black", font)
     for r, (caption, pictures) in enumerate(zip(CAPTIONS, rows)):
         top = MARGIN + r * (side + LABEL)
         pen.text((2, top), caption, "black", font)
