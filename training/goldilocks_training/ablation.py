@@ -23,7 +23,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "epsilon": ("--prediction", "epsilon"),
     "min-snr": ("--weighting", "min-snr"),
     "unweighted": ("--weighting", "none"),
-    "curriculum": ("--clusters", "10", "--patience", "20"),
+    "curriculum": ("--clusters", "5", "--patience", "10"),
 }
 STEPS = (4, 16)
 GUIDANCE = 3.0

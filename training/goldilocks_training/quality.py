@@ -16,7 +16,9 @@ from .scenes import Scene
 
 def report(source: Family, judge: evaluator.Evaluator, name: str, steps: int, options: argparse.Namespace) -> dict:
     """Returns the accuracies of one cell."""
-    chosen: list[tuple[Scene, str]] = split.evaluation()[: options.captions]
+    chosen: list[tuple[Scene, str]] = (
+        split.development(options.captions) if options.development else split.evaluation()[: options.captions]
+    )
     scenes, captions = [scene for scene, _ in chosen], [caption for _, caption in chosen]
     pictures = source.draw(name, captions, steps, options.guidance, options.seed)
     _, right = reference.judged(judge, pictures, scenes)
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--family", type=Path, required=True, help="exported folder, such as weights/emoji")
     parser.add_argument("--unets", nargs="+", help="folders such as unet-c8; all of them unless told")
     parser.add_argument("--captions", type=int, default=128)
+    parser.add_argument("--development", action="store_true", help="other captions: those that choices are made by")
     parser.add_argument("--steps", type=int, nargs="+", default=(4, 16))
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=1)
