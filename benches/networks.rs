@@ -34,7 +34,8 @@ fn main() -> anyhow::Result<()> {
         .measurement_time(Duration::from_millis(400))
         .configure_from_args();
     let family = family::default_family()?;
-    for model in &family.models {
+    // A student costs what its teacher does.
+    for model in family.models.iter().filter(|model| !model.distilled) {
         for rows in ROWS {
             let name = format!("{}-rows{rows}", model.id);
             compare(&mut criterion, "unet", &name, &|level| match level {

@@ -62,10 +62,11 @@ class Family:
 
     @staticmethod
     def read(models: Path) -> "Family":
-        """The first family of the file, its U-Nets by model name, smallest first."""
+        """The first family of the file, its U-Nets by model name, smallest first; students cost what their teachers do."""
         family = tomllib.loads(models.read_text())["family"][0]
         folder = models.parent / family["path"]
-        unets = {model["id"]: folder / model["unet"] for model in family["model"]}
+        measured = (model for model in family["model"] if not model.get("distilled"))
+        unets = {model["id"]: folder / model["unet"] for model in measured}
         return Family(models, folder, unets)
 
 
