@@ -174,11 +174,17 @@ async fn a_client_that_leaves_stops_its_work_at_the_next_step() {
     steps.send(()).unwrap();
     assert_eq!(hears.recv().await, Some("stopped"));
     let text = toy.metrics.text();
+    assert!(text.contains("goldilocks_requests_in_flight 0"), "{text}");
+
+    // The worker counts a job's steps when it has ended, and then takes the next one.
+    steps.send(()).unwrap();
+    let next = json!({ "prompt": "a heart", "model": "toy-16", "num_inference_steps": 1 });
+    toy.draw(next).await.ok();
+    let text = toy.metrics.text();
     assert!(
         text.contains("goldilocks_steps_total{model=\"toy-8\"} 1"),
         "{text}"
     );
-    assert!(text.contains("goldilocks_requests_in_flight 0"), "{text}");
 }
 
 #[tokio::test]
