@@ -149,6 +149,14 @@ pub fn of_kind(kind: SamplerKind) -> &'static dyn Sampler {
     }
 }
 
+/// The hops of a sampler whose every step leads to the next evaluation, the last one to no noise.
+fn hops_to_clean(timesteps: &[usize], level: impl Fn(usize) -> Level) -> Vec<Hop> {
+    let levels: Vec<Level> = timesteps.iter().map(|&timestep| level(timestep)).collect();
+    let nexts = levels.iter().skip(1).chain([&Level::CLEAN]);
+    let hop = |(&at, &to)| Hop { at, to };
+    levels.iter().zip(nexts).map(hop).collect()
+}
+
 /// Returns every step of a trajectory, first to last.
 pub fn trajectory(
     kind: SamplerKind,

@@ -5,7 +5,7 @@
 //! infinite: both are of first order. (Diffusers' `lower_order_final` asks for the same below
 //! 15 steps; with the last sigma 0 it is so at every step count.)
 
-use super::{Hop, Sampler, Update, ddim::first_order};
+use super::{Hop, Sampler, Update, ddim::first_order, hops_to_clean};
 use crate::{
     catalog::architecture::TimestepSpacing,
     engine::noise_schedule::{Level, NoiseSchedule},
@@ -38,12 +38,7 @@ impl Sampler for DpmPp2M {
     /// Every step leads to the next evaluation, the last one to no noise, whatever
     /// `set_alpha_to_one` says.
     fn hops(&self, schedule: &NoiseSchedule, timesteps: &[usize]) -> Vec<Hop> {
-        let level = |timestep: &usize| schedule.clamped_level(*timestep);
-        let hop = |(idx, timestep): (usize, &usize)| Hop {
-            at: level(timestep),
-            to: timesteps.get(idx + 1).map_or(Level::CLEAN, level),
-        };
-        timesteps.iter().enumerate().map(hop).collect()
+        hops_to_clean(timesteps, |timestep| schedule.clamped_level(timestep))
     }
 
     /// With `h` and `h_last` the steps in lambda to come and passed, and `r = h_last / h`,

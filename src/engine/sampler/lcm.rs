@@ -8,7 +8,7 @@
 //! Timesteps are some of those that the model was distilled on, `original_inference_steps` of them;
 //! spacing, offset and `set_alpha_to_one` have no say, as in diffusers, whose last step leads to no noise.
 
-use super::{Hop, Sampler, Update};
+use super::{Hop, Sampler, Update, hops_to_clean};
 use crate::{
     catalog::architecture::TimestepSpacing,
     engine::noise_schedule::{Level, NoiseSchedule},
@@ -40,12 +40,7 @@ impl Sampler for Lcm {
     }
 
     fn hops(&self, schedule: &NoiseSchedule, timesteps: &[usize]) -> Vec<Hop> {
-        let level = |timestep: &usize| schedule.level(*timestep);
-        let hop = |(idx, timestep): (usize, &usize)| Hop {
-            at: level(timestep),
-            to: timesteps.get(idx + 1).map_or(Level::CLEAN, level),
-        };
-        timesteps.iter().enumerate().map(hop).collect()
+        hops_to_clean(timesteps, |timestep| schedule.level(timestep))
     }
 
     /// `x' = alpha' * (c_skip * x + c_out * D) + sigma' * noise`.
