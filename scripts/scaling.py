@@ -82,7 +82,10 @@ def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", type=Path, default=Path("calibration/emoji.json"))
-    cells = json.loads(parser.parse_args().profile.read_text())["cells"]
+    profile = json.loads(parser.parse_args().profile.read_text())
+    # Stitched plans, guidance intervals and candidates are another matter.
+    plain = [c for c in profile["cells"] if not (c["plan"]["stages"] or c["plan"]["guidance_interval"] or c["plan"]["candidates"])]
+    cells = [cell | cell["plan"] for cell in plain]
     print("\n".join([*widths(cells), "", *students(cells)]))
 
 

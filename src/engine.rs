@@ -7,16 +7,16 @@
 //! - [`weights`], [`device`]: where the numbers come from, and where they go
 //! - [`image`]: pixels to files
 
-use crate::catalog::{DeviceSpec, ModelId, architecture::ArchitectureError};
+use crate::{
+    catalog::{DeviceSpec, ModelId, architecture::ArchitectureError},
+    diffusion::{noise_schedule::NoiseScheduleError, sampler::SamplerError},
+};
 
-pub mod denoiser;
 pub mod device;
 pub mod image;
 pub mod noise;
-pub mod noise_schedule;
 pub mod ops;
 pub mod pipeline;
-pub mod sampler;
 pub mod text_encoder;
 pub mod tokenizer;
 pub mod unet;
@@ -44,10 +44,10 @@ pub enum EngineError {
     Architecture(#[from] ArchitectureError),
     /// The noise schedule makes no sense.
     #[error(transparent)]
-    NoiseSchedule(#[from] noise_schedule::NoiseScheduleError),
+    NoiseSchedule(#[from] NoiseScheduleError),
     /// The sampler cannot take these steps.
     #[error(transparent)]
-    Sampler(#[from] sampler::SamplerError),
+    Sampler(#[from] SamplerError),
     /// The text encoder has an activation that the engine does not know.
     #[error("text encoder activation {0:?} is not supported; supported: quick_gelu, gelu")]
     TextActivation(String),

@@ -6,6 +6,7 @@
 //! - [`units`]: what do the numbers mean?
 //! - [`files`]: how is a file written so that nobody ever sees half of it?
 //! - [`catalog`]: which models are hosted, and what are they made of?
+//! - [`diffusion`]: what does a trajectory from noise to a latent look like, as numbers?
 //! - [`planner`]: which plan is the best one within this budget? (pure: no clock, no I/O)
 //! - [`engine`]: how does a plan become a picture? (tensors live here and in the evaluator only)
 //! - [`runtime`]: who runs the work, and when?
@@ -20,6 +21,7 @@ pub mod calibrate;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod diffusion;
 pub mod engine;
 pub mod evaluator;
 pub mod files;

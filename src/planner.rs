@@ -25,14 +25,19 @@ mod pchip;
 mod scores;
 mod shortfall;
 mod warning;
+mod workload;
+
+#[cfg(test)]
+mod test_family;
 
 pub use budget::{AUTO_TOLERANCE, Budget, Cost, Load, Objective, Pins, PlanRequest, Quality};
 pub use choice::{Decision, Planner};
 pub use cost_table::{CostTable, SizeCost};
 pub use explain::{Explanation, Loss, Needs, Notice, RunnerUp, Upgrade};
 pub use latency::LatencyModel;
-pub use phases::{PhaseTimes, Work};
-pub use plan::{Estimate, LatencyEstimate, Plan, ScoreEstimate};
+pub use phases::PhaseTimes;
+pub use plan::{Candidates, Estimate, LatencyEstimate, Plan, ScoreEstimate};
 pub use profile::{Profile, ProfileError};
 pub use refusal::{Conflict, Infeasible, Limit, MinimumFeasible, Refusal};
 pub use warning::PlanWarning;
+pub use workload::{Leg, Workload};

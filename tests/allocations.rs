@@ -30,6 +30,9 @@ fn hosted(n_threads: usize) -> Pipeline {
 
 fn begin(pipeline: &Pipeline, model: &str, sampler: SamplerKind) -> Trajectory {
     let spec = ImageSpec {
+        stages: Vec::new(),
+        guidance_interval: None,
+        candidate: 0,
         sampler,
         steps: STEPS,
         guidance_scale: 3.0,

@@ -129,6 +129,9 @@ fn load_pipeline(ops: Native, case: &Case) -> anyhow::Result<Job> {
     let (shape, noise) = case.inputs()?.grid("noise")?;
     let side = |latents: usize| latents as u32 * family.vae.downscale();
     let spec = ImageSpec {
+        stages: Vec::new(),
+        guidance_interval: None,
+        candidate: 0,
         sampler: SamplerKind::Ddim,
         steps: picture.steps,
         guidance_scale: picture.guidance,

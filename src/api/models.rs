@@ -244,10 +244,11 @@ fn measured(state: &AppState, family: &Family, card: &ModelCard) -> Measured {
     let Some(profile) = &state.known_of(family).profile else {
         return Measured::default();
     };
-    let cells = || profile.cells.iter().filter(|cell| cell.model == card.id);
-    let steps: BTreeSet<Steps> = cells().map(|cell| cell.steps).collect();
-    let samplers: BTreeSet<SamplerKind> = cells().map(|cell| cell.sampler).collect();
-    let mut guidance_scales: Vec<f64> = cells().map(|cell| cell.guidance_scale).collect();
+    let plans = profile.cells.iter().map(|cell| &cell.plan);
+    let plans = || plans.clone().filter(|plan| plan.model == card.id);
+    let steps: BTreeSet<Steps> = plans().map(|plan| plan.steps).collect();
+    let samplers: BTreeSet<SamplerKind> = plans().map(|plan| plan.sampler).collect();
+    let mut guidance_scales: Vec<f64> = plans().map(|plan| plan.guidance_scale).collect();
     guidance_scales.sort_by(f64::total_cmp);
     guidance_scales.dedup();
     Measured {

@@ -1,11 +1,9 @@
 //! Which plans are measured? Every model at every step count, sampler and guidance scale; distilled ones
 //! as they are offered: with their own sampler, at few steps, unguided.
 
-use std::fmt;
-
 use crate::{
     catalog::{Family, ModelCard, ModelId, SamplerKind},
-    planner::Plan,
+    planner::{Plan, Workload},
     units::{ImageSize, Steps},
 };
 
@@ -30,7 +28,8 @@ impl Grid {
     pub fn plans(&self, family: &Family, size: ImageSize) -> Vec<Plan> {
         let cards = family.models.iter().filter(|card| self.wants(&card.id));
         let mut plans: Vec<Plan> = cards.flat_map(|card| self.of_model(card, size)).collect();
-        plans.sort_by_key(|plan| (plan.nfe(), plan.steps));
+        let nfe = |plan: &Plan| Workload::of(plan, family).map(|workload| workload.nfe());
+        plans.sort_by_key(|plan| (nfe(plan), plan.steps));
         plans
     }
 
@@ -44,13 +43,8 @@ impl Grid {
         let mut plans = Vec::new();
         for &steps in steps {
             for (&sampler, &guidance_scale) in pairs(samplers, guidance) {
-                plans.push(Plan {
-                    model: card.id.clone(),
-                    sampler,
-                    steps,
-                    guidance_scale,
-                    size,
-                });
+                let model = card.id.clone();
+                plans.push(Plan::plain(model, sampler, steps, guidance_scale, size));
             }
         }
         plans
@@ -63,17 +57,12 @@ impl Grid {
         let card = models
             .find(|card| !card.distilled)
             .unwrap_or(&family.models[0]);
-        Plan {
-            model: card.id.clone(),
-            sampler: if card.distilled {
-                card.samplers()[0]
-            } else {
-                self.samplers[0]
-            },
-            steps: 1,
-            guidance_scale: 1.0,
-            size,
-        }
+        let sampler = if card.distilled {
+            card.samplers()[0]
+        } else {
+            self.samplers[0]
+        };
+        Plan::plain(card.id.clone(), sampler, 1, 1.0, size)
     }
 
     fn wants(&self, id: &ModelId) -> bool {
@@ -83,23 +72,4 @@ impl Grid {
 
 fn pairs<'a, A, B>(left: &'a [A], right: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> {
     left.iter().flat_map(|a| right.iter().map(move |b| (a, b)))
-}
-
-/// A plan in one line: `emoji-c16 ddim 8 steps guidance 3`.
-pub(super) struct Label<'a>(pub(super) &'a Plan);
-
-impl fmt::Display for Label<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan {
-            model,
-            sampler,
-            steps,
-            guidance_scale,
-            ..
-        } = self.0;
-        write!(
-            f,
-            "{model} {sampler} {steps} steps guidance {guidance_scale}"
-        )
-    }
 }

@@ -110,6 +110,9 @@ pub fn run(
             real: Some(scorer.row(&real.others)),
             reconstruction: Some(scorer.row(&real.reconstructions)),
         },
+        ranker_digest: None,
+        rush: Vec::new(),
+        held_out: Vec::new(),
         cells: in_reading_order(family, measured)
             .iter()
             .map(|plan| scorer.cell(plan, anchor.cmmd))

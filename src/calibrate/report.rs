@@ -8,7 +8,7 @@ use super::{
 use crate::{
     catalog::{Family, SamplerKind},
     planner::{
-        CostTable, Objective, Plan, ScoreEstimate,
+        CostTable, Objective, ScoreEstimate,
         profile::{Cell, Profile},
     },
 };
@@ -19,7 +19,7 @@ pub fn figure(family: &Family, profile: &Profile, objective: Objective) -> Figur
     let mut priced: Vec<(f64, &Cell)> = profile
         .cells
         .iter()
-        .filter_map(|cell| Some((tflops(family, &costs, profile, cell)?, cell)))
+        .filter_map(|cell| Some((tflops(family, &costs, cell)?, cell)))
         .collect();
     // Eight unguided steps cost what four guided ones do: of equals in cost, the better comes first.
     priced.sort_by(|a, b| {
@@ -35,7 +35,7 @@ pub fn figure(family: &Family, profile: &Profile, objective: Objective) -> Figur
             tflops,
             score: score.mean,
             standard_error: score.standard_error,
-            steps: cell.steps,
+            steps: cell.plan.steps,
             on_frontier: frontier.iter().any(|offered| std::ptr::eq(*offered, cell)),
         };
         line_of(&mut lines, family, cell).points.push(point);
@@ -109,15 +109,8 @@ fn name(objective: Objective) -> &'static str {
     }
 }
 
-fn tflops(family: &Family, costs: &CostTable, profile: &Profile, cell: &Cell) -> Option<f64> {
-    let plan = Plan {
-        model: cell.model.clone(),
-        sampler: cell.sampler,
-        steps: cell.steps,
-        guidance_scale: cell.guidance_scale,
-        size: profile.size,
-    };
-    Some(price::of_picture(family, costs, &plan)?.tflops())
+fn tflops(family: &Family, costs: &CostTable, cell: &Cell) -> Option<f64> {
+    Some(price::of_picture(family, costs, &cell.plan)?.tflops())
 }
 
 /// The line of cells that differ from this one in their step count only.
@@ -127,20 +120,20 @@ fn line_of<'l>(
     cell: &Cell,
 ) -> &'l mut Line {
     let belongs = |(sampler, line): &(SamplerKind, Line)| {
-        *sampler == cell.sampler
-            && line.model == cell.model.0
-            && line.guidance_scale == cell.guidance_scale
+        *sampler == cell.plan.sampler
+            && line.model == cell.plan.model.0
+            && line.guidance_scale == cell.plan.guidance_scale
     };
     let position = lines.iter().position(belongs).unwrap_or_else(|| {
         let line = Line {
-            model: cell.model.0.clone(),
-            guidance_scale: cell.guidance_scale,
+            model: cell.plan.model.0.clone(),
+            guidance_scale: cell.plan.guidance_scale,
             is_distilled: family
-                .model(&cell.model.0)
+                .model(&cell.plan.model.0)
                 .is_some_and(|card| card.distilled),
             points: Vec::new(),
         };
-        lines.push((cell.sampler, line));
+        lines.push((cell.plan.sampler, line));
         lines.len() - 1
     });
     &mut lines[position].1
@@ -149,7 +142,10 @@ fn line_of<'l>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalog::ModelId, planner::profile::Replicates};
+    use crate::{
+        catalog::ModelId,
+        planner::{Plan, profile::Replicates},
+    };
 
     fn cell(steps: u32, mean: f64, replicates: [f32; 3]) -> Cell {
         let score = ScoreEstimate {
@@ -157,10 +153,13 @@ mod tests {
             standard_error: 0.1,
         };
         Cell {
-            model: ModelId("toy".into()),
-            sampler: SamplerKind::Ddim,
-            steps,
-            guidance_scale: 3.0,
+            plan: Plan::plain(
+                ModelId("toy".into()),
+                SamplerKind::Ddim,
+                steps,
+                3.0,
+                "64x64".parse().unwrap(),
+            ),
             n: 8,
             alignment: score,
             fidelity: score,
@@ -184,7 +183,7 @@ mod tests {
         let cells = [&first, &surely_better, &perhaps_better, &worse];
         let steps: Vec<u32> = frontier(&cells, Objective::Balanced)
             .iter()
-            .map(|cell| cell.steps)
+            .map(|cell| cell.plan.steps)
             .collect();
         assert_eq!(steps, [1, 2]);
     }

@@ -61,12 +61,8 @@ impl<'a> Scorer<'a> {
         let (alignment, fidelity) = (alignment::share(&verdicts), fidelity(cmmd.value()));
         let both = replicates.alignment.iter().zip(&replicates.fidelity);
         let balanced: Vec<f32> = both.map(|(a, f)| f32::midpoint(*a, *f)).collect();
-        let plan = &measured.plan;
         Cell {
-            model: plan.model.clone(),
-            sampler: plan.sampler,
-            steps: plan.steps,
-            guidance_scale: plan.guidance_scale,
+            plan: measured.plan.clone(),
             n: measured.assessments.len(),
             alignment: estimate(alignment, &replicates.alignment),
             fidelity: estimate(fidelity, &replicates.fidelity),
@@ -172,15 +168,9 @@ mod tests {
     }
 
     fn measured(shift: f32, wrong: usize) -> Measured {
-        let plan = Plan {
-            model: ModelId("toy".into()),
-            sampler: SamplerKind::Ddim,
-            steps: 4,
-            guidance_scale: 1.0,
-            size: "64x64".parse().unwrap(),
-        };
+        let (model, size) = (ModelId("toy".into()), "64x64".parse().unwrap());
         Measured {
-            plan,
+            plan: Plan::plain(model, SamplerKind::Ddim, 4, 1.0, size),
             assessments: assessments(shift, wrong),
         }
     }

@@ -78,8 +78,13 @@ impl Store {
             steps,
             guidance_scale,
             size,
+            ..
         } = plan;
-        let digest = Sha256::digest(format!("{weights} {size}"));
+        let mut depends_on = format!("{weights} {size}");
+        if !plan.is_plain() {
+            depends_on = format!("{depends_on} {plan}");
+        }
+        let digest = Sha256::digest(depends_on);
         let digest = digest[..6]
             .iter()
             .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
@@ -167,13 +172,8 @@ mod tests {
     };
 
     fn plan(steps: Steps) -> Plan {
-        Plan {
-            model: ModelId("toy-c8".into()),
-            sampler: SamplerKind::Ddim,
-            steps,
-            guidance_scale: 3.0,
-            size: "64x64".parse().unwrap(),
-        }
+        let (model, size) = (ModelId("toy-c8".into()), "64x64".parse().unwrap());
+        Plan::plain(model, SamplerKind::Ddim, steps, 3.0, size)
     }
 
     fn assessments(count: usize) -> Vec<Assessment> {

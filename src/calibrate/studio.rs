@@ -89,9 +89,12 @@ pub fn draw(
     let conditionings = pipeline.encode(&prompts, "")?;
     let begin = |(caption, conditioning): (&EvaluationCaption, _)| {
         let spec = ImageSpec {
+            stages: plan.stages.clone(),
             sampler: plan.sampler,
             steps: plan.steps,
             guidance_scale: plan.guidance_scale,
+            guidance_interval: plan.guidance_interval,
+            candidate: 0,
             seed: caption.seed,
             size: plan.size,
             initial_noise: None,

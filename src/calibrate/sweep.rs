@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{captions::EvaluationCaption, grid::Label, store::Store};
+use super::{captions::EvaluationCaption, store::Store};
 use crate::{evaluator::Assessment, planner::Plan};
 
 /// Draws pictures and judges them.
@@ -56,7 +56,7 @@ impl Sweep<'_> {
         let bar = self.bar(plans);
         let mut measured = Vec::with_capacity(plans.len());
         for plan in plans {
-            bar.set_message(Label(plan).to_string());
+            bar.set_message(plan.to_string());
             let Some(assessments) = self.recall_or_measure(plan, &bar)? else {
                 break;
             };
@@ -171,18 +171,13 @@ mod tests {
         }
 
         fn cost(&self, plan: &Plan) -> f64 {
-            f64::from(plan.nfe())
+            f64::from(plan.steps)
         }
     }
 
     fn plan(steps: u32) -> Plan {
-        Plan {
-            model: ModelId("toy".into()),
-            sampler: SamplerKind::Ddim,
-            steps,
-            guidance_scale: 1.0,
-            size: "64x64".parse().unwrap(),
-        }
+        let size = "64x64".parse().unwrap();
+        Plan::plain(ModelId("toy".into()), SamplerKind::Ddim, steps, 1.0, size)
     }
 
     fn captions() -> Vec<EvaluationCaption> {

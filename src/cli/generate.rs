@@ -251,6 +251,9 @@ fn begin(
     }
     let size = noises.size;
     let spec = |(index, initial_noise): (usize, Option<Vec<f32>>)| ImageSpec {
+        stages: Vec::new(),
+        guidance_interval: None,
+        candidate: 0,
         sampler: how.sampler,
         steps: how.steps,
         guidance_scale: how.guidance_scale,

@@ -191,16 +191,9 @@ fn row(role: &str, plan: &Plan, estimate: &Estimate, note: String) -> [String; 6
     let p95 = estimate
         .latency_ms
         .map(|latency| format!("{:.0}", latency.p95.0));
-    let Plan {
-        model,
-        sampler,
-        steps,
-        guidance_scale,
-        size,
-    } = plan;
     [
         role.to_owned(),
-        format!("{model}, {sampler}, steps {steps}, guidance {guidance_scale}, {size}"),
+        plan.to_string(),
         score,
         p95.unwrap_or_else(unknown),
         format!("{:.4}", estimate.tflops),
@@ -229,13 +222,8 @@ mod tests {
     use crate::planner::{LatencyEstimate, Loss, Needs, Notice, RunnerUp, ScoreEstimate, Upgrade};
 
     fn plan(model: &str, steps: Steps) -> Plan {
-        Plan {
-            model: ModelId(model.into()),
-            sampler: SamplerKind::Ddim,
-            steps,
-            guidance_scale: 3.0,
-            size: "64x64".parse().unwrap(),
-        }
+        let size = "64x64".parse().unwrap();
+        Plan::plain(ModelId(model.into()), SamplerKind::Ddim, steps, 3.0, size)
     }
 
     fn estimate(mean: f64) -> Estimate {

@@ -12,7 +12,6 @@ use smallvec::SmallVec;
 use super::{
     EngineError, device,
     image::Pixels,
-    noise_schedule::NoiseSchedule,
     ops::{Shape, native::Native},
     text_encoder::{TextEncoder, TextStates},
     tokenizer::{Tokenizer, Tokens},
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::{
     catalog::{DeviceSpec, Family, ModelId, SamplerKind, architecture::VaeConfig},
+    diffusion::{GuidanceInterval, Stage, noise_schedule::NoiseSchedule},
     units::{ImageSize, Memory, Steps},
 };
 
@@ -42,14 +42,20 @@ const MAX_PIXELS: usize = 256 * 1024;
 /// How one picture is to be drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSpec {
+    /// Models that take the first steps; empty where one model takes them all.
+    pub stages: Vec<Stage>,
     /// The sampling algorithm.
     pub sampler: SamplerKind,
     /// Its steps.
     pub steps: Steps,
     /// Scale of classifier-free guidance; 1 is unguided and costs half.
     pub guidance_scale: f64,
+    /// Noise levels at which steps are guided; all of them where there is none.
+    pub guidance_interval: Option<GuidanceInterval>,
     /// Names the noise.
     pub seed: u64,
+    /// Which of the seed's pictures: 0 for the first one, more where the best of several is looked for.
+    pub candidate: u32,
     /// Size of the picture.
     pub size: ImageSize,
     /// Initial noise of unit variance in place of the seed's, channel by channel.
@@ -217,7 +223,9 @@ impl Pipeline {
         spec: &ImageSpec,
         conditioning: Conditioning,
     ) -> Result<Trajectory, EngineError> {
-        self.expect_model(model)?;
+        for model in spec.stages.iter().map(|stage| &stage.model).chain([model]) {
+            self.expect_model(model)?;
+        }
         let multiple = self.vae.downscale();
         let ImageSize { width, height } = spec.size;
         if width == 0 || height == 0 || width % multiple != 0 || height % multiple != 0 {
@@ -234,7 +242,13 @@ impl Pipeline {
         Trajectory::begin(model.clone(), spec, conditioning, &self.schedule, shape)
     }
 
-    /// Moves every row one step on. All rows must be of one model and one size.
+    /// Takes `left` steps in place of all that a picture has ahead, spread evenly over where those would
+    /// have been; no more than there are.
+    pub fn shorten(&self, row: &mut Trajectory, left: Steps) -> Result<(), EngineError> {
+        row.shorten(&self.schedule, left)
+    }
+
+    /// Moves every row one step on. All rows must be of one size, and their next steps of one model.
     ///
     /// The outer error means that no row moved; an inner one is about its row alone, which is lost.
     pub fn step(&self, rows: &mut [&mut Trajectory]) -> Result<Moved, EngineError> {
@@ -257,7 +271,7 @@ impl Pipeline {
         }
         let mut outputs = batch.outputs.as_slice();
         for row in rows {
-            let length = row.latents().values().len() * row.nfe_per_step() as usize;
+            let length = row.latents().values().len() * row.next_nfe() as usize;
             let (output, rest) = outputs.split_at(length);
             moved.push(row.advance(output));
             outputs = rest;

@@ -10,11 +10,12 @@
 use super::{
     budget::{Objective, PlanRequest},
     plan::{Plan, ScoreEstimate},
-    scores::{Curve, ScoreTable},
+    scores::{Curve, ScoreTable, Variant},
+    workload::{Course, Workload},
 };
 use crate::{
     catalog::{Family, ModelCard, SamplerKind},
-    units::Steps,
+    units::{ImageSize, Steps},
 };
 
 /// How a model is run that was never measured, unless the request says otherwise.
@@ -47,6 +48,8 @@ pub(super) struct Candidate {
     pub(super) sampler: SamplerKind,
     pub(super) steps: Steps,
     pub(super) guidance_scale: f64,
+    /// As [`ScoreTable::variant`] has it.
+    pub(super) variant: Option<usize>,
     pub(super) worth: Worth,
 }
 
@@ -91,19 +94,33 @@ impl Worth {
 
 impl Candidate {
     /// The plan in full.
-    pub(super) fn plan(&self, family: &Family, request: &PlanRequest) -> Plan {
+    pub(super) fn plan(&self, family: &Family, scores: &ScoreTable, size: ImageSize) -> Plan {
+        let variant = scores.variant(self.variant);
         Plan {
             model: family.models[self.model].id.clone(),
+            stages: variant.stages.clone(),
             sampler: self.sampler,
             steps: self.steps,
             guidance_scale: self.guidance_scale,
-            size: request.size,
+            guidance_interval: variant.guidance_interval,
+            candidates: variant.candidates,
+            size,
         }
     }
 
-    /// Rows of the batch that one picture fills, as [`Plan::rows`].
-    pub(super) fn rows(&self) -> u32 {
-        if self.guidance_scale == 1.0 { 1 } else { 2 }
+    /// What it makes the device do for one picture.
+    pub(super) fn workload(&self, family: &Family, scores: &ScoreTable) -> Option<Workload> {
+        let variant = scores.variant(self.variant);
+        let course = Course {
+            model: self.model,
+            stages: &variant.stages,
+            sampler: self.sampler,
+            steps: self.steps,
+            guidance_scale: self.guidance_scale,
+            guidance_interval: variant.guidance_interval,
+            candidates: variant.candidates,
+        };
+        Workload::of_course(&course, family)
     }
 }
 
@@ -122,6 +139,7 @@ pub(super) fn measured<'a>(
             let card = &family.models[curve.model];
             models.contains(&curve.model)
                 && may_use(card, curve.sampler, request)
+                && variant_may(scores.variant(curve.variant), request)
                 && pins
                     .guidance_scale
                     .is_none_or(|scale| scale == curve.guidance_scale)
@@ -136,6 +154,7 @@ pub(super) fn measured<'a>(
                     sampler: curve.sampler,
                     steps,
                     guidance_scale: curve.guidance_scale,
+                    variant: curve.variant,
                     worth: Worth::Measured(curve.nearest_row(steps)),
                 })
         })
@@ -212,6 +231,14 @@ fn may_use(card: &ModelCard, sampler: SamplerKind, request: &PlanRequest) -> boo
     }
 }
 
+/// Whether the request leaves the variant open: a pinned model takes every step, a pinned guidance scale
+/// holds at every noise level.
+fn variant_may(variant: &Variant, request: &PlanRequest) -> bool {
+    let pins = &request.pins;
+    (variant.stages.is_empty() || pins.model.is_none())
+        && (variant.guidance_interval.is_none() || pins.guidance_scale.is_none())
+}
+
 /// Plans of one model, each standing for its nearest measured neighbor: the same sampler or else
 /// the first one measured, the nearest guidance scale by ratio, the nearest step count.
 fn like_measured(
@@ -222,7 +249,8 @@ fn like_measured(
 ) -> Vec<Candidate> {
     let pins = &request.pins;
     let curves = || {
-        let of_model = scores.curves.iter().filter(move |c| c.model == model);
+        let of_model = scores.curves.iter();
+        let of_model = of_model.filter(move |c| c.model == model && c.variant.is_none());
         let of_model = of_model.filter(|c| pins.sampler.is_some() || card.suits(c.sampler));
         of_model.filter(|c| !request.has_negative_prompt || c.guidance_scale != 1.0)
     };
@@ -246,6 +274,7 @@ fn like_measured(
                 sampler: pins.sampler.unwrap_or(curve.sampler),
                 steps,
                 guidance_scale: pins.guidance_scale.unwrap_or(curve.guidance_scale),
+                variant: None,
                 worth: Worth::Like(curve.nearest_row(steps)),
             })
         })
@@ -280,6 +309,7 @@ fn by_default(
             sampler,
             steps,
             guidance_scale,
+            variant: None,
             worth: Worth::Rank(worth * 2.0 * (n_models + 1.0) + place),
         }
     })

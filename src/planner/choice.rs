@@ -194,7 +194,9 @@ impl Planner {
         load: Load,
     ) -> Decision {
         Decision {
-            plan: offer.candidate.plan(&self.family, request),
+            plan: offer
+                .candidate
+                .plan(&self.family, &self.scores, request.size),
             estimate: self.estimate(offer, request, latency, load),
             phases: offer.phases,
             warnings: self.warnings(offer, request, latency),
@@ -214,7 +216,7 @@ impl Planner {
             latency_ms: offer.phases.map(|sum| latency.estimate(sum, load.queued)),
             tflops,
             tflops_per_image: tflops / f64::from(request.n_images.max(1)),
-            nfe: candidate.steps.saturating_mul(candidate.rows()),
+            nfe: offer.nfe,
             score: candidate
                 .worth
                 .score(&self.scores, request.budget.objective),

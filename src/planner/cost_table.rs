@@ -22,6 +22,8 @@ pub struct SizeCost {
     pub size: ImageSize,
     /// One picture's latents to pixels.
     pub decode: Flops,
+    /// One picture's latents against its prompt; 0 for a family that ranks none.
+    pub rank: Flops,
     /// One network evaluation of each of the family's models, in their order.
     pub evaluations: Vec<Flops>,
 }
@@ -36,6 +38,7 @@ impl CostTable {
             SizeCost {
                 size: *size,
                 decode: vae::decoder_cost(&family.vae, latents).total(),
+                rank: Flops(0.0),
                 evaluations: models
                     .map(|model| unet::cost(&model.unet, latents, n_tokens).total())
                     .collect(),

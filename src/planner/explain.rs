@@ -199,7 +199,11 @@ impl Scene<'_> {
     }
 
     fn plan(&self, offer: &Offer) -> Plan {
-        offer.candidate.plan(&self.planner.family, self.request)
+        (offer.candidate).plan(
+            &self.planner.family,
+            &self.planner.scores,
+            self.request.size,
+        )
     }
 
     fn next_better(&self, menu: &Menu) -> Option<Upgrade> {

@@ -11,7 +11,7 @@
 //! selects from a larger set, on either axis.
 
 use super::{budget::Cost, candidates::Candidate};
-use crate::units::{Flops, Millis};
+use crate::units::{Flops, Millis, Nfe};
 
 /// A candidate with what a request would pay for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +19,8 @@ pub(super) struct Offer {
     pub(super) candidate: Candidate,
     /// What is maximised.
     pub(super) merit: f64,
+    /// Network evaluations of one picture.
+    pub(super) nfe: Nfe,
     /// Operations of the whole request.
     pub(super) flops: Flops,
     /// Sum of the request's phases, before machine speed and errors; absent if never timed. Both are

@@ -8,10 +8,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    phases::{PhaseTimes, Work},
-    plan::LatencyEstimate,
-};
+use super::{phases::PhaseTimes, plan::LatencyEstimate};
 use crate::units::Millis;
 
 /// Errors kept. Old ones fall out, so that what no longer holds is forgotten.
@@ -125,12 +122,7 @@ impl LatencyModel {
         self.n_observed >= u64::from(PRIOR)
     }
 
-    /// Predicts the latency of `work` on an idle server; nothing if a phase of it was never measured.
-    pub fn predict(&self, work: &Work<'_>) -> Option<LatencyEstimate> {
-        Some(self.estimate(self.phases.sum(work)?, Millis::ZERO))
-    }
-
-    /// Predicts from a sum of phases ([`PhaseTimes::sum`]) and the predicted work ahead of it. The
+    /// Predicts from a sum of phases ([`FamilyTimes::request`](super::phases::FamilyTimes::request)) and the predicted work ahead of it. The
     /// quantile's factor applies to both: what makes this request late makes the queue late.
     pub fn estimate(&self, sum: Millis, queued: Millis) -> LatencyEstimate {
         let expected = queued + sum * self.speed_factor();

@@ -10,10 +10,8 @@ use super::{
     choice::Planner,
     frontier::{self, Offer},
     latency::LatencyModel,
-    phases,
     refusal::{Conflict, Refusal},
 };
-use crate::units::Millis;
 
 /// Everything a request could get, before its budget selects from it.
 pub(super) struct Menu {
@@ -138,31 +136,21 @@ impl Planner {
             });
         };
         let (n_images, n_prompts) = (request.n_images, request.n_prompts());
-        let times = latency.phases();
-        let overhead = times.overhead(&self.family.id, request.size, n_prompts, n_images);
-        // Looked up once for each model: candidates are many, models and row counts are few.
-        let steps: Vec<[Option<Millis>; 2]> = self
-            .family
-            .models
-            .iter()
-            .map(|card| [1, 2].map(|rows| times.step(&card.id, request.size, rows)))
-            .collect();
+        let times = latency.phases().of_family(&self.family, request.size);
         let text = self.costs.text * f64::from(n_prompts);
         let price = |candidate: &Candidate| {
-            let nfe = f64::from(candidate.steps) * f64::from(candidate.rows());
-            let image = costs.evaluations[candidate.model] * nfe + costs.decode;
-            let step = steps[candidate.model][candidate.rows() as usize - 1];
-            Offer {
+            // A trajectory that does not exist was refused when the plans were listed.
+            let workload = candidate.workload(&self.family, &self.scores)?;
+            Some(Offer {
                 candidate: *candidate,
                 merit: candidate
                     .worth
                     .merit(&self.scores, request.budget.objective),
-                flops: text + image * f64::from(n_images),
-                phases: overhead.zip(step).map(|(overhead, step)| {
-                    overhead + phases::denoise(step, candidate.steps, n_images)
-                }),
-            }
+                nfe: workload.nfe(),
+                flops: text + workload.flops(costs) * f64::from(n_images),
+                phases: times.request(&workload, n_prompts, n_images),
+            })
         };
-        Ok(plans.iter().map(price).collect())
+        Ok(plans.iter().filter_map(price).collect())
     }
 }

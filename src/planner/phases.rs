@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::workload::Workload;
 use crate::{
-    catalog::ModelId,
-    units::{ImageSize, Millis, Steps},
+    catalog::{Family, ModelCard, ModelId},
+    units::{ImageSize, Millis},
 };
 
 /// Measured times of every phase, in milliseconds, as the probe at start found them.
@@ -20,6 +21,9 @@ pub struct PhaseTimes {
     pub decode: Vec<DecodeTime>,
     /// One picture's pixels to a file.
     pub encode: Vec<EncodeTime>,
+    /// One picture's latents against its prompt.
+    #[serde(default)]
+    pub rank: Vec<RankTime>,
 }
 
 /// One prompt through a family's text encoder.
@@ -68,24 +72,49 @@ pub struct EncodeTime {
     pub ms: Millis,
 }
 
-/// One request's work, as far as its time depends on it. Pictures of a request run one after another.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Work<'a> {
+/// One picture's latents against its prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RankTime {
     /// The family.
-    pub family: &'a str,
-    /// The model.
-    pub model: &'a ModelId,
-    /// Size of the pictures.
+    pub family: String,
+    /// Size of the picture.
     pub size: ImageSize,
-    /// Sampling steps of each picture.
-    pub steps: Steps,
-    /// Rows of the batch at each step ([`super::Plan::rows`]).
-    pub rows: u32,
-    /// Prompts to encode: one, and one more for a negative prompt. The empty prompt of guidance is
-    /// encoded once for all requests.
-    pub n_prompts: u32,
-    /// Pictures.
-    pub n_images: u32,
+    /// The time it takes.
+    pub ms: Millis,
+}
+
+/// The times of one family at one size, by the models' places: looked up once for many plans.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FamilyTimes {
+    text: Option<Millis>,
+    /// Decoder and file.
+    finish: Option<Millis>,
+    rank: Option<Millis>,
+    /// One step of one and of two rows.
+    steps: Vec<[Option<Millis>; 2]>,
+}
+
+impl FamilyTimes {
+    /// Returns the time of one picture, its prompt left out, if every phase of it was measured.
+    pub fn picture(&self, workload: &Workload) -> Option<Millis> {
+        let mut sum = self.finish?;
+        if workload.n_ranked > 0 {
+            sum = sum + self.rank? * f64::from(workload.n_ranked);
+        }
+        for leg in &workload.legs {
+            let step = self.steps.get(leg.model)?.get(leg.rows as usize - 1)?;
+            sum = sum + (*step)? * f64::from(leg.steps);
+        }
+        Some(sum)
+    }
+
+    /// Returns the time of a request: pictures run one after another, prompts are encoded before them.
+    /// The empty prompt of guidance is encoded once for all requests.
+    pub fn request(&self, workload: &Workload, n_prompts: u32, n_images: u32) -> Option<Millis> {
+        let pictures = self.picture(workload)? * f64::from(n_images);
+        Some(self.text? * f64::from(n_prompts) + pictures)
+    }
 }
 
 impl PhaseTimes {
@@ -117,6 +146,14 @@ impl PhaseTimes {
         self.decode.push(DecodeTime { family, size, ms });
     }
 
+    /// Records the time of ranking one picture, replacing an earlier one.
+    pub fn set_rank(&mut self, family: &str, size: ImageSize, ms: Millis) {
+        self.rank
+            .retain(|known| (known.family.as_str(), known.size) != (family, size));
+        let family = family.to_owned();
+        self.rank.push(RankTime { family, size, ms });
+    }
+
     /// Records the time of one picture file, replacing an earlier one.
     pub fn set_encode(&mut self, size: ImageSize, ms: Millis) {
         self.encode.retain(|known| known.size != size);
@@ -139,43 +176,33 @@ impl PhaseTimes {
             .map(|known| known.ms * (f64::from(rows) / f64::from(known.rows)))
     }
 
-    /// Returns what a request takes besides its steps, if every phase of it was measured.
-    pub fn overhead(
-        &self,
-        family: &str,
-        size: ImageSize,
-        n_prompts: u32,
-        n_images: u32,
-    ) -> Option<Millis> {
-        let text = self.text(family)?;
-        let decode = self
-            .decode
-            .iter()
-            .find(|known| known.family == family && known.size == size)?
-            .ms;
-        let encode = self.encode.iter().find(|known| known.size == size)?.ms;
-        Some(text * f64::from(n_prompts) + (decode + encode) * f64::from(n_images))
+    /// Looks up everything that a family's plans need at one size.
+    pub fn of_family(&self, family: &Family, size: ImageSize) -> FamilyTimes {
+        let decode = self.decode.iter();
+        let mut decode = decode.filter(|known| known.family == family.id && known.size == size);
+        let encode = self.encode.iter().find(|known| known.size == size);
+        let rank = self.rank.iter();
+        let mut rank = rank.filter(|known| known.family == family.id && known.size == size);
+        let steps = |card: &ModelCard| [1, 2].map(|rows| self.step(&card.id, size, rows));
+        FamilyTimes {
+            text: self.text(&family.id),
+            finish: decode
+                .next()
+                .zip(encode)
+                .map(|(decode, encode)| decode.ms + encode.ms),
+            rank: rank.next().map(|known| known.ms),
+            steps: family.models.iter().map(steps).collect(),
+        }
     }
-
-    /// Returns the sum of the phases of `work`, if every phase of it was measured.
-    pub fn sum(&self, work: &Work<'_>) -> Option<Millis> {
-        let overhead = self.overhead(work.family, work.size, work.n_prompts, work.n_images)?;
-        let step = self.step(work.model, work.size, work.rows)?;
-        Some(overhead + denoise(step, work.steps, work.n_images))
-    }
-}
-
-/// The time of all steps of all pictures of a request.
-pub(crate) fn denoise(step: Millis, steps: Steps, n_images: u32) -> Millis {
-    step * (f64::from(steps) * f64::from(n_images))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planner::{test_family::family, workload::Leg};
 
     fn measured() -> (PhaseTimes, ModelId, ImageSize) {
-        let (model, size) = (ModelId("toy-8".into()), "64x64".parse().unwrap());
+        let (model, size) = (ModelId("small".into()), "64x64".parse().unwrap());
         let mut phases = PhaseTimes::default();
         phases.set_text("toy", Millis(2.0));
         phases.set_step(&model, size, 1, Millis(3.0));
@@ -185,27 +212,38 @@ mod tests {
         (phases, model, size)
     }
 
+    fn guided_steps(model: usize, n_ranked: u32) -> Workload {
+        let leg = Leg {
+            model,
+            rows: 2,
+            steps: 4,
+        };
+        Workload {
+            legs: [leg].into_iter().collect(),
+            n_ranked,
+        }
+    }
+
     #[test]
     fn a_request_takes_its_text_once_and_the_rest_for_each_picture() {
-        let (phases, model, size) = measured();
-        let work = Work {
-            family: "toy",
-            model: &model,
-            size,
-            steps: 4,
-            rows: 2,
-            n_prompts: 1,
-            n_images: 3,
-        };
-        assert_eq!(
-            phases.sum(&work),
-            Some(Millis(2.0 + 3.0 * (4.0 * 5.0 + 21.0)))
-        );
-        let elsewhere = Work {
-            size: "32x32".parse().unwrap(),
-            ..work
-        };
-        assert_eq!(phases.sum(&elsewhere), None);
+        let (phases, _, size) = measured();
+        let times = phases.of_family(&family(), size);
+        let work = guided_steps(0, 0);
+        let expected = Millis(2.0 + 3.0 * (4.0 * 5.0 + 21.0));
+        assert_eq!(times.request(&work, 1, 3), Some(expected));
+        let elsewhere = phases.of_family(&family(), "32x32".parse().unwrap());
+        assert_eq!(elsewhere.request(&work, 1, 3), None);
+    }
+
+    #[test]
+    fn what_was_never_timed_has_no_time() {
+        let (mut phases, _, size) = measured();
+        let times = phases.of_family(&family(), size);
+        assert_eq!(times.picture(&guided_steps(1, 0)), None);
+        assert_eq!(times.picture(&guided_steps(0, 2)), None);
+        phases.set_rank("toy", size, Millis(0.5));
+        let times = phases.of_family(&family(), size);
+        assert_eq!(times.picture(&guided_steps(0, 2)), Some(Millis(42.0)));
     }
 
     #[test]
@@ -213,7 +251,7 @@ mod tests {
         let (phases, model, size) = measured();
         assert_eq!(phases.step(&model, size, 1), Some(Millis(3.0)));
         assert_eq!(phases.step(&model, size, 4), Some(Millis(10.0)));
-        assert_eq!(phases.step(&ModelId("other".into()), size, 1), None);
+        assert_eq!(phases.step(&ModelId("large".into()), size, 1), None);
     }
 
     #[test]

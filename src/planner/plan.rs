@@ -1,19 +1,27 @@
 //! What fixes the work of one picture, and what is predicted of it?
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     catalog::{ModelId, SamplerKind},
+    diffusion::{GuidanceInterval, Stage},
     units::{Flops, ImageSize, Millis, Nfe, Steps},
 };
 
 /// Everything that fixes the work of one picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// The U-Net.
+    /// The U-Net; of a stitched plan the one that finishes.
     #[schema(value_type = String, example = "emoji-c16")]
     pub model: ModelId,
+    /// Smaller models that take the first steps (T-Stitch, arXiv 2402.14167); empty where `model` takes
+    /// them all.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
     /// The sampling algorithm.
     #[schema(value_type = String, example = "ddim")]
     pub sampler: SamplerKind,
@@ -23,25 +31,113 @@ pub struct Plan {
     /// Scale of classifier-free guidance; 1 is unguided and costs half.
     #[schema(example = 3.0)]
     pub guidance_scale: f64,
+    /// Noise levels at which steps are guided (arXiv 2404.07724), at half the cost elsewhere; null for
+    /// all of them.
+    #[serde(default)]
+    pub guidance_interval: Option<GuidanceInterval>,
+    /// Several pictures are begun and the one that suits the prompt best is kept; null for one.
+    #[serde(default)]
+    pub candidates: Option<Candidates>,
     /// Size of the picture.
     #[schema(value_type = String, example = "128x128")]
     pub size: ImageSize,
 }
 
+/// The best of several pictures of one prompt, as the text encoder's own picture network ranks them:
+/// the pair that conditions the drawing, never the evaluator that measures it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Candidates {
+    /// Pictures that are begun, at least 2. All of them are charged.
+    #[schema(minimum = 2, example = 2)]
+    pub n: u32,
+    /// Share of the steps after which their estimates are ranked and only the best one goes on; null
+    /// to finish all of them.
+    #[schema(example = 0.5)]
+    pub pruned_after: Option<f64>,
+}
+
+impl Candidates {
+    /// Steps that every candidate takes, of as many as the plan has; at least 1.
+    pub fn shared_steps(&self, steps: Steps) -> Steps {
+        let pruned = |share: f64| (share * f64::from(steps)).round() as Steps;
+        self.pruned_after
+            .map_or(steps, pruned)
+            .clamp(1, steps.max(1))
+    }
+}
+
+/// In one line: `emoji-c8 0.4, emoji-c32, ddim, steps 8, guidance 3 in (0.3, 5], best of 2 after 0.5, 128x128`.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Stage { model, share } in &self.stages {
+            write!(f, "{model} {share}, ")?;
+        }
+        let (model, sampler, steps) = (&self.model, self.sampler, self.steps);
+        write!(
+            f,
+            "{model}, {sampler}, steps {steps}, guidance {}",
+            self.guidance_scale
+        )?;
+        if let Some(interval) = self.guidance_interval {
+            write!(f, " in ({}, ", interval.sigma_low)?;
+            match interval.sigma_high {
+                Some(high) => write!(f, "{high}]")?,
+                None => f.write_str("inf]")?,
+            }
+        }
+        if let Some(Candidates { n, pruned_after }) = self.candidates {
+            write!(f, ", best of {n}")?;
+            if let Some(share) = pruned_after {
+                write!(f, " after {share}")?;
+            }
+        }
+        write!(f, ", {}", self.size)
+    }
+}
+
 impl Plan {
-    /// Whether every step evaluates the network twice.
+    /// A plan of one model that guides every step or none.
+    pub fn plain(
+        model: ModelId,
+        sampler: SamplerKind,
+        steps: Steps,
+        guidance_scale: f64,
+        size: ImageSize,
+    ) -> Self {
+        Self {
+            model,
+            stages: Vec::new(),
+            sampler,
+            steps,
+            guidance_scale,
+            guidance_interval: None,
+            candidates: None,
+            size,
+        }
+    }
+
+    /// Whether steps are guided, all or some of them.
     pub fn is_guided(&self) -> bool {
         self.guidance_scale != 1.0
     }
 
-    /// Rows of the batch that one picture fills: a guided one is evaluated with and without its text.
-    pub fn rows(&self) -> u32 {
-        if self.is_guided() { 2 } else { 1 }
+    /// Whether it has neither stages nor an interval nor candidates.
+    pub fn is_plain(&self) -> bool {
+        self.stages.is_empty() && self.guidance_interval.is_none() && self.candidates.is_none()
     }
 
-    /// Network evaluations for one picture.
-    pub fn nfe(&self) -> Nfe {
-        self.steps.saturating_mul(self.rows())
+    /// Every model that takes steps, in order.
+    pub fn models(&self) -> impl Iterator<Item = &ModelId> {
+        self.stages
+            .iter()
+            .map(|stage| &stage.model)
+            .chain([&self.model])
+    }
+
+    /// Candidates that are begun, 1 where there is nothing to choose from.
+    pub fn n_begun(&self) -> u32 {
+        self.candidates.map_or(1, |candidates| candidates.n)
     }
 }
 

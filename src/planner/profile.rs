@@ -5,14 +5,14 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::ScoreEstimate;
+use super::plan::{Plan, ScoreEstimate};
 use crate::{
     catalog::{ModelId, SamplerKind},
     units::{ImageSize, Steps},
 };
 
 /// The version of the file format that this program reads and writes.
-pub const PROFILE_VERSION: u32 = 1;
+pub const PROFILE_VERSION: u32 = 2;
 
 /// Measured scores of a family's plans, with the digest of the weights they were measured on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,8 +37,18 @@ pub struct Profile {
     /// What pictures score that no plan made.
     #[serde(default)]
     pub reference: References,
+    /// Digest of the picture network that ranked candidates, as `sha256:<hex>`; null if none did.
+    #[serde(default)]
+    pub ranker_digest: Option<String>,
     /// One entry for each measured plan.
     pub cells: Vec<Cell>,
+    /// Plans that were shortened half way.
+    #[serde(default)]
+    pub rush: Vec<RushCell>,
+    /// The same measurement on captions and step counts that no choice rests on: what predictions are
+    /// checked against. The planner never looks at it.
+    #[serde(default)]
+    pub held_out: Vec<Cell>,
 }
 
 /// Where the numbers of a profile come from.
@@ -116,14 +126,8 @@ pub struct ReferenceRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
-    /// The model.
-    pub model: ModelId,
-    /// The sampler.
-    pub sampler: SamplerKind,
-    /// The steps.
-    pub steps: Steps,
-    /// The guidance scale; 1 is unguided.
-    pub guidance_scale: f64,
+    /// What was run.
+    pub plan: Plan,
     /// Pictures looked at, one for each caption.
     pub n: usize,
     /// Share of pictures in which the evaluator finds every attribute of the caption.
@@ -138,6 +142,26 @@ pub struct Cell {
     pub frechet: f64,
     /// What the scores might have been.
     pub replicates: Replicates,
+}
+
+/// A measured plan that took fewer steps than it was begun with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RushCell {
+    /// Where it was shortened.
+    pub rush: Rush,
+    /// The plan as it was begun, and what came out.
+    pub cell: Cell,
+}
+
+/// Where a trajectory is shortened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rush {
+    /// Steps that were taken as planned.
+    pub after: Steps,
+    /// Steps in place of the rest; 0 decodes the estimate as it stands.
+    pub then: Steps,
 }
 
 /// Bootstrap replicates of a cell's scores. Replicate `i` resamples *the same captions in every
@@ -225,23 +249,29 @@ impl Profile {
         };
         positive("cmmd_bandwidth", self.cmmd_bandwidth)?;
         positive("anchor.cmmd", self.anchor.cmmd)?;
+        self.check_cells("cells", &self.cells)?;
+        self.check_cells("held_out", &self.held_out)?;
+        for (i, rushed) in self.rush.iter().enumerate() {
+            let place = format!("rush[{i}]");
+            rushed.cell.check(&place, self.provenance.n_replicates)?;
+        }
+        Ok(())
+    }
+
+    fn check_cells(&self, list: &str, cells: &[Cell]) -> Result<(), ProfileError> {
         let mut seen = HashSet::new();
-        for (i, cell) in self.cells.iter().enumerate() {
-            let place = format!("cells[{i}]");
-            positive(&place, cell.guidance_scale)?;
+        for (i, cell) in cells.iter().enumerate() {
+            let place = format!("{list}[{i}]");
             cell.check(&place, self.provenance.n_replicates)?;
-            if !seen.insert((
-                &cell.model,
-                cell.sampler,
-                cell.steps,
-                cell.guidance_scale.to_bits(),
-            )) {
-                let fault = format!(
-                    "{} with {} at {} steps and guidance {} stands there twice",
-                    cell.model, cell.sampler, cell.steps, cell.guidance_scale
-                );
+            if cell.plan.size != self.size {
+                let fault = format!("its pictures are of {}, not {}", cell.plan.size, self.size);
                 return Err(inconsistent(&place, fault));
             }
+            let plan = cell.plan.to_string();
+            if seen.contains(&plan) {
+                return Err(inconsistent(&place, format!("{plan} stands there twice")));
+            }
+            seen.insert(plan);
         }
         Ok(())
     }
@@ -249,7 +279,14 @@ impl Profile {
 
 impl Cell {
     fn check(&self, place: &str, n_replicates: usize) -> Result<(), ProfileError> {
-        if self.steps == 0 {
+        let scale = self.plan.guidance_scale;
+        if !(scale > 0.0 && scale.is_finite()) {
+            return Err(inconsistent(
+                place,
+                format!("guidance {scale} is not above zero"),
+            ));
+        }
+        if self.plan.steps == 0 {
             return Err(inconsistent(place, "0 steps make no picture".into()));
         }
         let scores = [

@@ -1,6 +1,6 @@
 //! What is each plan worth? Measured scores, and interpolated ones at every step count in between.
 //!
-//! Model, sampler and guidance are discrete. Along each such curve every whole number of steps
+//! Model, sampler, guidance and variant are discrete. Along each such curve every whole number of steps
 //! between the fewest and the most measured ones has a row: the mean and every bootstrap replicate,
 //! each interpolated in the logarithm of the steps. Nothing is extrapolated, and nothing imposes that
 //! more steps are better.
@@ -10,11 +10,12 @@ use std::ops::RangeInclusive;
 use super::{
     budget::Objective,
     pchip,
-    plan::ScoreEstimate,
+    plan::{Candidates, Plan, ScoreEstimate},
     profile::{Cell, Profile},
 };
 use crate::{
-    catalog::{Family, SamplerKind},
+    catalog::{Family, ModelId, SamplerKind},
+    diffusion::{GuidanceInterval, Stage},
     units::Steps,
 };
 
@@ -22,18 +23,46 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(super) struct ScoreTable {
     pub(super) curves: Vec<Curve>,
+    variants: Vec<Variant>,
     alignment: Column,
     fidelity: Column,
     n_replicates: usize,
 }
 
-/// One (model, sampler, guidance) with a row for every step count in its measured range.
+/// What a plan has beyond model, sampler, steps and guidance scale.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Variant {
+    pub(super) stages: Vec<Stage>,
+    pub(super) guidance_interval: Option<GuidanceInterval>,
+    pub(super) candidates: Option<Candidates>,
+}
+
+/// Nothing beyond them.
+static PLAIN: Variant = Variant {
+    stages: Vec::new(),
+    guidance_interval: None,
+    candidates: None,
+};
+
+impl Variant {
+    fn of(plan: &Plan) -> Self {
+        Self {
+            stages: plan.stages.clone(),
+            guidance_interval: plan.guidance_interval,
+            candidates: plan.candidates,
+        }
+    }
+}
+
+/// One (model, sampler, guidance, variant) with a row for every step count in its measured range.
 #[derive(Debug, Clone)]
 pub(super) struct Curve {
     /// Index into the family's models.
     pub(super) model: usize,
     pub(super) sampler: SamplerKind,
     pub(super) guidance_scale: f64,
+    /// Index into the table's variants; none is plain.
+    pub(super) variant: Option<usize>,
     fewest: Steps,
     most: Steps,
     first_row: usize,
@@ -51,6 +80,13 @@ impl Curve {
     }
 }
 
+/// Where a cell belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    model: usize,
+    variant: Option<usize>,
+}
+
 /// One score of every row.
 #[derive(Debug, Clone, Default)]
 struct Column {
@@ -66,25 +102,27 @@ impl ScoreTable {
             n_replicates: profile.provenance.n_replicates,
             ..Self::default()
         };
-        let mut cells: Vec<(usize, &Cell)> = profile
-            .cells
-            .iter()
-            .filter_map(|cell| {
-                let model = family
-                    .models
-                    .iter()
-                    .position(|card| card.id == cell.model)?;
-                Some((model, cell))
-            })
-            .collect();
-        cells.sort_by(|(model_a, a), (model_b, b)| {
-            (model_a, a.sampler)
-                .cmp(&(model_b, b.sampler))
+        let mut cells: Vec<(Place, &Cell)> = Vec::with_capacity(profile.cells.len());
+        for cell in &profile.cells {
+            let plan = &cell.plan;
+            let is_known = |model: &ModelId| family.model(&model.0).is_some();
+            let model = family.models.iter().position(|card| card.id == plan.model);
+            let Some(model) = model.filter(|_| plan.models().all(is_known)) else {
+                continue;
+            };
+            let variant = table.variant_of(plan);
+            cells.push((Place { model, variant }, cell));
+        }
+        cells.sort_by(|(place_a, a), (place_b, b)| {
+            let (a, b) = (&a.plan, &b.plan);
+            (place_a, a.sampler)
+                .cmp(&(place_b, b.sampler))
                 .then(a.guidance_scale.total_cmp(&b.guidance_scale))
                 .then(a.steps.cmp(&b.steps))
         });
-        let same_curve = |(model_a, a): &(usize, &Cell), (model_b, b): &(usize, &Cell)| {
-            (model_a, a.sampler, a.guidance_scale) == (model_b, b.sampler, b.guidance_scale)
+        let same_curve = |(place_a, a): &(Place, &Cell), (place_b, b): &(Place, &Cell)| {
+            let (a, b) = (&a.plan, &b.plan);
+            (place_a, a.sampler, a.guidance_scale) == (place_b, b.sampler, b.guidance_scale)
         };
         for run in cells.chunk_by(same_curve) {
             table.push_curve(run);
@@ -92,17 +130,36 @@ impl ScoreTable {
         table
     }
 
-    fn push_curve(&mut self, run: &[(usize, &Cell)]) {
-        let (model, first) = run[0];
+    /// The index of a plan's variant, a new one if need be; none is plain.
+    fn variant_of(&mut self, plan: &Plan) -> Option<usize> {
+        if plan.is_plain() {
+            return None;
+        }
+        let variant = Variant::of(plan);
+        let known = self.variants.iter().position(|known| *known == variant);
+        Some(known.unwrap_or_else(|| {
+            self.variants.push(variant);
+            self.variants.len() - 1
+        }))
+    }
+
+    /// The variant with this index, as curves and candidates have it.
+    pub(super) fn variant(&self, index: Option<usize>) -> &Variant {
+        index.map_or(&PLAIN, |index| &self.variants[index])
+    }
+
+    fn push_curve(&mut self, run: &[(Place, &Cell)]) {
+        let (Place { model, variant }, first) = run[0];
         let curve = Curve {
             model,
-            sampler: first.sampler,
-            guidance_scale: first.guidance_scale,
-            fewest: first.steps,
-            most: run[run.len() - 1].1.steps,
+            variant,
+            sampler: first.plan.sampler,
+            guidance_scale: first.plan.guidance_scale,
+            fewest: first.plan.steps,
+            most: run[run.len() - 1].1.plan.steps,
             first_row: self.alignment.means.len(),
         };
-        let knots: Vec<Steps> = run.iter().map(|(_, cell)| cell.steps).collect();
+        let knots: Vec<Steps> = run.iter().map(|(_, cell)| cell.plan.steps).collect();
         let grid = LogGrid::new(&knots);
         self.alignment
             .push_curve(&grid, self.n_replicates, run, |cell| {
@@ -194,7 +251,7 @@ impl Column {
         &mut self,
         grid: &LogGrid,
         n_replicates: usize,
-        run: &[(usize, &'c Cell)],
+        run: &[(Place, &'c Cell)],
         score: impl Fn(&'c Cell) -> (f64, &'c Vec<f32>),
     ) {
         let first = self.replicates.len();

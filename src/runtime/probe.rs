@@ -182,13 +182,13 @@ fn job(target: &Target, steps: Steps, size: ImageSize) -> Job {
     Job {
         prompt: PROMPT.to_owned(),
         negative_prompt: String::new(),
-        plan: Plan {
-            model: target.model.clone(),
-            sampler: target.sampler,
+        plan: Plan::plain(
+            target.model.clone(),
+            target.sampler,
             steps,
-            guidance_scale: if target.rows == 1 { 1.0 } else { GUIDED },
+            if target.rows == 1 { 1.0 } else { GUIDED },
             size,
-        },
+        ),
         seeds: vec![0],
         arrived: Moment::default(),
         predicted: Millis::ZERO,

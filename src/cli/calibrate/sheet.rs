@@ -56,13 +56,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
             } else {
                 (args.sampler, args.guidance)
             };
-            let plan = Plan {
-                model: card.id.clone(),
-                sampler,
-                steps,
-                guidance_scale,
-                size: family.default_size(),
-            };
+            let (model, size) = (card.id.clone(), family.default_size());
+            let plan = Plan::plain(model, sampler, steps, guidance_scale, size);
             let pictures = draw(&pipeline, &plan, &captions)?;
             for (group, picture) in groups.iter_mut().zip(pictures) {
                 group[row].push(picture);

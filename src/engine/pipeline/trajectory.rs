@@ -2,15 +2,21 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use smallvec::SmallVec;
+
 use super::{Conditioning, ImageSpec};
 use crate::{
-    catalog::ModelId,
-    engine::{
-        EngineError,
+    catalog::{ModelId, SamplerKind},
+    diffusion::{
+        GuidanceInterval,
         denoiser::{DenoiseCoefficients, guided},
-        noise::{NoiseKey, fill_gaussian, gaussian},
         noise_schedule::NoiseSchedule,
         sampler::{self, Step},
+        stages,
+    },
+    engine::{
+        EngineError,
+        noise::{NoiseKey, fill_gaussian, gaussian},
         text_encoder::TextStates,
     },
     units::{Nfe, Steps},
@@ -53,11 +59,13 @@ impl Latents {
 /// One picture on its way from noise to latents.
 #[derive(Debug, Clone)]
 pub struct Trajectory {
-    model: ModelId,
-    seed: u64,
+    /// In the order in which they take over.
+    models: SmallVec<[ModelId; 2]>,
+    noise_of: NoiseOf,
+    sampler: SamplerKind,
     guidance_scale: f64,
     conditioning: Conditioning,
-    steps: Vec<Step>,
+    turns: Vec<Turn>,
     n_done: usize,
     latents: Latents,
     /// The newest first. As many as the sampler looks back on, from the start, so that a step allocates
@@ -65,6 +73,32 @@ pub struct Trajectory {
     denoised: VecDeque<Vec<f32>>,
     /// For the noise that a step adds; empty where none does.
     noise: Vec<f32>,
+}
+
+/// One step, and how the network is evaluated for it.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    step: Step,
+    /// Index into the trajectory's models.
+    model: usize,
+    is_guided: bool,
+}
+
+/// Where a trajectory's noise comes from.
+#[derive(Debug, Clone, Copy)]
+struct NoiseOf {
+    seed: u64,
+    candidate: u32,
+}
+
+impl NoiseOf {
+    fn key(self, draw: u32) -> NoiseKey {
+        NoiseKey {
+            seed: self.seed,
+            candidate: self.candidate,
+            draw,
+        }
+    }
 }
 
 impl Trajectory {
@@ -79,23 +113,30 @@ impl Trajectory {
             return Err(EngineError::Guidance(spec.guidance_scale));
         }
         let expected = shape.0 * shape.1 * shape.2;
+        let noise_of = NoiseOf {
+            seed: spec.seed,
+            candidate: spec.candidate,
+        };
         let noise = match &spec.initial_noise {
             Some(noise) => noise.clone(),
-            None => gaussian(noise_key(spec.seed, 0), expected),
+            None => gaussian(noise_of.key(0), expected),
         };
         let found = noise.len();
         let fault = EngineError::NoiseLength { expected, found };
-        let steps = sampler::trajectory(spec.sampler, schedule, spec.steps)?;
-        let n_denoised = steps.iter().map(|step| step.update.n_denoised()).max();
+        let turns = turns(spec, schedule)?;
+        let updates = || turns.iter().map(|turn| turn.step.update);
+        let n_denoised = updates().map(|update| update.n_denoised()).max();
         // The newest one is asked for in any case.
         let n_denoised = n_denoised.unwrap_or_default().max(1);
-        let is_stochastic = steps.iter().any(|step| step.update.is_stochastic());
+        let is_stochastic = updates().any(|update| update.is_stochastic());
+        let stages = spec.stages.iter().map(|stage| stage.model.clone());
         Ok(Self {
-            model,
-            seed: spec.seed,
+            models: stages.chain([model]).collect(),
+            noise_of,
+            sampler: spec.sampler,
             guidance_scale: spec.guidance_scale,
             conditioning,
-            steps,
+            turns,
             n_done: 0,
             latents: Latents::new(shape, noise).ok_or(fault)?,
             denoised: (0..n_denoised)
@@ -105,14 +146,15 @@ impl Trajectory {
         })
     }
 
-    /// The model whose steps it takes.
+    /// The model that takes its next step; at the end, the one that took the last.
     pub fn model(&self) -> &ModelId {
-        &self.model
+        let turn = self.turns.get(self.n_done).or(self.turns.last());
+        &self.models[turn.map_or(0, |turn| turn.model)]
     }
 
     /// The seed of its noise.
     pub fn seed(&self) -> u64 {
-        self.seed
+        self.noise_of.seed
     }
 
     /// Steps behind it.
@@ -122,17 +164,18 @@ impl Trajectory {
 
     /// Steps from start to end.
     pub fn steps_total(&self) -> Steps {
-        self.steps.len() as Steps
+        self.turns.len() as Steps
     }
 
     /// Whether no step is left.
     pub fn is_finished(&self) -> bool {
-        self.n_done == self.steps.len()
+        self.n_done == self.turns.len()
     }
 
-    /// Network evaluations of one step: 2 with guidance, 1 without.
-    pub fn nfe_per_step(&self) -> Nfe {
-        if self.is_guided() { 2 } else { 1 }
+    /// Network evaluations of the next step: 2 with guidance, 1 without; 0 at the end.
+    pub fn next_nfe(&self) -> Nfe {
+        let next = self.turns.get(self.n_done);
+        next.map_or(0, |turn| if turn.is_guided { 2 } else { 1 })
     }
 
     /// Where it stands. At the end: what the decoder takes, times the scaling factor.
@@ -150,19 +193,16 @@ impl Trajectory {
         })
     }
 
-    fn is_guided(&self) -> bool {
-        self.guidance_scale != 1.0
-    }
-
     /// The texts that the network is to be evaluated with, the unconditional one first.
     pub(super) fn texts(&self) -> impl Iterator<Item = &Arc<TextStates>> {
-        let negative = self.is_guided().then_some(&self.conditioning.unconditional);
+        let is_guided = self.next_nfe() == 2;
+        let negative = is_guided.then_some(&self.conditioning.unconditional);
         negative.into_iter().chain([&self.conditioning.conditional])
     }
 
     /// The network's time input. The trajectory must not be finished.
     pub(super) fn timestep(&self) -> f64 {
-        self.steps[self.n_done].timestep
+        self.turns[self.n_done].step.timestep
     }
 
     pub(super) fn expect_batch_of(
@@ -172,11 +212,11 @@ impl Trajectory {
     ) -> Result<(), EngineError> {
         if self.is_finished() {
             return Err(EngineError::Finished {
-                seed: self.seed,
+                seed: self.seed(),
                 steps: self.n_done,
             });
         }
-        if self.model == *model && self.latents.shape() == shape {
+        if self.model() == model && self.latents.shape() == shape {
             return Ok(());
         }
         let name = |model: &ModelId, (_, height, width): (usize, usize, usize)| {
@@ -184,7 +224,7 @@ impl Trajectory {
         };
         Err(EngineError::MixedBatch {
             first: name(model, shape),
-            other: name(&self.model, self.latents.shape()),
+            other: name(self.model(), self.latents.shape()),
         })
     }
 
@@ -193,13 +233,13 @@ impl Trajectory {
     pub(super) fn advance(&mut self, outputs: &[f32]) -> Result<(), EngineError> {
         let Step {
             denoise, update, ..
-        } = self.steps[self.n_done];
+        } = self.turns[self.n_done].step;
         self.remember(denoise, outputs);
 
         let noise = update.is_stochastic().then_some(&mut self.noise);
         let noise = noise.map(|noise| {
             // Draw 0 is the noise that the trajectory started from.
-            fill_gaussian(noise_key(self.seed, self.n_done as u32 + 1), noise);
+            fill_gaussian(self.noise_of.key(self.n_done as u32 + 1), noise);
             &*noise
         });
         for (index, x) in self.latents.values.iter_mut().enumerate() {
@@ -217,7 +257,7 @@ impl Trajectory {
         } else {
             Err(EngineError::NonFinite {
                 what: "latent",
-                seed: self.seed,
+                seed: self.seed(),
                 step: self.n_done,
             })
         }
@@ -225,6 +265,25 @@ impl Trajectory {
 }
 
 impl Trajectory {
+    /// See [`super::Pipeline::shorten`]. A step keeps its model and its guidance.
+    pub(super) fn shorten(
+        &mut self,
+        schedule: &NoiseSchedule,
+        left: Steps,
+    ) -> Result<(), EngineError> {
+        let steps: Vec<Step> = self.turns.iter().map(|turn| turn.step).collect();
+        let steps = sampler::shortened(self.sampler, schedule, &steps, self.steps_done(), left)?;
+        let ahead = self.turns.split_off(self.n_done);
+        let fewer = steps.into_iter().skip(self.n_done).filter_map(|step| {
+            let before = ahead
+                .iter()
+                .find(|turn| turn.step.timestep == step.timestep)?;
+            Some(Turn { step, ..*before })
+        });
+        self.turns.extend(fewer);
+        Ok(())
+    }
+
     /// Puts the estimate of the clean latents in front of the earlier ones.
     fn remember(&mut self, denoise: DenoiseCoefficients, outputs: &[f32]) {
         // The oldest gives its place to the newest.
@@ -245,10 +304,20 @@ impl Trajectory {
     }
 }
 
-fn noise_key(seed: u64, draw: u32) -> NoiseKey {
-    NoiseKey {
-        seed,
-        candidate: 0,
-        draw,
-    }
+/// The steps of a picture as it is planned.
+fn turns(spec: &ImageSpec, schedule: &NoiseSchedule) -> Result<Vec<Turn>, EngineError> {
+    let steps = sampler::trajectory(spec.sampler, schedule, spec.steps)?;
+    let counts = stages::steps_of(&spec.stages, spec.steps);
+    let models = counts.into_iter().enumerate();
+    let models = models.flat_map(|(model, count)| std::iter::repeat_n(model, count as usize));
+    let is_guided = |step: &Step| {
+        let inside = |interval: GuidanceInterval| interval.contains(step.level);
+        spec.guidance_scale != 1.0 && spec.guidance_interval.is_none_or(inside)
+    };
+    let turns = steps.into_iter().zip(models).map(|(step, model)| Turn {
+        model,
+        is_guided: is_guided(&step),
+        step,
+    });
+    Ok(turns.collect())
 }

@@ -31,11 +31,11 @@ fn profile() -> Profile {
             cmmd: 0.3,
         },
         reference: References::default(),
+        ranker_digest: None,
+        rush: Vec::new(),
+        held_out: Vec::new(),
         cells: vec![Cell {
-            model,
-            sampler: SamplerKind::Ddim,
-            steps: 4,
-            guidance_scale: 3.0,
+            plan: Plan::plain(model, SamplerKind::Ddim, 4, 3.0, "64x64".parse().unwrap()),
             n: 8,
             alignment: score,
             fidelity: score,
@@ -78,9 +78,9 @@ fn a_profile_for_other_weights_is_refused_and_says_how_to_measure_again() {
 
 #[test]
 fn a_later_version_is_named_even_if_its_fields_are_unknown() {
-    let error = Profile::from_json(r#"{"version": 2, "novel": true}"#, "sha256:aa");
+    let error = Profile::from_json(r#"{"version": 99, "novel": true}"#, "sha256:aa");
     assert!(
-        matches!(error, Err(ProfileError::Version { found: 2 })),
+        matches!(error, Err(ProfileError::Version { found: 99 })),
         "{error:?}"
     );
 }
@@ -103,8 +103,8 @@ fn numbers_that_contradict_each_other_are_refused_with_their_place() {
         ("cells[0].fidelity", |p| {
             p.cells[0].replicates.fidelity.truncate(1);
         }),
-        ("cells[0]", |p| p.cells[0].steps = 0),
-        ("cells[0]", |p| p.cells[0].guidance_scale = 0.0),
+        ("cells[0]", |p| p.cells[0].plan.steps = 0),
+        ("cells[0]", |p| p.cells[0].plan.guidance_scale = 0.0),
         ("cells[1]", |p| p.cells.push(p.cells[0].clone())),
     ];
     for (place, edit) in faults {

@@ -7,14 +7,14 @@ use std::ops::ControlFlow;
 
 use super::{Boundary, DrawError, Drawn, Executor, LoadExecutor, OnBoundary, OnLoaded, Picture};
 use crate::{
-    catalog::{Catalog, DeviceSpec, Family, ModelCard},
+    catalog::{Catalog, DeviceSpec, Family, ModelId},
     engine::{
         EngineError,
         image::{Parameters, Pixels},
         ops::native::Level,
         pipeline::{Conditioning, ImageSpec, Pipeline, Trajectory},
     },
-    planner::CostTable,
+    planner::{CostTable, SizeCost},
     runtime::Job,
     units::{Flops, ImageSize, Memory},
 };
@@ -126,21 +126,27 @@ impl Hosted {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(DrawError::Stopped),
         };
+        let size = job.plan.size;
+        let costs = self.costs.at(size);
+        let costs =
+            costs.ok_or_else(|| DrawError::Failed(format!("size {size} is not on offer")))?;
         let conditioning = self
             .pipeline
             .encode(&[&job.prompt], &job.negative_prompt)?
             .remove(0);
         reached(Boundary::Text)?;
         let mut pictures = Vec::with_capacity(job.seeds.len());
-        let mut nfe = 0;
+        let (mut nfe, mut flops) = (0, self.costs.text * f64::from(conditioning.n_encoded()));
         for seed in &job.seeds {
             let mut row = self.begin(job, *seed, conditioning.clone())?;
             while !row.is_finished() {
+                nfe += row.next_nfe();
+                flops = flops + self.evaluation(row.model(), costs) * f64::from(row.next_nfe());
                 self.step(&mut row)?;
-                nfe += row.nfe_per_step();
                 reached(Boundary::Step)?;
             }
             let pixels = self.pipeline.decode(&[row.latents()])?.remove(0);
+            flops = flops + costs.decode;
             reached(Boundary::Decode)?;
             pictures.push(Picture {
                 width: pixels.size.width,
@@ -151,7 +157,7 @@ impl Hosted {
             });
         }
         Ok(Drawn {
-            flops: self.flops(job, conditioning.n_encoded(), nfe)?,
+            flops,
             pictures,
             nfe,
             texts_encoded: conditioning.n_encoded(),
@@ -161,10 +167,13 @@ impl Hosted {
 
     fn begin(&self, job: &Job, seed: u64, text: Conditioning) -> Result<Trajectory, DrawError> {
         let spec = ImageSpec {
+            stages: job.plan.stages.clone(),
             sampler: job.plan.sampler,
             steps: job.plan.steps,
             guidance_scale: job.plan.guidance_scale,
+            guidance_interval: job.plan.guidance_interval,
             seed,
+            candidate: 0,
             size: job.plan.size,
             initial_noise: None,
         };
@@ -176,19 +185,11 @@ impl Hosted {
         moved.into_iter().try_for_each(|row| Ok(row?))
     }
 
-    /// What the texts, `nfe` evaluations and the decodes of a job come to.
-    fn flops(&self, job: &Job, texts: u32, nfe: u32) -> Result<Flops, DrawError> {
-        let size = job.plan.size;
-        let at_size = self.costs.at(size);
-        let at_size =
-            at_size.ok_or_else(|| DrawError::Failed(format!("size {size} is not on offer")))?;
-        let is_model = |model: &ModelCard| model.id == job.plan.model;
-        let models = &self.family.models;
-        let place = models.iter().position(is_model);
-        let place = place.expect("the family was found by its model");
-        Ok(self.costs.text * f64::from(texts)
-            + at_size.evaluations[place] * f64::from(nfe)
-            + at_size.decode * job.seeds.len() as f64)
+    /// Operations of one evaluation of a model.
+    fn evaluation(&self, model: &ModelId, costs: &SizeCost) -> Flops {
+        let mut models = self.family.models.iter();
+        let place = models.position(|card| card.id == *model);
+        costs.evaluations[place.expect("a trajectory's models are the family's")]
     }
 }
 

@@ -281,14 +281,15 @@ impl Device {
                 ControlFlow::Break(()) => Err(DrawError::Stopped),
             }
         };
+        let rows = if job.plan.is_guided() { 2 } else { 1 };
         let texts_encoded = u32::from(job.prompt != KEPT_PROMPT);
         reach(Boundary::Text, TEXT * f64::from(texts_encoded))?;
         for _ in 0..job.plan.steps {
             self.wait();
-            reach(Boundary::Step, step * f64::from(job.plan.rows() * n_images))?;
+            reach(Boundary::Step, step * f64::from(rows * n_images))?;
         }
         reach(Boundary::Decode, DECODE * f64::from(n_images))?;
-        let nfe = job.plan.nfe() * n_images;
+        let nfe = job.plan.steps * rows * n_images;
         let tflops =
             TEXT_TFLOPS + evaluation * f64::from(nfe) + DECODE_TFLOPS * f64::from(n_images);
         let picture = |seed: &u64| Picture {

@@ -41,9 +41,10 @@ fn every_plan_is_measured_and_the_planner_reads_the_profile() {
     let family = toy.family();
     let profile = quality::run(&family, &settings(&toy), None, &ManualClock::default()).unwrap();
     let plans_of = |model: &str| -> Vec<(SamplerKind, u32, f64)> {
-        let cells = profile.cells.iter().filter(|cell| cell.model.0 == model);
-        cells
-            .map(|cell| (cell.sampler, cell.steps, cell.guidance_scale))
+        let plans = profile.cells.iter().map(|cell| &cell.plan);
+        plans
+            .filter(|plan| plan.model.0 == model)
+            .map(|plan| (plan.sampler, plan.steps, plan.guidance_scale))
             .collect()
     };
     let ddim = |steps, scale| (SamplerKind::Ddim, steps, scale);

@@ -10,6 +10,9 @@ use super::golden::{Golden, unet_id};
 
 fn spec(sampler: SamplerKind, steps: u32, guidance_scale: f64, seed: u64) -> ImageSpec {
     ImageSpec {
+        stages: Vec::new(),
+        guidance_interval: None,
+        candidate: 0,
         sampler,
         steps,
         guidance_scale,

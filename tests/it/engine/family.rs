@@ -30,6 +30,9 @@ fn draw(
         .unwrap()
         .remove(0);
     let spec = ImageSpec {
+        stages: Vec::new(),
+        guidance_interval: None,
+        candidate: 0,
         sampler,
         steps,
         guidance_scale: if card.distilled {

@@ -9,6 +9,9 @@ use super::family::hosted;
 
 fn draw(pipeline: &Pipeline, prompt: &str) -> Memory {
     let spec = ImageSpec {
+        stages: Vec::new(),
+        guidance_interval: None,
+        candidate: 0,
         sampler: SamplerKind::Ddim,
         steps: 2,
         guidance_scale: 3.0,

@@ -177,6 +177,9 @@ fn begin(
     let conditioning = pipeline.encode(&prompts, &facts.negative_prompt)?.remove(0);
     let (dims, noise) = golden.tensor("trajectory.latents");
     let spec = ImageSpec {
+        stages: Vec::new(),
+        guidance_interval: None,
+        candidate: 0,
         sampler,
         steps,
         guidance_scale: facts.guidance,

@@ -32,6 +32,9 @@ fn begin(pipeline: &Pipeline, model: &ModelId, index: usize) -> Trajectory {
     let (sampler, steps, guidance_scale, _) = PLANS[index];
     let prompts = [PROMPTS[index % PROMPTS.len()]];
     let spec = ImageSpec {
+        stages: Vec::new(),
+        guidance_interval: None,
+        candidate: 0,
         sampler,
         steps,
         guidance_scale,

@@ -3,7 +3,7 @@
 use goldilocks::{
     catalog::{DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets, SamplerKind},
     planner::{
-        Budget, CostTable, LatencyModel, PhaseTimes, Pins, PlanRequest, Planner, Profile,
+        Budget, CostTable, LatencyModel, PhaseTimes, Pins, Plan, PlanRequest, Planner, Profile,
         ScoreEstimate, SizeCost,
         profile::{Anchor, Cell, PROFILE_VERSION, ProfileKind, Provenance, References, Replicates},
     },
@@ -148,6 +148,7 @@ fn costs(draws: &mut Draws) -> CostTable {
         SizeCost {
             size,
             decode: Flops(5e8),
+            rank: Flops(1e8),
             evaluations: evaluations.to_vec(),
         }
     };
@@ -198,10 +199,7 @@ fn profile(family: &Family, draws: &mut Draws, is_noise: bool) -> Profile {
                     };
                     let own = draws.between(0.0, 0.03);
                     cells.push(Cell {
-                        model: card.id.clone(),
-                        sampler,
-                        steps,
-                        guidance_scale,
+                        plan: Plan::plain(card.id.clone(), sampler, steps, guidance_scale, size()),
                         n: 64,
                         alignment: score(mean),
                         fidelity: score(mean * 0.9),
@@ -257,6 +255,9 @@ fn with_cells(cells: Vec<Cell>) -> Profile {
             cmmd: 0.5,
         },
         reference: References::default(),
+        ranker_digest: None,
+        rush: Vec::new(),
+        held_out: Vec::new(),
         cells,
     };
     profile.check().unwrap();

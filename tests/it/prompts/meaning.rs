@@ -111,13 +111,8 @@ fn typed_prompts_are_drawn_nearly_as_well_as_plain_captions_of_the_same_scenes()
     let mut family = default_family();
     // The others would only cost time and memory.
     family.models.drain(..family.models.len() - 1);
-    let plan = Plan {
-        model: family.models[0].id.clone(),
-        sampler: SamplerKind::DpmPp2M,
-        steps: 8,
-        guidance_scale: 3.0,
-        size: family.default_size(),
-    };
+    let (model, size) = (family.models[0].id.clone(), family.default_size());
+    let plan = Plan::plain(model, SamplerKind::DpmPp2M, 8, 3.0, size);
     let pipeline = Pipeline::load(&family).unwrap();
     let evaluator = Evaluator::load(&family.path.join("evaluator")).unwrap();
     let mut prompts = typed_prompts();

@@ -7,7 +7,7 @@ use std::{
 
 use goldilocks::{
     catalog::{self, DeviceSpec},
-    planner::{LatencyModel, PhaseTimes},
+    planner::{LatencyModel, PhaseTimes, Workload},
     runtime::{
         LoadExecutor,
         probe::{Probe, probing},
@@ -38,7 +38,8 @@ fn every_phase_of_every_model_is_timed() {
     let model = &family.models[0].id;
     assert_eq!(times.step(model, size, 1), Some(Millis(5.0)));
     assert_eq!(times.step(model, size, 2), Some(Millis(10.0)));
-    let overhead = times.overhead(&family.id, size, 1, 1);
-    assert_eq!(overhead, Some(Millis(22.0)));
+    let besides_steps = times.of_family(&family, size);
+    let besides_steps = besides_steps.request(&Workload::default(), 1, 1);
+    assert_eq!(besides_steps, Some(Millis(22.0)));
     assert_eq!(latency.n_observed(), 0);
 }

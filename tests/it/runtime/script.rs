@@ -112,18 +112,23 @@ pub(crate) fn settings(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Settings
     }
 }
 
+/// Rows of the batch that one picture of a plain plan fills.
+pub(crate) fn rows(plan: &Plan) -> u32 {
+    if plan.is_guided() { 2 } else { 1 }
+}
+
 /// Four unguided steps for each seed, predicted to take 42 ms a picture.
 pub(crate) fn job(prompt: &str, seeds: &[u64]) -> Job {
     Job {
         prompt: prompt.into(),
         negative_prompt: String::new(),
-        plan: Plan {
-            model: ModelId(MODEL.into()),
-            sampler: SamplerKind::Ddim,
-            steps: 4,
-            guidance_scale: 1.0,
-            size: "64x64".parse().unwrap(),
-        },
+        plan: Plan::plain(
+            ModelId(MODEL.into()),
+            SamplerKind::Ddim,
+            4,
+            1.0,
+            "64x64".parse().unwrap(),
+        ),
         seeds: seeds.to_vec(),
         arrived: goldilocks::units::Moment::default(),
         predicted: Millis(42.0) * seeds.len() as f64,
@@ -164,7 +169,7 @@ impl Executor for Scripted {
                 if let Some(gate) = &self.gate {
                     gate.recv().ok();
                 }
-                reached(Boundary::Step, 5 * u64::from(job.plan.rows()))?;
+                reached(Boundary::Step, 5 * u64::from(rows(&job.plan)))?;
             }
             reached(Boundary::Decode, 20)?;
         }
@@ -175,7 +180,7 @@ impl Executor for Scripted {
             seed: *seed,
             steps_run: job.plan.steps,
         };
-        let nfe = job.plan.nfe() * job.seeds.len() as u32;
+        let nfe = job.plan.steps * rows(&job.plan) * job.seeds.len() as u32;
         Ok(Drawn {
             pictures: job.seeds.iter().map(picture).collect(),
             nfe,

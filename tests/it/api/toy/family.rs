@@ -55,6 +55,7 @@ pub(super) fn costs() -> CostTable {
         sizes: vec![SizeCost {
             size: SIZE,
             decode: Flops::from_tflops(DECODE_TFLOPS),
+            rank: Flops(0.0),
             evaluations: MODELS
                 .map(|(.., tflops)| Flops::from_tflops(tflops))
                 .to_vec(),

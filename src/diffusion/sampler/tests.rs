@@ -329,3 +329,33 @@ fn every_step_count_is_spread_as_diffusers_does() {
         assert_eq!(sums, expected.sums, "{} {spacing:?}", expected.sampler);
     }
 }
+
+#[test]
+fn a_shortened_trajectory_keeps_what_is_behind_it_and_still_ends_clean() {
+    let schedule = NoiseSchedule::new(&trailing_velocity(true)).unwrap();
+    for kind in SamplerKind::ALL {
+        let whole = trajectory(kind, &schedule, 16).unwrap();
+        let rushed = shortened(kind, &schedule, &whole, 8, 3).unwrap();
+        assert_eq!(rushed.len(), 11);
+        assert_eq!(rushed[..8], whole[..8], "{kind}");
+        assert_eq!(rushed[8].level, whole[8].level, "it goes on where it stood");
+        assert_eq!(rushed[10].to, whole[15].to);
+        for pair in rushed[8..].windows(2) {
+            assert_eq!(pair[0].to, pair[1].level, "{kind}");
+            assert!(pair[0].level.timestep > pair[1].level.timestep);
+        }
+        let same = shortened(kind, &schedule, &whole, 8, 8).unwrap();
+        assert_eq!(same, whole, "as many steps as there are change nothing");
+    }
+}
+
+#[test]
+fn a_trajectory_can_be_shortened_more_than_once() {
+    let schedule = NoiseSchedule::new(&trailing_velocity(true)).unwrap();
+    let whole = trajectory(SamplerKind::DpmPp2M, &schedule, 16).unwrap();
+    let once = shortened(SamplerKind::DpmPp2M, &schedule, &whole, 4, 6).unwrap();
+    let twice = shortened(SamplerKind::DpmPp2M, &schedule, &once, 6, 1).unwrap();
+    assert_eq!(twice.len(), 7);
+    assert_eq!(twice[..6], once[..6]);
+    assert_eq!(twice[6].to, Level::CLEAN);
+}

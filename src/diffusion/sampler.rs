@@ -108,6 +108,8 @@ pub struct Step {
     pub timestep: f64,
     /// The level of `x` before the step.
     pub level: Level,
+    /// The level of `x` behind it.
+    pub to: Level,
     /// How the output becomes the denoised latent.
     pub denoise: DenoiseCoefficients,
     /// How the latent moves on.
@@ -163,14 +165,52 @@ pub fn trajectory(
     schedule: &NoiseSchedule,
     steps: Steps,
 ) -> Result<Vec<Step>, SamplerError> {
+    let hops = of_kind(kind).hops(schedule, &timesteps(kind, schedule, steps)?);
+    ready(kind, schedule, &hops)
+}
+
+/// Returns the steps of a trajectory that takes fewer after `done` of them: those behind it as they
+/// were, and `left` in place of the rest, spread evenly over where they would have been. `left` is at
+/// least 1; as many as there are, or more, change nothing.
+pub fn shortened(
+    kind: SamplerKind,
+    schedule: &NoiseSchedule,
+    steps: &[Step],
+    done: Steps,
+    left: Steps,
+) -> Result<Vec<Step>, SamplerError> {
+    let hop = |step: &Step| Hop {
+        at: step.level,
+        to: step.to,
+    };
+    let mut hops: Vec<Hop> = steps.iter().map(hop).collect();
+    let (done, left) = (done as usize, left.max(1) as usize);
+    let open = hops.len().saturating_sub(done);
+    if left < open {
+        let last = hops[hops.len() - 1].to;
+        let rest = hops.split_off(done);
+        let kept: Vec<Level> = (0..left).map(|i| rest[i * open / left].at).collect();
+        let nexts = kept.iter().skip(1).chain([&last]);
+        let fewer = kept.iter().zip(nexts);
+        hops.extend(fewer.map(|(&at, &to)| Hop { at, to }));
+    }
+    ready(kind, schedule, &hops)
+}
+
+/// Gives every hop its coefficients.
+fn ready(
+    kind: SamplerKind,
+    schedule: &NoiseSchedule,
+    hops: &[Hop],
+) -> Result<Vec<Step>, SamplerError> {
     let sampler = of_kind(kind);
-    let hops = sampler.hops(schedule, &timesteps(kind, schedule, steps)?);
     let passed: Vec<Level> = hops.iter().map(|hop| hop.at).collect();
     let step = |(idx, hop): (usize, &Hop)| {
         let denoise = DenoiseCoefficients::new(schedule.prediction(), hop.at);
         Ok(Step {
             timestep: hop.at.timestep,
             level: hop.at,
+            to: hop.to,
             denoise: denoise.ok_or(SamplerError::NoSignal {
                 sampler: kind,
                 timestep: hop.at.timestep,

@@ -11,7 +11,7 @@
 use super::{Hop, Sampler, Update, hops_to_clean};
 use crate::{
     catalog::architecture::TimestepSpacing,
-    engine::noise_schedule::{Level, NoiseSchedule},
+    diffusion::noise_schedule::{Level, NoiseSchedule},
 };
 
 /// Deviation of the clean latents as the boundary condition takes it to be (arXiv 2303.01469, appendix C).

@@ -8,7 +8,7 @@
 use super::{Hop, Sampler, Update, ddim::first_order, hops_to_clean};
 use crate::{
     catalog::architecture::TimestepSpacing,
-    engine::noise_schedule::{Level, NoiseSchedule},
+    diffusion::noise_schedule::{Level, NoiseSchedule},
 };
 
 /// DPM-Solver++(2M), second order, one evaluation a step.

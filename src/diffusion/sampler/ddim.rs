@@ -7,7 +7,7 @@
 use super::{Hop, Sampler, Update};
 use crate::{
     catalog::architecture::TimestepSpacing,
-    engine::noise_schedule::{Level, NoiseSchedule},
+    diffusion::noise_schedule::{Level, NoiseSchedule},
 };
 
 /// Deterministic DDIM, first order.
