@@ -21,7 +21,7 @@ pub use raw::{CatalogError, family_from_folder, load};
 pub use table::Fault;
 pub use vocabulary::Vocabulary;
 
-use architecture::{NoiseScheduleConfig, TextEncoderConfig, UnetConfig, VaeConfig};
+use architecture::{NoiseScheduleConfig, TextEncoderConfig, UnetConfig, VaeConfig, VisionConfig};
 
 /// Everything that may be asked for.
 #[derive(Debug, Clone)]
@@ -70,10 +70,14 @@ pub struct Family {
     pub vae: VaeConfig,
     /// The text encoder.
     pub text_encoder: TextEncoderConfig,
+    /// What compares latents with prompts, where the family has it: it draws nothing.
+    pub image_encoder: Option<VisionConfig>,
     /// The noise schedule of training.
     pub noise_schedule: NoiseScheduleConfig,
-    /// SHA-256 of the weights and configurations of all parts, as `sha256:<hex>`.
+    /// SHA-256 of the weights and configurations of all parts that draw, as `sha256:<hex>`.
     pub digest: String,
+    /// The same of the image encoder alone, on which only the choice among candidates depends.
+    pub image_encoder_digest: Option<String>,
 }
 
 impl Family {

@@ -4,6 +4,7 @@
 //! - [`ops`]: the few fused operations that the networks are written in, and their backends
 //! - [`unet`], [`vae`]: the two networks that cost the time, each written once over [`ops`]
 //! - [`tokenizer`], [`text_encoder`]: prompts to text states, once a request
+//! - [`ranker`]: which of several latents suits a prompt best, before any is decoded
 //! - [`weights`], [`device`]: where the numbers come from, and where they go
 //! - [`image`]: pixels to files
 
@@ -12,11 +13,13 @@ use crate::{
     diffusion::{noise_schedule::NoiseScheduleError, sampler::SamplerError},
 };
 
+mod clip;
 pub mod device;
 pub mod image;
 pub mod noise;
 pub mod ops;
 pub mod pipeline;
+pub mod ranker;
 pub mod text_encoder;
 pub mod tokenizer;
 pub mod unet;
@@ -48,9 +51,31 @@ pub enum EngineError {
     /// The sampler cannot take these steps.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
-    /// The text encoder has an activation that the engine does not know.
-    #[error("text encoder activation {0:?} is not supported; supported: quick_gelu, gelu")]
-    TextActivation(String),
+    /// The text encoder or the ranker has an activation that the engine does not know.
+    #[error("CLIP's activation {0:?} is not supported; supported: quick_gelu, gelu")]
+    ClipActivation(String),
+    /// The family cannot compare pictures with prompts.
+    #[error(
+        "the family has no ranker, an image_encoder/ folder whose num_channels is that of the latents; \
+         draw one candidate"
+    )]
+    NoRanker,
+    /// The ranker was trained on latents of one shape.
+    #[error("latents {index} of {found:?} cannot be ranked; the ranker compares {expected:?}")]
+    RankedShape {
+        /// Their place among those to rank.
+        index: usize,
+        /// Channels, height and width that can be ranked.
+        expected: (usize, usize, usize),
+        /// Channels, height and width that came.
+        found: (usize, usize, usize),
+    },
+    /// A latent that shall be ranked left the range of numbers.
+    #[error("latents {index} of those to rank have numbers that are not finite")]
+    NonFiniteRanked {
+        /// Their place among those to rank.
+        index: usize,
+    },
     /// A tensor has the wrong shape for a layer.
     #[error("layer {layer:?}: the {what} is {found}, but {expected} is needed")]
     Shape {

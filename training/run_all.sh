@@ -29,6 +29,8 @@ stage autoencoder --work "$work" --device "$device" --start "$work/autoencoder/f
 stage student --work "$work" --device "$device" --teacher unet_c16 --name unet_c16_lcm
 wait "$widest"
 stage student --work "$work" --device "$device" --teacher unet_c32 --name unet_c32_lcm --bf16
+stage ranker_latents --work "$work" --device "$device"
+stage ranker --work "$work" --device "$device"
 stage reference --work "$work"
 stage export --work "$work" --target ../weights/emoji
 stage contact_sheet --family ../weights/emoji --output ../docs/pictures/contact_sheet.png

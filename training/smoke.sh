@@ -17,10 +17,12 @@ stage unet --work "$work" --channels 8 --samples 64 --batch 16 --report-every 1
 # Resumes from the checkpoint of the run above.
 stage unet --work "$work" --channels 8 --samples 96 --batch 16 --bf16 --report-every 1
 stage student --work "$work" --teacher unet_c8 --name unet_c8_lcm --samples 32 --batch 16 --teacher-steps 3 --eta 1
+stage ranker_latents --work "$work" --unets unet_c8 --shards 1 --size 64
+stage ranker --work "$work" --minutes 0.1 --batch 8 --width 16 --layers 1 --validation 16 --report-every 2
 stage reference --work "$work" --count 32
 stage ablation --work "$work" --samples 32 --captions 4 --steps 2 --variants baseline curriculum epsilon
 stage export --work "$work" --target "$work/family"
 stage contact_sheet --family "$work/family" --output "$work/sheet.png" --side 48
-stage quality --family "$work/family" --captions 4 --steps 2
-test -s "$work/sheet.png" -a -s "$work/family/unet-c8-lcm/diffusion_pytorch_model.safetensors"
+stage quality --family "$work/family" --captions 4 --steps 2 --candidates 2
+test -s "$work/sheet.png" -a -s "$work/family/unet-c8-lcm/diffusion_pytorch_model.safetensors" -a -s "$work/family/image_encoder/model.safetensors"
 echo "== every stage ran; results in $work"

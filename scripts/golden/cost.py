@@ -96,6 +96,12 @@ TEXT_ENCODERS = [
     ("emoji", (768, 128, 512, 3, 4, 32)),
 ]
 
+# name, config, width of the text states whose projection is counted too
+IMAGE_ENCODERS = [
+    ("CLIP ViT-L/14 over pixels", (3, 224, 14, 1024, 4096, 24, 16, 768), 768),
+    ("emoji", (4, 16, 2, 96, 384, 3, 4, 128), 128),
+]
+
 
 def counted(module, run):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -155,6 +161,29 @@ def text_row(name, sizes):
     return {"name": name, "config": config, **cost}
 
 
+def vision_row(name, sizes, text_width):
+    keys = (
+        "num_channels",
+        "image_size",
+        "patch_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "projection_dim",
+    )
+    config = dict(zip(keys, sizes))
+    with torch.device("meta"):
+        picture = transformers.CLIPVisionModelWithProjection(
+            transformers.CLIPVisionConfig(**config, attn_implementation="eager")
+        )
+        text = torch.nn.Linear(text_width, config["projection_dim"], bias=False)
+        seen = torch.zeros(1, config["num_channels"], config["image_size"], config["image_size"])
+        pooled = torch.zeros(1, text_width)
+        cost = counted(torch.nn.ModuleList([picture, text]), lambda: (picture(pixel_values=seen), text(pooled)))
+    return {"name": name, "config": config, "text_width": text_width, **cost}
+
+
 def main():
     golden = {
         "made_by": "scripts/golden/cost.py",
@@ -164,6 +193,7 @@ def main():
         "unets": [unet_row(*row) for row in UNETS],
         "vaes": [vae_row(*row) for row in VAES],
         "text_encoders": [text_row(*row) for row in TEXT_ENCODERS],
+        "image_encoders": [vision_row(*row) for row in IMAGE_ENCODERS],
     }
     with open("tests/golden/cost.json", "w") as file:
         json.dump(golden, file, indent=1)

@@ -8,8 +8,10 @@ use std::{fs, path::Path};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 mod noise_schedule;
+mod vision;
 
 pub use noise_schedule::{BetaSchedule, NoiseScheduleConfig, Prediction, TimestepSpacing};
+pub use vision::VisionConfig;
 
 /// A file of a diffusers-layout folder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,8 @@ use std::{
 use super::{
     Catalog, Family, ModelCard, ModelId, NamedBudgets, Vocabulary,
     architecture::{
-        NoiseScheduleConfig, PerLevel, TextEncoderConfig, UnetConfig, VaeConfig, read_json,
+        NoiseScheduleConfig, PerLevel, TextEncoderConfig, UnetConfig, VaeConfig, VisionConfig,
+        read_json,
     },
     digest,
     raw::{RawBudgets, RawFamily, RawModel},
@@ -35,13 +36,14 @@ pub(super) fn assemble(
     let mut catalog = faults.none_or(Catalog { families })?;
     // Last, since it reads every byte of the weights: not worth it for a catalog that is refused.
     for (idx, family) in catalog.families.iter_mut().enumerate() {
-        let digest = digest::of_family(family).map_err(|error| {
+        let fault = |error: digest::DigestError| {
             vec![Fault {
                 key: format!("family[{idx}].path"),
                 reason: error.to_string(),
             }]
-        })?;
-        family.digest = digest;
+        };
+        family.digest = digest::of_family(family).map_err(fault)?;
+        family.image_encoder_digest = digest::of_image_encoder(family).map_err(fault)?;
     }
     Ok(catalog)
 }
@@ -105,6 +107,7 @@ fn check_id<'a>(
 struct Shared {
     vae: VaeConfig,
     text_encoder: TextEncoderConfig,
+    image_encoder: Option<VisionConfig>,
     noise_schedule: NoiseScheduleConfig,
 }
 
@@ -146,8 +149,10 @@ fn assemble_family(
         vocabulary,
         vae: shared.vae,
         text_encoder: shared.text_encoder,
+        image_encoder: shared.image_encoder,
         noise_schedule: shared.noise_schedule,
         digest: String::new(),
+        image_encoder_digest: None,
     })
 }
 
@@ -163,11 +168,29 @@ fn assemble_shared(key: &str, family: &Path, faults: &mut Faults) -> Option<Shar
     let text_encoder = faults.check(key, read_json(&family.join("text_encoder/config.json")));
     let schedule = family.join("scheduler/scheduler_config.json");
     let noise_schedule = faults.check(key, read_json(&schedule));
+    let vae = vae?;
     Some(Shared {
-        vae: vae?,
+        image_encoder: assemble_image_encoder(key, family, &vae, faults)?,
+        vae,
         text_encoder: text_encoder?,
         noise_schedule: noise_schedule?,
     })
+}
+
+/// Returns the family's image encoder, if it has one; the outer `None` is a fault.
+fn assemble_image_encoder(
+    key: &str,
+    family: &Path,
+    vae: &VaeConfig,
+    faults: &mut Faults,
+) -> Option<Option<VisionConfig>> {
+    let folder = family.join("image_encoder");
+    let config = VisionConfig::read(&folder.join("config.json"), vae.latent_channels);
+    let config = faults.check(key, config)?;
+    if config.is_some() {
+        faults.check(key, digest::weights_file(&folder))?;
+    }
+    Some(config)
 }
 
 /// Returns the models that can be read, each with its key in the file.

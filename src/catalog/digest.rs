@@ -44,7 +44,7 @@ pub enum DigestError {
     },
 }
 
-/// Returns `sha256:<hex>` over the configurations and weights of all parts of a family.
+/// Returns `sha256:<hex>` over the configurations and weights of all parts of a family that draw.
 pub fn of_family(family: &Family) -> Result<String, DigestError> {
     let unets = family.models.iter().map(|model| &model.unet_path);
     let mut files = vec![family.path.join("scheduler/scheduler_config.json")];
@@ -56,9 +56,24 @@ pub fn of_family(family: &Family) -> Result<String, DigestError> {
         files.push(weights_file(folder)?);
     }
     files.extend(tokenizer_files(&family.path.join("tokenizer"))?);
+    of_files(&family.path, files)
+}
+
+/// The same over configuration and weights of the image encoder, if the family has one.
+pub fn of_image_encoder(family: &Family) -> Result<Option<String>, DigestError> {
+    if family.image_encoder.is_none() {
+        return Ok(None);
+    }
+    let folder = family.path.join("image_encoder");
+    let files = vec![folder.join("config.json"), weights_file(&folder)?];
+    of_files(&family.path, files).map(Some)
+}
+
+/// Returns the digest of files, named as from `folder`.
+fn of_files(folder: &Path, files: Vec<PathBuf>) -> Result<String, DigestError> {
     let mut lines = Vec::with_capacity(files.len());
     for file in files {
-        let name = file.strip_prefix(&family.path).unwrap_or(&file);
+        let name = file.strip_prefix(folder).unwrap_or(&file);
         lines.push(format!("{}  {}\n", of_file(&file)?, name.display()));
     }
     lines.sort_by(|a, b| a[66..].cmp(&b[66..]));

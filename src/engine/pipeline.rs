@@ -13,6 +13,7 @@ use super::{
     EngineError, device,
     image::Pixels,
     ops::{Shape, native::Native},
+    ranker::Ranker,
     text_encoder::{TextEncoder, TextStates},
     tokenizer::{Tokenizer, Tokens},
     weights::Weights,
@@ -25,6 +26,7 @@ use crate::{
 
 mod encodings;
 mod networks;
+mod rank;
 mod spare;
 mod trajectory;
 
@@ -92,6 +94,7 @@ pub struct Pipeline {
     schedule: NoiseSchedule,
     tokenizer: Tokenizer,
     text_encoder: TextEncoder,
+    ranker: Option<Ranker>,
     encodings: Encodings,
     /// States of the empty prompt, which nearly every guided picture needs: always kept.
     empty: Arc<TextStates>,
@@ -153,6 +156,7 @@ impl Pipeline {
             schedule: NoiseSchedule::new(&family.noise_schedule)?,
             tokenizer,
             text_encoder,
+            ranker: rank::load(family, &device)?,
             encodings: Encodings::new(encodings::MAX_BYTES),
             empty: Arc::new(empty),
             empty_ids,

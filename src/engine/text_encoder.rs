@@ -3,16 +3,14 @@
 //! It runs once a request and its states are kept, so that a plain library is fast enough.
 
 use candle_core::{D, Device, Tensor};
-use candle_nn::{Embedding, LayerNorm, Linear, Module, ops::softmax_last_dim};
+use candle_nn::{Embedding, LayerNorm, Module};
 
 use super::{
     EngineError,
-    weights::{Scope, Weights},
+    clip::{Layer, Loader},
+    weights::Weights,
 };
 use crate::catalog::architecture::TextEncoderConfig;
-
-/// Steepness of the sigmoid in OpenAI's approximation of GELU.
-const QUICK_GELU_STEEPNESS: f64 = 1.702;
 
 /// The states of one text, one vector for each token.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +21,15 @@ pub struct TextStates {
     pub tokens: usize,
     /// Numbers of each token.
     pub width: usize,
+    /// Which token is the end mark: its state stands for the whole text.
+    pub end: usize,
+}
+
+impl TextStates {
+    /// The state of the end mark, which is what a CLIP pair compares with pictures.
+    pub fn pooled(&self) -> &[f32] {
+        &self.values[self.end * self.width..][..self.width]
+    }
 }
 
 /// `CLIPTextModel`. Fields are named as in the checkpoint.
@@ -52,7 +59,7 @@ impl TextEncoder {
         } else {
             root
         };
-        let load = Loader { device, config };
+        let load = Loader::new(device, config);
         let (width, context) = (config.hidden_size, config.max_position_embeddings);
         let embeddings = vs.pp("embeddings");
         let tokens = load.tensor(
@@ -68,9 +75,7 @@ impl TextEncoder {
                 "position_embedding.weight",
                 &[context, width],
             )?,
-            layers: (0..config.num_hidden_layers)
-                .map(|index| Layer::load(&load, &vs.pp("encoder.layers").pp(index)))
-                .collect::<Result<_, _>>()?,
+            layers: load.layers(&vs.pp("encoder.layers"), config.num_hidden_layers)?,
             final_layer_norm: load.norm(&vs.pp("final_layer_norm"))?,
             causal_mask: causal_mask(context, device)?,
         };
@@ -92,135 +97,28 @@ impl TextEncoder {
             .forward(&ids)?
             .broadcast_add(&self.position_embedding)?;
         for layer in &self.layers {
-            xs = layer.forward(&xs, &self.causal_mask)?;
+            xs = layer.forward(&xs, Some(&self.causal_mask))?;
         }
         let xs = self.final_layer_norm.forward(&xs)?;
         let width = xs.dim(D::Minus1)?;
         let values: Vec<f32> = xs.flatten_all()?.to_vec1()?;
         let states = values
             .chunks_exact(tokens * width)
-            .map(|values| TextStates {
+            .zip(prompts)
+            .map(|(values, ids)| TextStates {
                 values: values.to_vec(),
                 tokens,
                 width,
+                end: end_of(ids),
             });
         Ok(states.collect())
     }
 }
 
-#[derive(Debug)]
-struct Layer {
-    norm1: LayerNorm,
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    out_proj: Linear,
-    norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
-    heads: usize,
-    activation: Activation,
-}
-
-impl Layer {
-    fn load(load: &Loader<'_>, vs: &Scope<'_>) -> Result<Self, EngineError> {
-        let (width, inner) = (load.config.hidden_size, load.config.intermediate_size);
-        let heads = load.config.num_attention_heads;
-        if heads == 0 || !width.is_multiple_of(heads) {
-            return Err(EngineError::Indivisible {
-                layer: vs.name().to_owned(),
-                channels: width,
-                parts: heads,
-            });
-        }
-        let attention = vs.pp("self_attn");
-        Ok(Self {
-            norm1: load.norm(&vs.pp("layer_norm1"))?,
-            q_proj: load.linear(&attention.pp("q_proj"), width, width)?,
-            k_proj: load.linear(&attention.pp("k_proj"), width, width)?,
-            v_proj: load.linear(&attention.pp("v_proj"), width, width)?,
-            out_proj: load.linear(&attention.pp("out_proj"), width, width)?,
-            norm2: load.norm(&vs.pp("layer_norm2"))?,
-            fc1: load.linear(&vs.pp("mlp.fc1"), width, inner)?,
-            fc2: load.linear(&vs.pp("mlp.fc2"), inner, width)?,
-            heads,
-            activation: Activation::named(&load.config.hidden_act)?,
-        })
-    }
-
-    fn forward(&self, xs: &Tensor, mask: &Tensor) -> candle_core::Result<Tensor> {
-        let xs = (self.attend(&self.norm1.forward(xs)?, mask)? + xs)?;
-        let ys = self.fc1.forward(&self.norm2.forward(&xs)?)?;
-        self.fc2.forward(&self.activation.apply(&ys)?)? + xs
-    }
-
-    fn attend(&self, xs: &Tensor, mask: &Tensor) -> candle_core::Result<Tensor> {
-        let (rows, tokens, width) = xs.dims3()?;
-        let split = |xs: Tensor| {
-            xs.reshape((rows, tokens, self.heads, width / self.heads))?
-                .transpose(1, 2)?
-                .contiguous()
-        };
-        let scale = 1.0 / ((width / self.heads) as f64).sqrt();
-        let q = (split(self.q_proj.forward(xs)?)? * scale)?;
-        let k = split(self.k_proj.forward(xs)?)?;
-        let v = split(self.v_proj.forward(xs)?)?;
-        let scores = q.matmul(&k.t()?)?.broadcast_add(mask)?;
-        let ys = softmax_last_dim(&scores)?.matmul(&v)?;
-        let ys = ys.transpose(1, 2)?.reshape((rows, tokens, width))?;
-        self.out_proj.forward(&ys)
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Activation {
-    /// x * sigmoid(1.702 x), OpenAI's approximation.
-    QuickGelu,
-    /// The exact one, over erf.
-    Gelu,
-}
-
-impl Activation {
-    fn named(name: &str) -> Result<Self, EngineError> {
-        match name {
-            "quick_gelu" => Ok(Self::QuickGelu),
-            "gelu" => Ok(Self::Gelu),
-            _ => Err(EngineError::TextActivation(name.to_owned())),
-        }
-    }
-
-    fn apply(self, xs: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::QuickGelu => xs * candle_nn::ops::sigmoid(&(xs * QUICK_GELU_STEEPNESS)?)?,
-            Self::Gelu => xs.gelu_erf(),
-        }
-    }
-}
-
-struct Loader<'a> {
-    device: &'a Device,
-    config: &'a TextEncoderConfig,
-}
-
-impl Loader<'_> {
-    fn tensor(&self, vs: &Scope<'_>, name: &str, shape: &[usize]) -> Result<Tensor, EngineError> {
-        Ok(Tensor::from_vec(vs.get(name, shape)?, shape, self.device)?)
-    }
-
-    fn linear(&self, vs: &Scope<'_>, inputs: usize, outputs: usize) -> Result<Linear, EngineError> {
-        let weight = self.tensor(vs, "weight", &[outputs, inputs])?;
-        Ok(Linear::new(
-            weight,
-            Some(self.tensor(vs, "bias", &[outputs])?),
-        ))
-    }
-
-    fn norm(&self, vs: &Scope<'_>) -> Result<LayerNorm, EngineError> {
-        let shape = [self.config.hidden_size];
-        let weight = self.tensor(vs, "weight", &shape)?;
-        let bias = self.tensor(vs, "bias", &shape)?;
-        Ok(LayerNorm::new(weight, bias, self.config.layer_norm_eps))
-    }
+/// CLIP's end mark has the largest id; where it pads too, the first one counts.
+fn end_of(ids: &[u32]) -> usize {
+    let largest = ids.iter().max();
+    ids.iter().position(|id| Some(id) == largest).unwrap_or(0)
 }
 
 fn causal_mask(tokens: usize, device: &Device) -> candle_core::Result<Tensor> {

@@ -15,9 +15,11 @@ use serde::Serialize;
 
 use crate::units::{Flops, ImageSize};
 
+mod clip;
 pub mod text;
 pub mod unet;
 pub mod vae;
+pub mod vision;
 
 /// Operations of one forward pass over one picture, by kind of operator, and the parameters behind
 /// them.
@@ -41,10 +43,18 @@ impl NetworkCost {
 
     /// A square convolution with bias that is evaluated at `positions` places.
     fn conv(kernel: usize, inputs: usize, outputs: usize, positions: usize) -> Self {
-        let weights = kernel * kernel * inputs * outputs;
+        let bias = Self {
+            parameters: outputs as u64,
+            ..Self::default()
+        };
+        Self::conv_without_bias(kernel * kernel * inputs * outputs, positions) + bias
+    }
+
+    /// A convolution of so many weights without bias.
+    fn conv_without_bias(weights: usize, positions: usize) -> Self {
         Self {
             conv: two_per_mac([weights, positions]),
-            parameters: (weights + outputs) as u64,
+            parameters: weights as u64,
             ..Self::default()
         }
     }

@@ -5,5 +5,6 @@ mod family;
 mod golden;
 mod memory;
 mod parity;
+mod ranker;
 mod reference;
 mod sameness;

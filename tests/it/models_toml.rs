@@ -326,3 +326,43 @@ fn a_folder_alone_is_a_family() {
         "{message}"
     );
 }
+
+const IMAGE_ENCODER: &str = r#"{"num_channels": 4, "image_size": 8, "patch_size": 2, "hidden_size": 16,
+    "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 16}"#;
+
+#[test]
+fn an_image_encoder_over_latents_is_read_and_hashed_apart_from_what_draws() {
+    let hosted = Hosted::new(FAMILY);
+    let folder = hosted.folder.path().join("weights/image_encoder");
+    let read = || hosted.load().unwrap().families.remove(0);
+    let without = read();
+    assert_eq!(
+        (&without.image_encoder, &without.image_encoder_digest),
+        (&None, &None)
+    );
+
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("config.json"), IMAGE_ENCODER).unwrap();
+    fs::write(folder.join("model.safetensors"), "one").unwrap();
+    let with = read();
+    assert_eq!(with.image_encoder.unwrap().n_states(), 17);
+    assert_eq!(with.digest, without.digest, "drawings do not depend on it");
+    let digest = with.image_encoder_digest.unwrap();
+    assert!(digest.starts_with("sha256:"), "{digest}");
+    fs::write(folder.join("model.safetensors"), "other").unwrap();
+    assert_ne!(read().image_encoder_digest.unwrap(), digest);
+
+    fs::remove_file(folder.join("model.safetensors")).unwrap();
+    let faults = hosted.faults().join("\n");
+    assert!(faults.contains("family[0].path: no weights in"), "{faults}");
+    hosted.edit(
+        "weights/image_encoder/config.json",
+        "\"num_channels\": 4",
+        "\"num_channels\": 3",
+    );
+    assert_eq!(
+        read().image_encoder,
+        None,
+        "a tower over pixels needs no weights"
+    );
+}

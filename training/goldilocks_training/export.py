@@ -9,7 +9,7 @@ from pathlib import Path
 import diffusers
 from safetensors.torch import load_file, save_file
 
-from . import autoencoder, diffusion, evaluator, reference, split, text_encoder, tokenizer, unet, vocabulary
+from . import autoencoder, diffusion, evaluator, ranker, reference, split, text_encoder, tokenizer, unet, vocabulary
 
 FAMILY = "emoji"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -41,7 +41,13 @@ def digest(path: Path) -> str:
 
 def model_index(target: Path) -> dict:
     """Returns a StableDiffusionPipeline's index; the U-Net is chosen by folder name when it is loaded."""
-    frozen = ("vae/" + WEIGHTS, "text_encoder/model.safetensors", "tokenizer/tokenizer.json")
+    frozen = (
+        "vae/" + WEIGHTS,
+        "text_encoder/model.safetensors",
+        "tokenizer/tokenizer.json",
+        "image_encoder/model.safetensors",
+    )
+    has_ranker = (target / "image_encoder").exists()
     return {
         "_class_name": "StableDiffusionPipeline",
         "_diffusers_version": diffusers.__version__,
@@ -49,6 +55,7 @@ def model_index(target: Path) -> dict:
         "_unets": sorted(path.name for path in target.glob("unet-*")),
         "_sha256": {name: digest(target / name) for name in frozen if (target / name).exists()},
         "feature_extractor": [None, None],
+        "image_encoder": ["transformers", "CLIPVisionModelWithProjection"] if has_ranker else [None, None],
         "requires_safety_checker": False,
         "safety_checker": [None, None],
         "scheduler": ["diffusers", "DDIMScheduler"],
@@ -66,7 +73,8 @@ def export(work: Path, target: Path, unfinished: bool = True) -> None:
         shutil.copytree(tokenizer.folder(work), target / "tokenizer", dirs_exist_ok=True)
     if text_encoder.folder(work).exists():
         copy_text_encoder(text_encoder.folder(work), target / "text_encoder")
-    for source, name in ((autoencoder.frozen(work), "vae"), (evaluator.folder(work), "evaluator")):
+    whole = (autoencoder.frozen(work), "vae"), (evaluator.folder(work), "evaluator"), (ranker.folder(work), "image_encoder")
+    for source, name in whole:
         if source.exists():
             copy_model(source, target / name)
     if reference.folder(work).exists():

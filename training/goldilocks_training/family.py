@@ -1,6 +1,7 @@
 """How is an exported family loaded and drawn with in Python?"""
 
 import re
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from . import diffusion, student, tokenizer
+from . import diffusion, ranker, student, tokenizer
 
 
 STUDENT = "-lcm"
@@ -41,11 +42,28 @@ class Family:
     def _states(self, captions: list[str]) -> Tensor:
         return diffusion.text_states(self._encoder, torch.tensor(tokenizer.ids(self._words, captions)))
 
+    @cached_property
+    def _ranker(self) -> ranker.Ranker:
+        return ranker.load(self.folder / "image_encoder", self._encoder)
+
     def draw(self, name: str, captions: list[str], steps: int, guidance: float, seed: int) -> Tensor:
         """Returns pictures in [-1, 1], one per caption; a student's guidance is its own."""
+        return self.decode(self.latents(name, captions, steps, guidance, seed))
+
+    def latents(self, name: str, captions: list[str], steps: int, guidance: float, seed: int) -> Tensor:
+        """Returns latents, one per caption; a student's guidance is its own."""
         text = self._states(captions)
         if self.is_student(name):
-            latents = student.sample(self._unet(name), text, steps, seed)
-        else:
-            latents = diffusion.sample(self._unet(name), text, self._states([""]), steps, guidance, seed)
+            return student.sample(self._unet(name), text, steps, seed)
+        return diffusion.sample(self._unet(name), text, self._states([""]), steps, guidance, seed)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Returns pictures in [-1, 1]."""
         return diffusion.decode(self._vae, latents)
+
+    @torch.no_grad()
+    def best(self, candidates: list[Tensor], captions: list[str]) -> Tensor:
+        """Returns, of several latents for each caption, the one that suits it best in the ranker's eyes."""
+        texts = self._ranker.embed_texts(torch.tensor(tokenizer.ids(self._words, captions)))
+        likeness = torch.stack([(self._ranker.embed_latents(latents) * texts).sum(-1) for latents in candidates])
+        return torch.stack(candidates)[likeness.argmax(0), torch.arange(len(captions))]

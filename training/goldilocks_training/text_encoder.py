@@ -111,11 +111,10 @@ class Contrast(nn.Module):
         return functional.normalize(self.picture_projection(features), dim=-1), logits
 
 
-class Batches:
-    """Pictures with their captions and one hard negative each."""
+class Captions:
+    """Captions of scenes and one hard negative each, as ids."""
 
-    def __init__(self, work: Path, seed: int, device: torch.device) -> None:
-        self._scenes, self._painter = TrainingScenes(seed), Painter()
+    def __init__(self, work: Path, device: torch.device) -> None:
         self._tokenizer, self._device = tokenizer.load(work), device
 
     def ids(self, texts: list[str]) -> Tensor:
@@ -124,40 +123,63 @@ class Batches:
         longest = int((ids == ids[0, -1]).int().argmax(1).max()) + 1
         return ids[:, :longest].to(self._device)
 
+    def draw(self, scenes: list[Scene], rng: Generator, complete: bool = False) -> Tensor:
+        """Returns the ids of all right captions followed by all wrong ones."""
+        right = [captions.caption(scene, rng, complete) for scene in scenes]
+        wrong = [captions.caption(edit(scene, rng), rng, complete=True) for scene in scenes]
+        return self.ids(right + wrong)
+
+
+class Batches:
+    """Pictures with their captions and one hard negative each."""
+
+    def __init__(self, work: Path, seed: int, device: torch.device) -> None:
+        self._scenes, self._painter = TrainingScenes(seed), Painter()
+        self._captions, self._device = Captions(work, device), device
+
     def draw(self, count: int, complete: bool = False) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Returns pooled pictures, labels by head and the ids of all right captions followed by all wrong ones."""
         rng = self._scenes.rng
         drawn = [self._scenes.draw() for _ in range(count)]
         pictures = to_tensor((self._painter.paint(scene, rng) for scene in drawn), self._device)
-        right = [captions.caption(scene, rng, complete) for scene in drawn]
-        wrong = [captions.caption(edit(scene, rng), rng, complete=True) for scene in drawn]
+        ids = self._captions.draw(drawn, rng, complete)
         truth = {name: label.to(self._device) for name, label in tower.labels(drawn).items()}
-        return tower.pool(pictures), truth, self.ids(right + wrong)
+        return tower.pool(pictures), truth, ids
+
+
+def contrast(likeness: Tensor) -> Tensor:
+    """Contrast of pictures (rows) with their right captions (the first columns), and each with its hard negative (the others)."""
+    count = len(likeness)
+    target = torch.arange(count, device=likeness.device)
+    within = functional.cross_entropy(likeness, target) + functional.cross_entropy(likeness[:, :count].T, target)
+    hard = functional.softplus(likeness.diagonal(count) - likeness.diagonal()).mean()
+    return within / 2 + hard
+
+
+def retrieval(likeness: Tensor) -> dict[str, float]:
+    """Returns the share of pictures that find their right caption, and of those that prefer it to its hard negative."""
+    count = len(likeness)
+    beaten = likeness.diagonal() > likeness.diagonal(count)
+    found = likeness[:, :count].argmax(1) == torch.arange(count, device=likeness.device)
+    return {"recall_at_1": found.float().mean().item(), "hard_negatives_beaten": beaten.float().mean().item()}
 
 
 def loss(model: Contrast, pooled: Tensor, truth: dict[str, Tensor], ids: Tensor) -> Tensor:
     """Contrast within the batch, against the hard negatives, and the supervised heads."""
-    count = len(pooled)
     seen, logits = model.embed_pictures(tower.soften(pooled))
     likeness = model.scale.exp() * seen @ model.embed_texts(ids).T
-    target = torch.arange(count, device=pooled.device)
-    contrast = functional.cross_entropy(likeness, target) + functional.cross_entropy(likeness[:, :count].T, target)
-    hard = functional.softplus(likeness.diagonal(count) - likeness.diagonal()).mean()
-    return contrast / 2 + hard + 0.4 * tower.supervised_loss(logits, truth)
+    return contrast(likeness) + 0.4 * tower.supervised_loss(logits, truth)
 
 
 @torch.no_grad()
 def evaluate(model: Contrast, options: argparse.Namespace) -> dict[str, float]:
     """Returns retrieval among the validation captions and the share of hard negatives beaten."""
     model.eval()
-    device, count = model.scale.device, options.validation
-    pooled, _, ids = Batches(options.work, VALIDATION_SEED, device).draw(count, complete=True)
+    pooled, _, ids = Batches(options.work, VALIDATION_SEED, model.scale.device).draw(options.validation, complete=True)
     seen, _ = model.embed_pictures(pooled)
-    likeness = seen @ model.embed_texts(ids).T
-    beaten = likeness.diagonal() > likeness.diagonal(count)
-    found = likeness[:, :count].argmax(1) == torch.arange(count, device=device)
+    found = retrieval(seen @ model.embed_texts(ids).T)
     model.train()
-    return {"recall_at_1": found.float().mean().item(), "hard_negatives_beaten": beaten.float().mean().item()}
+    return found
 
 
 def folder(work: Path) -> Path:

@@ -126,6 +126,7 @@ mod tests {
             values: vec![number as f32; 6],
             tokens: 2,
             width: 3,
+            end: 1,
         };
         (vec![number, 0], states)
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     catalog::{
         DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets,
-        architecture::{TextEncoderConfig, UnetConfig, VaeConfig},
+        architecture::{TextEncoderConfig, UnetConfig, VaeConfig, VisionConfig},
     },
     planner::CostTable,
 };
@@ -133,8 +133,10 @@ fn family(golden: &Golden) -> Family {
         vocabulary: None,
         vae: golden.vaes[0].config.clone(),
         text_encoder: golden.text_encoders[0].config.clone(),
+        image_encoder: None,
         noise_schedule: serde_json::from_str("{}").unwrap(),
         digest: String::new(),
+        image_encoder_digest: None,
     }
 }
 
@@ -145,6 +147,7 @@ struct Golden {
     unets: Vec<UnetRow>,
     vaes: Vec<VaeRow>,
     text_encoders: Vec<TextRow>,
+    image_encoders: Vec<VisionRow>,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +184,15 @@ struct VaeRow {
 struct TextRow {
     name: String,
     config: TextEncoderConfig,
+    #[serde(flatten)]
+    cost: CostRow,
+}
+
+#[derive(Deserialize)]
+struct VisionRow {
+    name: String,
+    config: VisionConfig,
+    text_width: usize,
     #[serde(flatten)]
     cost: CostRow,
 }
@@ -230,5 +242,13 @@ fn decoders_cost_what_torch_counts() {
 fn text_encoders_cost_what_torch_counts() {
     for row in golden().text_encoders {
         assert_eq!(text::cost(&row.config), expected(&row.cost), "{}", row.name);
+    }
+}
+
+#[test]
+fn image_encoders_cost_what_torch_counts() {
+    for row in golden().image_encoders {
+        let ours = vision::cost(&row.config, row.text_width);
+        assert_eq!(ours, expected(&row.cost), "{}", row.name);
     }
 }

@@ -131,8 +131,10 @@ impl Golden {
             vocabulary: None,
             vae,
             text_encoder: read_json(&config("text_encoder/config.json")).unwrap(),
+            image_encoder: None,
             noise_schedule: read_json(&config("scheduler/scheduler_config.json")).unwrap(),
             digest: "sha256:golden".into(),
+            image_encoder_digest: None,
         }
     }
 

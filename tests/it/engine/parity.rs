@@ -121,6 +121,7 @@ fn expect_same_unet<B: Backend>(ops: &B, golden: &Golden, model: &str) {
                 values: values.to_vec(),
                 tokens: dims[1],
                 width: dims[2],
+                end: 0,
             };
             Arc::new(unet.pack_text(ops, &text).unwrap())
         })

@@ -132,8 +132,10 @@ fn family(distilled: u64) -> Family {
         vocabulary: None,
         vae: serde_json::from_value(vae).unwrap(),
         text_encoder: serde_json::from_value(text_encoder).unwrap(),
+        image_encoder: None,
         noise_schedule: serde_json::from_value(json!({})).unwrap(),
         digest: "sha256:toy".into(),
+        image_encoder_digest: None,
     }
 }
 

@@ -44,8 +44,10 @@ pub(super) fn family() -> Family {
         vocabulary: Some(Vocabulary::new(["a", "heart"])),
         vae: serde_json::from_value(vae).unwrap(),
         text_encoder: serde_json::from_value(text_encoder).unwrap(),
+        image_encoder: None,
         noise_schedule: serde_json::from_value(json!({ "num_train_timesteps": 500 })).unwrap(),
         digest: "sha256:toy".to_owned(),
+        image_encoder_digest: None,
     }
 }
 
