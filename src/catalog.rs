@@ -86,6 +86,14 @@ impl Family {
         self.models.iter().find(|model| model.id.0 == id)
     }
 
+    /// Whether pictures of this size can be compared with a prompt before they are decoded.
+    pub fn ranks(&self, size: ImageSize) -> bool {
+        self.image_encoder.as_ref().is_some_and(|config| {
+            let side = config.image_size as u32 * self.vae.downscale();
+            (size.width, size.height) == (side, side)
+        })
+    }
+
     /// Returns the size a request gets that names none.
     pub fn default_size(&self) -> ImageSize {
         self.sizes[0]

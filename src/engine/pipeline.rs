@@ -230,20 +230,19 @@ impl Pipeline {
         for model in spec.stages.iter().map(|stage| &stage.model).chain([model]) {
             self.expect_model(model)?;
         }
-        let multiple = self.vae.downscale();
-        let ImageSize { width, height } = spec.size;
-        if width == 0 || height == 0 || width % multiple != 0 || height % multiple != 0 {
-            return Err(EngineError::Size {
-                size: spec.size,
-                multiple,
-            });
-        }
-        let shape = (
-            self.vae.latent_channels,
-            (height / multiple) as usize,
-            (width / multiple) as usize,
-        );
+        let shape = self.latent_shape(spec.size)?;
         Trajectory::begin(model.clone(), spec, conditioning, &self.schedule, shape)
+    }
+
+    /// Channels, height and width of a picture's latents.
+    fn latent_shape(&self, size: ImageSize) -> Result<(usize, usize, usize), EngineError> {
+        let multiple = self.vae.downscale();
+        let ImageSize { width, height } = size;
+        if width == 0 || height == 0 || width % multiple != 0 || height % multiple != 0 {
+            return Err(EngineError::Size { size, multiple });
+        }
+        let side = |pixels| (pixels / multiple) as usize;
+        Ok((self.vae.latent_channels, side(height), side(width)))
     }
 
     /// Takes `left` steps in place of all that a picture has ahead, spread evenly over where those would

@@ -1,6 +1,6 @@
 //! How many operations does each phase of a family's work take?
 
-use super::cost::{Grid, text, unet, vae};
+use super::cost::{Grid, text, unet, vae, vision};
 use crate::{
     catalog::Family,
     units::{Flops, ImageSize},
@@ -22,7 +22,7 @@ pub struct SizeCost {
     pub size: ImageSize,
     /// One picture's latents to pixels.
     pub decode: Flops,
-    /// One picture's latents against its prompt; 0 for a family that ranks none.
+    /// One picture's latents against its prompt; 0 where the family ranks none of this size.
     pub rank: Flops,
     /// One network evaluation of each of the family's models, in their order.
     pub evaluations: Vec<Flops>,
@@ -38,7 +38,7 @@ impl CostTable {
             SizeCost {
                 size: *size,
                 decode: vae::decoder_cost(&family.vae, latents).total(),
-                rank: Flops(0.0),
+                rank: rank(family, *size),
                 evaluations: models
                     .map(|model| unet::cost(&model.unet, latents, n_tokens).total())
                     .collect(),
@@ -53,5 +53,14 @@ impl CostTable {
     /// Returns the operations at one picture size.
     pub fn at(&self, size: ImageSize) -> Option<&SizeCost> {
         self.sizes.iter().find(|cost| cost.size == size)
+    }
+}
+
+fn rank(family: &Family, size: ImageSize) -> Flops {
+    match &family.image_encoder {
+        Some(config) if family.ranks(size) => {
+            vision::cost(config, family.text_encoder.hidden_size).total()
+        }
+        _ => Flops(0.0),
     }
 }

@@ -44,11 +44,13 @@ pub(super) fn family() -> Family {
             "num_attention_heads": 2, "max_position_embeddings": 8,
         }))
         .unwrap(),
+        image_encoder: None,
         noise_schedule: serde_json::from_value(json!({
             "prediction_type": "v_prediction", "rescale_betas_zero_snr": true,
             "timestep_spacing": "trailing",
         }))
         .unwrap(),
         digest: "sha256:toy".into(),
+        image_encoder_digest: None,
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::Job;
 use crate::{
     catalog::ModelId,
-    units::{Flops, Memory, Nfe, Steps},
+    units::{Flops, ImageSize, Memory, Nfe, Steps},
 };
 
 pub mod pipeline;
@@ -28,6 +28,12 @@ pub type OnBoundary<'a> = dyn FnMut(Boundary) -> ControlFlow<()> + 'a;
 pub trait Executor {
     /// Draws one picture for each seed of the job.
     fn draw(&mut self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError>;
+
+    /// Compares one picture's latents with a prompt, for whoever times it; what they show does not matter.
+    fn rank(&mut self, family: &str, _prompt: &str, size: ImageSize) -> Result<(), DrawError> {
+        let reason = format!("this device ranks no pictures of {size} of family {family:?}");
+        Err(DrawError::Failed(reason))
+    }
 
     /// Forgets what it kept from earlier jobs to be faster, so that the next job takes its full time.
     fn forget(&mut self) {}

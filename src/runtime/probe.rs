@@ -27,6 +27,8 @@ const STEPS: std::ops::RangeInclusive<f64> = 2.0..=8.0;
 const SLOW: Millis = Millis(1000.0);
 /// Files written to time the encoder.
 const FILES: usize = 5;
+/// Latents compared with a prompt to time the ranker.
+const RANKED: usize = 5;
 /// Any guidance above 1 evaluates two rows.
 const GUIDED: f64 = 2.0;
 /// About as long as the captions that people write.
@@ -65,6 +67,8 @@ struct FamilyTimes {
     /// One entry for each model and number of rows.
     steps: Vec<Vec<Millis>>,
     encode: Millis,
+    /// Nothing where the family ranks no pictures of this size.
+    rank: Vec<Millis>,
 }
 
 /// One model at one number of rows.
@@ -100,6 +104,9 @@ impl Probe {
                 times.encode = self.encoder(&first, &picture)?;
             }
         }
+        if family.ranks(size) {
+            times.rank = self.ranker(executor, family, size)?;
+        }
         for _ in 0..ROUNDS {
             for (idx, target) in targets.iter().enumerate() {
                 let Some(steps) = target.steps else { continue };
@@ -125,6 +132,25 @@ impl Probe {
         picture
             .map(|picture| (laps, picture))
             .ok_or_else(|| failed("there is none".into()))
+    }
+
+    fn ranker(
+        &self,
+        executor: &mut dyn Executor,
+        family: &Family,
+        size: ImageSize,
+    ) -> Result<Vec<Millis>, String> {
+        let mut times = Vec::with_capacity(RANKED);
+        // The first one encodes the prompt, which is a time of its own.
+        for round in 0..=RANKED {
+            let started = self.clock.now();
+            let ranked = executor.rank(&family.id, PROMPT, size);
+            ranked.map_err(|reason| format!("family {} fails to rank: {reason}", family.id))?;
+            if round > 0 {
+                times.push(Millis::from(self.clock.now().since(started)));
+            }
+        }
+        Ok(times)
     }
 
     fn encoder(&self, job: &Job, picture: &Picture) -> Result<Millis, String> {
@@ -159,6 +185,9 @@ impl FamilyTimes {
         }
         phases.set_decode(&family.id, size, median(self.decode));
         phases.set_encode(size, self.encode);
+        if !self.rank.is_empty() {
+            phases.set_rank(&family.id, size, median(self.rank));
+        }
         latency.set_phases(phases);
     }
 }

@@ -6,6 +6,7 @@ use super::{Conditioning, Latents, Pipeline};
 use crate::{
     catalog::Family,
     engine::{EngineError, ranker::Ranker, weights::Weights},
+    units::ImageSize,
 };
 
 impl Pipeline {
@@ -18,6 +19,11 @@ impl Pipeline {
     ) -> Result<Vec<f32>, EngineError> {
         let ranker = self.ranker.as_ref().ok_or(EngineError::NoRanker)?;
         ranker.similarities(&conditioning.conditional, latents)
+    }
+
+    /// Latents of no picture, all zero, for whoever times what is done with latents.
+    pub fn blank(&self, size: ImageSize) -> Result<Latents, EngineError> {
+        self.latent_shape(size).map(Latents::blank)
     }
 }
 

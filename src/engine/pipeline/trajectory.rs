@@ -35,6 +35,16 @@ pub struct Latents {
 }
 
 impl Latents {
+    /// All zero.
+    pub(super) fn blank((channels, height, width): (usize, usize, usize)) -> Self {
+        Self {
+            channels,
+            height,
+            width,
+            values: vec![0.0; channels * height * width],
+        }
+    }
+
     /// Wraps numbers in channel, line, column order; `None` if their count is not that of the shape.
     pub fn new((channels, height, width): (usize, usize, usize), values: Vec<f32>) -> Option<Self> {
         (values.len() == channels * height * width).then_some(Self {

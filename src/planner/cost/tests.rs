@@ -96,7 +96,13 @@ fn a_family_table_has_every_model_at_every_size() {
     assert_eq!(measured.evaluations, evaluations);
     assert_eq!(measured.decode, expected(&golden.vaes[0].cost).total());
 
+    assert_eq!(
+        measured.rank,
+        expected(&golden.image_encoders[0].cost).total()
+    );
+
     let wide = table.at("768x512".parse().unwrap()).unwrap();
+    assert_eq!(wide.rank, Flops(0.0), "its latents are no square");
     let latents = Grid {
         height: 64,
         width: 96,
@@ -133,7 +139,7 @@ fn family(golden: &Golden) -> Family {
         vocabulary: None,
         vae: golden.vaes[0].config.clone(),
         text_encoder: golden.text_encoders[0].config.clone(),
-        image_encoder: None,
+        image_encoder: Some(golden.image_encoders[0].config.clone()),
         noise_schedule: serde_json::from_str("{}").unwrap(),
         digest: String::new(),
         image_encoder_digest: None,

@@ -97,6 +97,12 @@ impl Executor for PipelineExecutor {
         hosted.draw(job, on_boundary)
     }
 
+    fn rank(&mut self, family: &str, prompt: &str, size: ImageSize) -> Result<(), DrawError> {
+        let hosted = self.hosted.iter().find(|hosted| hosted.family.id == family);
+        let missing = || DrawError::Failed(format!("family {family:?} is not on this device"));
+        hosted.ok_or_else(missing)?.rank(prompt, size)
+    }
+
     fn forget(&mut self) {
         for hosted in &self.hosted {
             hosted.pipeline.forget_texts();
@@ -183,6 +189,13 @@ impl Hosted {
     fn step(&self, row: &mut Trajectory) -> Result<(), DrawError> {
         let moved = self.pipeline.step(&mut [row])?;
         moved.into_iter().try_for_each(|row| Ok(row?))
+    }
+
+    fn rank(&self, prompt: &str, size: ImageSize) -> Result<(), DrawError> {
+        let conditioning = self.pipeline.encode(&[prompt], "")?.remove(0);
+        let latents = self.pipeline.blank(size)?;
+        self.pipeline.rank(&conditioning, &[&latents])?;
+        Ok(())
     }
 
     /// Operations of one evaluation of a model.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use goldilocks::{
-    catalog::{self, DeviceSpec},
+    catalog::{self, DeviceSpec, Family},
     planner::{LatencyModel, PhaseTimes, Workload},
     runtime::{
         LoadExecutor,
@@ -18,10 +18,13 @@ use goldilocks::{
 
 use super::script::Scripted;
 
-#[test]
-fn every_phase_of_every_model_is_timed() {
+fn family() -> Family {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1");
-    let family = catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap();
+    catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap()
+}
+
+/// What the probe finds on the scripted device.
+fn probed(family: &Family) -> PhaseTimes {
     let clock = Arc::new(ManualClock::default());
     let latency = Arc::new(RwLock::new(LatencyModel::new(PhaseTimes::default())));
     let probe = Probe {
@@ -32,14 +35,39 @@ fn every_phase_of_every_model_is_timed() {
     let device = Scripted::alone(clock);
     let load: LoadExecutor = Box::new(move |_| Ok(Box::new(device)));
     probing(load, vec![family.clone()], probe)(&mut |_| {}).unwrap();
-
     let latency = latency.read().unwrap();
-    let (times, size) = (latency.phases(), family.default_size());
+    assert_eq!(latency.n_observed(), 0);
+    latency.phases().clone()
+}
+
+#[test]
+fn every_phase_of_every_model_is_timed() {
+    let family = family();
+    let (times, size) = (probed(&family), family.default_size());
     let model = &family.models[0].id;
     assert_eq!(times.step(model, size, 1), Some(Millis(5.0)));
     assert_eq!(times.step(model, size, 2), Some(Millis(10.0)));
     let besides_steps = times.of_family(&family, size);
     let besides_steps = besides_steps.request(&Workload::default(), 1, 1);
     assert_eq!(besides_steps, Some(Millis(22.0)));
-    assert_eq!(latency.n_observed(), 0);
+    assert!(times.rank.is_empty(), "the family has no ranker");
+}
+
+#[test]
+fn ranking_is_timed_without_its_prompt_where_the_family_ranks() {
+    let mut family = family();
+    let size = family.default_size();
+    let tower = format!(
+        r#"{{"num_channels": 4, "image_size": {}, "patch_size": 2, "hidden_size": 16, "intermediate_size": 32,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 16}}"#,
+        size.width / family.vae.downscale()
+    );
+    family.image_encoder = Some(serde_json::from_str(&tower).unwrap());
+    let times = probed(&family).of_family(&family, size);
+    let ranked = |n_ranked| {
+        let legs = Workload::default().legs;
+        times.picture(&Workload { legs, n_ranked })
+    };
+    assert_eq!(ranked(0), Some(Millis(20.0)));
+    assert_eq!(ranked(2), Some(Millis(26.0)));
 }

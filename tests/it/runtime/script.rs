@@ -1,7 +1,7 @@
 //! A device that does what the prompt says and moves the clock by what that would take.
 //!
 //! Text takes 2 ms, once for each prompt until the device is told to forget, a step of one row 5 ms, a
-//! decode 20 ms. Prompts: `fail`, `panic`, `fail to encode`,
+//! decode 20 ms, ranking 3 ms. Prompts: `fail`, `panic`, `fail to encode`,
 //! `panic while encoding`; anything else is drawn.
 
 use std::{
@@ -19,7 +19,7 @@ use goldilocks::{
         WorkerSpec,
     },
     telemetry::{Clock, ManualClock, Metrics},
-    units::{Flops, Millis},
+    units::{Flops, ImageSize, Millis},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -188,6 +188,12 @@ impl Executor for Scripted {
             texts_encoded,
             tokens_cut: 0,
         })
+    }
+
+    fn rank(&mut self, _family: &str, prompt: &str, _size: ImageSize) -> Result<(), DrawError> {
+        let text = 2 * u64::from(self.kept.insert(prompt.into()));
+        self.clock.advance(Duration::from_millis(text + 3));
+        Ok(())
     }
 
     fn forget(&mut self) {
