@@ -3,17 +3,21 @@
 //! [`quality`] draws the same captions with every plan of the [`grid`], lets the evaluator look at
 //! the pictures, and writes scores with bootstrap errors: the profile that the planner reads.
 //!
+//! - [`campaign`], [`trial`], `variants`, `near`, `held_out`: what is measured, and in which order
 //! - [`captions`], [`mod@reference`]: what is drawn, and what real pictures look like
 //! - [`studio`], [`sweep`], [`store`]: how thousands of pictures are made and judged, and resumed
 //! - [`score`], [`bootstrap`]: what that says about a plan, and how surely
 //! - [`mod@file`], [`report`], [`figure`], [`sheet`]: what people and the planner get to see
 
 pub mod bootstrap;
+pub mod campaign;
 pub mod captions;
 mod date;
 pub mod figure;
 pub mod file;
 pub mod grid;
+mod held_out;
+mod near;
 mod price;
 pub mod quality;
 pub mod reference;
@@ -23,3 +27,5 @@ pub mod sheet;
 pub mod store;
 pub mod studio;
 pub mod sweep;
+pub mod trial;
+mod variants;

@@ -1,11 +1,12 @@
-//! What is every plan of a family worth? Draws, judges and scores the whole grid, and writes it down.
+//! What is every plan of a family worth? Draws, judges and scores, and writes it down.
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{
     bootstrap::REPLICATES,
+    campaign::{Campaign, Findings, Measuring, Sizes},
     captions,
     date::iso_date,
     grid::Grid,
@@ -13,14 +14,14 @@ use super::{
     score::Scorer,
     store::Store,
     studio::{self, Studio},
-    sweep::{Measured, Sweep},
+    sweep::Sweep,
 };
 use crate::{
     catalog::Family,
     evaluator::{Features, cmmd},
     planner::{
         Plan,
-        profile::{Anchor, PROFILE_VERSION, Profile, ProfileKind, Provenance, References},
+        profile::{Anchor, Cell, PROFILE_VERSION, Profile, ProfileKind, Provenance, References},
     },
     telemetry::Clock,
 };
@@ -30,8 +31,8 @@ use crate::{
 pub struct Settings {
     /// What is measured.
     pub grid: Grid,
-    /// Captions that every plan draws.
-    pub n_captions: usize,
+    /// How many captions are drawn.
+    pub sizes: Sizes,
     /// Where finished plans are kept.
     pub work_dir: PathBuf,
     /// Whether plans found there are measured again.
@@ -57,17 +58,20 @@ pub fn run(
     clock: &dyn Clock,
 ) -> Result<Profile> {
     let evaluation = family.path.join("evaluation");
-    let captions = captions::read(&evaluation.join("captions.json"), settings.n_captions)?;
+    let sizes = settings.sizes.checked()?;
+    let n_captions = sizes.refined + sizes.held_out;
+    let captions = captions::read(&evaluation.join("captions.json"), n_captions)?;
     let real = RealPictures::read(&evaluation)?;
     let studio = Studio::load(family)?;
-    let anchor = settings.grid.anchor(family, family.default_size());
-    let mut plans = settings.grid.plans(family, family.default_size());
-    plans.retain(|plan| *plan != anchor);
-    plans.insert(0, anchor.clone());
+    let previous = previous.filter(|profile| profile.weights_digest == family.digest);
+    let reference = Features::from_rows(real.reference.iter().map(Vec::as_slice));
+    let bandwidth = previous.map_or_else(
+        || cmmd::median_bandwidth(&reference),
+        |profile| profile.cmmd_bandwidth,
+    );
     let started = clock.now();
     let sweep = Sweep {
         judge: &studio,
-        captions: &captions,
         store: &Store::open(&settings.work_dir)?,
         fresh: settings.fresh,
         threads: settings.threads,
@@ -78,26 +82,37 @@ pub fn run(
                 .is_some_and(|limit| clock.now().since(started) >= limit)
         },
     };
-    let measured = sweep.run(&plans)?;
-    let anchor_pictures = measured
-        .first()
-        .context("time was up before the first plan was measured; allow more minutes")?;
-    let previous = previous.filter(|profile| profile.weights_digest == family.digest);
-    let reference = Features::from_rows(real.reference.iter().map(Vec::as_slice));
-    let bandwidth = previous.map_or_else(
-        || cmmd::median_bandwidth(&reference),
-        |profile| profile.cmmd_bandwidth,
-    );
-    let scorer = Scorer::new(
-        &captions,
-        studio.evaluator().accepted(),
-        reference,
-        bandwidth,
-    );
+    let scorer = |captions| {
+        let accepted = studio.evaluator().accepted();
+        let n_equal = settings.sizes.captions;
+        Scorer::new(captions, n_equal, accepted, reference.clone(), bandwidth)
+    };
+    let (known, held_out) = captions.split_at(settings.sizes.refined);
+    let campaign = Campaign {
+        family,
+        grid: &settings.grid,
+        sizes: settings.sizes,
+        sweep: &sweep,
+        known: Measuring {
+            captions: known,
+            scorer: scorer(known),
+        },
+        held_out: Measuring {
+            captions: held_out,
+            scorer: scorer(held_out),
+        },
+    };
+    let anchor_plan = settings.grid.anchor(family, family.default_size());
     let anchor = match previous {
         Some(profile) => profile.anchor.clone(),
-        None => frozen(&anchor, scorer.cmmd(&anchor_pictures.assessments)),
+        None => frozen(&anchor_plan, campaign.anchor_cmmd(&anchor_plan)?),
     };
+    let Findings {
+        cells,
+        rush,
+        held_out,
+    } = campaign.run(&anchor_plan, anchor.cmmd)?;
+    let scorer = &campaign.known.scorer;
     Ok(Profile {
         version: PROFILE_VERSION,
         family: family.id.clone(),
@@ -110,13 +125,13 @@ pub fn run(
             real: Some(scorer.row(&real.others)),
             reconstruction: Some(scorer.row(&real.reconstructions)),
         },
-        ranker_digest: None,
-        rush: Vec::new(),
-        held_out: Vec::new(),
-        cells: in_reading_order(family, measured)
+        ranker_digest: cells
             .iter()
-            .map(|plan| scorer.cell(plan, anchor.cmmd))
-            .collect(),
+            .find(|cell| cell.plan.candidates.is_some())
+            .and(family.image_encoder_digest.clone()),
+        cells: in_reading_order(family, cells),
+        rush,
+        held_out: in_reading_order(family, held_out),
         anchor,
     })
 }
@@ -135,21 +150,29 @@ fn provenance(family: &Family, settings: &Settings, clock: &dyn Clock) -> Result
     Ok(Provenance {
         commit: settings.commit.clone(),
         date: iso_date(clock.unix_seconds()),
-        n_captions: settings.n_captions,
+        n_captions: settings.sizes.refined,
         n_replicates: REPLICATES,
         evaluator_digest: studio::evaluator_digest(family)?,
         command: settings.command.clone(),
     })
 }
 
-/// By model, sampler, guidance and steps: the order people look things up in.
-fn in_reading_order(family: &Family, mut measured: Vec<Measured>) -> Vec<Measured> {
+/// By model, sampler, guidance and steps, plain plans before others: the order people look things up in.
+fn in_reading_order(family: &Family, mut cells: Vec<Cell>) -> Vec<Cell> {
     let place = |plan: &Plan| family.models.iter().position(|card| card.id == plan.model);
-    measured.sort_by(|a, b| {
+    cells.sort_by(|a, b| {
         let (a, b) = (&a.plan, &b.plan);
-        let kind = (place(a), a.sampler).cmp(&(place(b), b.sampler));
+        let kind = |plan: &Plan| (!plan.is_plain(), place(plan), plan.sampler);
         let guidance = a.guidance_scale.total_cmp(&b.guidance_scale);
-        kind.then(guidance).then(a.steps.cmp(&b.steps))
+        let variant = |plan: &Plan| {
+            let plan = Plan {
+                steps: 0,
+                ..plan.clone()
+            };
+            plan.to_string()
+        };
+        let same_curve = || variant(a).cmp(&variant(b)).then(a.steps.cmp(&b.steps));
+        kind(a).cmp(&kind(b)).then(guidance).then_with(same_curve)
     });
-    measured
+    cells
 }

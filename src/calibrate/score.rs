@@ -24,15 +24,18 @@ pub struct Scorer<'a> {
     captions: &'a [EvaluationCaption],
     accepted: &'a [String],
     reference: cmmd::Reference,
-    /// As many real pictures as there are captions: the Frechet distance needs equal numbers.
+    /// As many real pictures as every plan has at least: the Frechet distance is biased by their number,
+    /// so all of them are compared at this one.
     equal_reference: Features,
     draws: Vec<Vec<f64>>,
 }
 
 impl<'a> Scorer<'a> {
-    /// Takes the captions that were drawn, the questions that count, and features of real pictures.
+    /// Takes the captions that were drawn, of which every plan has the first `n_equal` at least, the
+    /// questions that count, and features of real pictures.
     pub fn new(
         captions: &'a [EvaluationCaption],
+        n_equal: usize,
         accepted: &'a [String],
         reference: Features,
         bandwidth: f64,
@@ -40,7 +43,7 @@ impl<'a> Scorer<'a> {
         Self {
             captions,
             accepted,
-            equal_reference: reference.first(captions.len()),
+            equal_reference: reference.first(n_equal.min(captions.len())),
             reference: cmmd::Reference::new(reference, bandwidth),
             draws: bootstrap::draws(captions.len()),
         }
@@ -62,13 +65,13 @@ impl<'a> Scorer<'a> {
         let both = replicates.alignment.iter().zip(&replicates.fidelity);
         let balanced: Vec<f32> = both.map(|(a, f)| f32::midpoint(*a, *f)).collect();
         Cell {
-            plan: measured.plan.clone(),
+            plan: measured.trial.plan.clone(),
             n: measured.assessments.len(),
             alignment: estimate(alignment, &replicates.alignment),
             fidelity: estimate(fidelity, &replicates.fidelity),
             balanced: estimate(f64::midpoint(alignment, fidelity), &balanced),
             cmmd: rounded(cmmd.value()),
-            frechet: rounded(frechet::distance(&features, &self.equal_reference)),
+            frechet: self.frechet(&features),
             replicates,
         }
     }
@@ -80,9 +83,14 @@ impl<'a> Scorer<'a> {
         ReferenceRow {
             alignment: rounded(sample.alignment),
             cmmd: rounded(self.reference.compare(&features).value()),
-            frechet: rounded(frechet::distance(&features, &self.equal_reference)),
+            frechet: self.frechet(&features),
             n: features.len(),
         }
+    }
+
+    fn frechet(&self, features: &Features) -> f64 {
+        let equal = features.first(self.equal_reference.len());
+        rounded(frechet::distance(&equal, &self.equal_reference))
     }
 
     fn verdicts<'s>(&self, seen: impl Iterator<Item = &'s Attributes>) -> Vec<bool> {
@@ -99,14 +107,11 @@ impl<'a> Scorer<'a> {
         fidelity: impl Fn(f64) -> f64,
     ) -> Replicates {
         let score = |value: f64| (value * 1e4).round() as f32 / 1e4;
-        let alignments = self
-            .draws
-            .iter()
-            .map(|counts| score(alignment::weighted_share(verdicts, counts)));
-        let fidelities = self
-            .draws
-            .iter()
-            .map(|counts| score(fidelity(cmmd.weighted(counts))));
+        // A plan that drew fewer captions is resampled by what each draw says of those: plans stay paired.
+        let n = verdicts.len();
+        let draws = || self.draws.iter().map(|counts| &counts[..n]);
+        let alignments = draws().map(|counts| score(alignment::weighted_share(verdicts, counts)));
+        let fidelities = draws().map(|counts| score(fidelity(cmmd.weighted(counts))));
         Replicates {
             alignment: alignments.collect(),
             fidelity: fidelities.collect(),
@@ -170,7 +175,7 @@ mod tests {
     fn measured(shift: f32, wrong: usize) -> Measured {
         let (model, size) = (ModelId("toy".into()), "64x64".parse().unwrap());
         Measured {
-            plan: Plan::plain(model, SamplerKind::Ddim, 4, 1.0, size),
+            trial: Plan::plain(model, SamplerKind::Ddim, 4, 1.0, size).into(),
             assessments: assessments(shift, wrong),
         }
     }
@@ -179,7 +184,7 @@ mod tests {
         let (captions, accepted) = (captions(), ["object".to_owned()]);
         let reference = features(&assessments(0.0, 0));
         let bandwidth = cmmd::median_bandwidth(&reference);
-        ask(&Scorer::new(&captions, &accepted, reference, bandwidth))
+        ask(&Scorer::new(&captions, N, &accepted, reference, bandwidth))
     }
 
     #[test]

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
+use super::trial::Trial;
 use crate::{
     evaluator::{Assessment, Attributes},
     files,
@@ -38,16 +39,11 @@ impl Store {
         })
     }
 
-    /// Returns the first `count` assessments of a plan, if at least as many were measured.
-    pub fn load(
-        &self,
-        plan: &Plan,
-        weights: &str,
-        count: usize,
-    ) -> Result<Option<Vec<Assessment>>> {
-        let path = self.path(plan, weights);
+    /// Returns the assessments of a trial's first captions, as many as were measured, at most `count`.
+    pub fn load(&self, trial: &Trial, weights: &str, count: usize) -> Result<Vec<Assessment>> {
+        let path = self.path(trial, weights);
         if !path.exists() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let mut assessments = fs::read(&path)
             .map_err(anyhow::Error::from)
@@ -58,20 +54,19 @@ impl Store {
                     path.display()
                 )
             })?;
-        let enough = assessments.len() >= count;
         assessments.truncate(count);
-        Ok(enough.then_some(assessments))
+        Ok(assessments)
     }
 
-    /// Keeps the assessments of a plan, one for each caption in order.
-    pub fn save(&self, plan: &Plan, weights: &str, assessments: &[Assessment]) -> Result<()> {
-        let path = self.path(plan, weights);
+    /// Keeps the assessments of a trial, one for each caption in order.
+    pub fn save(&self, trial: &Trial, weights: &str, assessments: &[Assessment]) -> Result<()> {
+        let path = self.path(trial, weights);
         files::replace(&path, &encode(assessments)?)
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// `weights` names everything besides the plan that the numbers depend on.
-    fn path(&self, plan: &Plan, weights: &str) -> PathBuf {
+    /// `weights` names everything besides the trial that the numbers depend on.
+    fn path(&self, trial: &Trial, weights: &str) -> PathBuf {
         let Plan {
             model,
             sampler,
@@ -79,10 +74,10 @@ impl Store {
             guidance_scale,
             size,
             ..
-        } = plan;
+        } = &trial.plan;
         let mut depends_on = format!("{weights} {size}");
-        if !plan.is_plain() {
-            depends_on = format!("{depends_on} {plan}");
+        if !trial.plan.is_plain() || trial.rush.is_some() {
+            depends_on = format!("{depends_on} {trial}");
         }
         let digest = Sha256::digest(depends_on);
         let digest = digest[..6]
@@ -168,12 +163,14 @@ mod tests {
     use super::*;
     use crate::{
         catalog::{ModelId, SamplerKind},
+        diffusion::Stage,
+        planner::{Plan, profile::Rush},
         units::Steps,
     };
 
-    fn plan(steps: Steps) -> Plan {
+    fn trial(steps: Steps) -> Trial {
         let (model, size) = (ModelId("toy-c8".into()), "64x64".parse().unwrap());
-        Plan::plain(model, SamplerKind::Ddim, steps, 3.0, size)
+        Plan::plain(model, SamplerKind::Ddim, steps, 3.0, size).into()
     }
 
     fn assessments(count: usize) -> Vec<Assessment> {
@@ -188,32 +185,44 @@ mod tests {
     fn what_was_measured_is_found_again_under_the_same_weights_and_plan_only() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        store.save(&plan(4), "sha256:aa", &assessments(3)).unwrap();
-        assert_eq!(
-            store.load(&plan(4), "sha256:aa", 2).unwrap().unwrap(),
-            assessments(2)
-        );
-        assert!(
-            store.load(&plan(4), "sha256:aa", 4).unwrap().is_none(),
-            "too few pictures"
-        );
-        assert!(
-            store.load(&plan(4), "sha256:bb", 2).unwrap().is_none(),
-            "other weights"
-        );
-        assert!(
-            store.load(&plan(8), "sha256:aa", 2).unwrap().is_none(),
-            "another plan"
-        );
+        store.save(&trial(4), "sha256:aa", &assessments(3)).unwrap();
+        let known =
+            |trial: &Trial, weights: &str, count| store.load(trial, weights, count).unwrap();
+        assert_eq!(known(&trial(4), "sha256:aa", 2), assessments(2));
+        let all = known(&trial(4), "sha256:aa", 4);
+        assert_eq!(all, assessments(3), "as many as there are");
+        assert_eq!(known(&trial(4), "sha256:bb", 2), [], "other weights");
+        assert_eq!(known(&trial(8), "sha256:aa", 2), [], "another plan");
+    }
+
+    #[test]
+    fn a_shortened_plan_and_a_stitched_one_have_files_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.save(&trial(4), "sha256:aa", &assessments(3)).unwrap();
+        let rushed = Trial {
+            rush: Some(Rush { after: 2, then: 1 }),
+            ..trial(4)
+        };
+        let stitched = Trial::from(Plan {
+            stages: vec![Stage {
+                model: ModelId("toy-c4".into()),
+                share: 0.5,
+            }],
+            ..trial(4).plan
+        });
+        for other in [rushed, stitched] {
+            assert_eq!(store.load(&other, "sha256:aa", 2).unwrap(), [], "{other}");
+        }
     }
 
     #[test]
     fn a_damaged_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        store.save(&plan(4), "sha256:aa", &assessments(3)).unwrap();
-        fs::write(store.path(&plan(4), "sha256:aa"), b"half").unwrap();
-        let message = format!("{:#}", store.load(&plan(4), "sha256:aa", 2).unwrap_err());
+        store.save(&trial(4), "sha256:aa", &assessments(3)).unwrap();
+        fs::write(store.path(&trial(4), "sha256:aa"), b"half").unwrap();
+        let message = format!("{:#}", store.load(&trial(4), "sha256:aa", 2).unwrap_err());
         assert!(
             message.contains("toy-c8-ddim-4-3") && message.contains("delete it"),
             "{message}"

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::{captions::EvaluationCaption, price, sweep::Judge};
+use super::{captions::EvaluationCaption, price, sweep::Judge, trial::Trial};
 use crate::{
     catalog::{Family, ModelCard, ModelId, digest},
-    engine::{ImageSpec, Latents, Pipeline, Pixels, Trajectory},
+    engine::{Conditioning, ImageSpec, Latents, Pipeline, Pixels, Trajectory},
     evaluator::{Assessment, Evaluator},
-    planner::{CostTable, Plan},
+    planner::{CostTable, Plan, profile::Rush},
+    units::Steps,
 };
 
 /// A loaded family with its evaluator.
@@ -49,28 +50,28 @@ impl<'a> Studio<'a> {
     pub fn evaluator(&self) -> &Evaluator {
         &self.evaluator
     }
-
-    /// Draws one picture for each caption.
-    pub fn draw(&self, plan: &Plan, captions: &[EvaluationCaption]) -> Result<Vec<Pixels>> {
-        draw(&self.pipeline, plan, captions)
-    }
 }
 
 impl Judge for Studio<'_> {
-    fn judge(&self, plan: &Plan, captions: &[EvaluationCaption]) -> Result<Vec<Assessment>> {
-        let pictures = self.draw(plan, captions)?;
+    fn judge(&self, trial: &Trial, captions: &[EvaluationCaption]) -> Result<Vec<Assessment>> {
+        let pictures = draw(&self.pipeline, trial, captions)?;
         Ok(self.evaluator.evaluate(&pictures)?)
     }
 
-    fn weights(&self, plan: &Plan) -> String {
-        self.digests[&plan.model].clone()
+    fn weights(&self, trial: &Trial) -> String {
+        let models = trial.plan.models();
+        let mut digests: Vec<&str> = models.map(|model| &*self.digests[model]).collect();
+        if trial.plan.candidates.is_some() {
+            digests.extend(self.family.image_encoder_digest.as_deref());
+        }
+        digests.join(" ")
     }
 
     /// Millions of operations.
-    fn cost(&self, plan: &Plan) -> f64 {
-        let flops = price::of_picture(self.family, &self.costs, plan);
+    fn cost(&self, trial: &Trial) -> f64 {
+        let flops = price::of_trial(self.family, &self.costs, trial);
         flops
-            .expect("plans are of this family's models and sizes")
+            .expect("trials are of this family's models and sizes")
             .0
             / 1e6
     }
@@ -79,36 +80,91 @@ impl Judge for Studio<'_> {
 /// Draws one picture for each caption, all in the same evaluations.
 pub fn draw(
     pipeline: &Pipeline,
-    plan: &Plan,
+    trial: &Trial,
     captions: &[EvaluationCaption],
 ) -> Result<Vec<Pixels>> {
-    let prompts: Vec<&str> = captions
-        .iter()
-        .map(|caption| caption.text.as_str())
-        .collect();
-    let conditionings = pipeline.encode(&prompts, "")?;
-    let begin = |(caption, conditioning): (&EvaluationCaption, _)| {
-        let spec = ImageSpec {
-            stages: plan.stages.clone(),
-            sampler: plan.sampler,
-            steps: plan.steps,
-            guidance_scale: plan.guidance_scale,
-            guidance_interval: plan.guidance_interval,
-            candidate: 0,
-            seed: caption.seed,
-            size: plan.size,
-            initial_noise: None,
-        };
-        pipeline.begin(&plan.model, &spec, conditioning)
+    let texts = captions.iter().map(|caption| caption.text.as_str());
+    let conditionings = pipeline.encode(&texts.collect::<Vec<_>>(), "")?;
+    let n_begun = trial.plan.n_begun();
+    let mut rows: Vec<Trajectory> = Vec::with_capacity(captions.len() * n_begun as usize);
+    for (caption, conditioning) in captions.iter().zip(&conditionings) {
+        for candidate in 0..n_begun {
+            let spec = spec(&trial.plan, caption.seed, candidate);
+            rows.push(pipeline.begin(&trial.plan.model, &spec, conditioning.clone())?);
+        }
+    }
+    if let Some(candidates) = trial.plan.candidates {
+        step(
+            pipeline,
+            &mut rows,
+            candidates.shared_steps(trial.plan.steps),
+        )?;
+        rows = best_rows(pipeline, rows, &conditionings)?;
+    }
+    let latents = match trial.rush {
+        None => finished(pipeline, rows)?,
+        Some(rush) => rushed(pipeline, rows, rush)?,
     };
-    let mut rows: Vec<Trajectory> = captions
-        .iter()
-        .zip(conditionings)
-        .map(begin)
-        .collect::<Result<_, _>>()?;
+    Ok(pipeline.decode(&latents.iter().collect::<Vec<_>>())?)
+}
+
+fn spec(plan: &Plan, seed: u64, candidate: u32) -> ImageSpec {
+    ImageSpec {
+        stages: plan.stages.clone(),
+        sampler: plan.sampler,
+        steps: plan.steps,
+        guidance_scale: plan.guidance_scale,
+        guidance_interval: plan.guidance_interval,
+        seed,
+        candidate,
+        size: plan.size,
+        initial_noise: None,
+    }
+}
+
+/// Moves every row as many steps on.
+fn step(pipeline: &Pipeline, rows: &mut [Trajectory], steps: Steps) -> Result<()> {
+    for _ in 0..steps {
+        for moved in pipeline.step(&mut rows.iter_mut().collect::<Vec<_>>())? {
+            moved?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps of every caption's candidates the one that suits it best.
+fn best_rows(
+    pipeline: &Pipeline,
+    rows: Vec<Trajectory>,
+    conditionings: &[Conditioning],
+) -> Result<Vec<Trajectory>> {
+    let n_begun = rows.len() / conditionings.len().max(1);
+    let mut rows = rows.into_iter();
+    let mut kept = Vec::with_capacity(conditionings.len());
+    for conditioning in conditionings {
+        let candidates: Vec<Trajectory> = rows.by_ref().take(n_begun).collect();
+        let best = pipeline.best_of(conditioning, &candidates.iter().collect::<Vec<_>>())?;
+        kept.extend(candidates.into_iter().nth(best));
+    }
+    Ok(kept)
+}
+
+fn finished(pipeline: &Pipeline, mut rows: Vec<Trajectory>) -> Result<Vec<Latents>> {
     pipeline.finish(&mut rows.iter_mut().collect::<Vec<_>>())?;
-    let latents: Vec<&Latents> = rows.iter().map(Trajectory::latents).collect();
-    Ok(pipeline.decode(&latents)?)
+    Ok(rows.iter().map(|row| row.latents().clone()).collect())
+}
+
+/// As the runtime does where time runs out: fewer steps, or none and the estimate as it stands.
+fn rushed(pipeline: &Pipeline, mut rows: Vec<Trajectory>, rush: Rush) -> Result<Vec<Latents>> {
+    step(pipeline, &mut rows, rush.after)?;
+    if rush.then > 0 {
+        for row in &mut rows {
+            pipeline.shorten(row, rush.then)?;
+        }
+        return finished(pipeline, rows);
+    }
+    let estimate = |row: &Trajectory| row.denoised().context("there is no estimate before a step");
+    rows.iter().map(estimate).collect()
 }
 
 /// Returns `sha256:<hex>` of the weights that judge a family's pictures.

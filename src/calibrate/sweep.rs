@@ -8,30 +8,28 @@ use std::{
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{captions::EvaluationCaption, store::Store};
-use crate::{evaluator::Assessment, planner::Plan};
+use super::{captions::EvaluationCaption, store::Store, trial::Trial};
+use crate::evaluator::Assessment;
 
 /// Draws pictures and judges them.
 pub trait Judge: Sync {
     /// Returns one assessment for each caption, in order.
-    fn judge(&self, plan: &Plan, captions: &[EvaluationCaption]) -> Result<Vec<Assessment>>;
+    fn judge(&self, trial: &Trial, captions: &[EvaluationCaption]) -> Result<Vec<Assessment>>;
 
-    /// Names everything besides plan and captions that the assessments depend on.
-    fn weights(&self, plan: &Plan) -> String;
+    /// Names everything besides trial and captions that the assessments depend on.
+    fn weights(&self, trial: &Trial) -> String;
 
     /// What one picture costs, in any unit; the progress bar counts in it.
-    fn cost(&self, plan: &Plan) -> f64;
+    fn cost(&self, trial: &Trial) -> f64;
 }
 
 /// How a sweep goes about its work.
 pub struct Sweep<'a> {
     /// Who draws and judges.
     pub judge: &'a dyn Judge,
-    /// What every plan draws.
-    pub captions: &'a [EvaluationCaption],
-    /// Where finished plans are kept.
+    /// Where finished trials are kept.
     pub store: &'a Store,
-    /// Whether plans found there are measured again.
+    /// Whether those found there are measured again.
     pub fresh: bool,
     /// Threads that draw at the same time.
     pub threads: usize,
@@ -41,27 +39,38 @@ pub struct Sweep<'a> {
     pub expired: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// One measured plan.
+/// What trials draw.
+#[derive(Debug, Clone, Copy)]
+pub struct Set<'a> {
+    /// Said on the progress bar.
+    pub name: &'a str,
+    /// Tells sets of different captions apart in the store; empty for the ones that scores rest on.
+    pub key: &'a str,
+    /// The captions, each with its seed.
+    pub captions: &'a [EvaluationCaption],
+}
+
+/// One measured trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
     /// What was run.
-    pub plan: Plan,
+    pub trial: Trial,
     /// What came out, one for each caption in order.
     pub assessments: Vec<Assessment>,
 }
 
 impl Sweep<'_> {
-    /// Measures the plans in order; the list is shorter if time was up.
-    pub fn run(&self, plans: &[Plan]) -> Result<Vec<Measured>> {
-        let bar = self.bar(plans);
-        let mut measured = Vec::with_capacity(plans.len());
-        for plan in plans {
-            bar.set_message(plan.to_string());
-            let Some(assessments) = self.recall_or_measure(plan, &bar)? else {
+    /// Measures the trials in order; the list is shorter if time was up.
+    pub fn run(&self, set: Set<'_>, trials: &[Trial]) -> Result<Vec<Measured>> {
+        let bar = self.bar(set, trials);
+        let mut measured = Vec::with_capacity(trials.len());
+        for trial in trials {
+            bar.set_message(format!("{}: {trial}", set.name));
+            let Some(assessments) = self.recall_or_measure(set, trial, &bar)? else {
                 break;
             };
             measured.push(Measured {
-                plan: plan.clone(),
+                trial: trial.clone(),
                 assessments,
             });
         }
@@ -69,25 +78,39 @@ impl Sweep<'_> {
         Ok(measured)
     }
 
-    fn recall_or_measure(&self, plan: &Plan, bar: &ProgressBar) -> Result<Option<Vec<Assessment>>> {
-        let weights = self.judge.weights(plan);
-        if !self.fresh
-            && let Some(known) = self.store.load(plan, &weights, self.captions.len())?
-        {
-            // What was recalled took no time, so it must not enter the estimate of what is left.
-            bar.dec_length(self.cost(plan, self.captions.len()));
+    fn recall_or_measure(
+        &self,
+        set: Set<'_>,
+        trial: &Trial,
+        bar: &ProgressBar,
+    ) -> Result<Option<Vec<Assessment>>> {
+        let depends_on = format!("{}{}", self.judge.weights(trial), set.key);
+        let count = set.captions.len();
+        let mut known = Vec::new();
+        if !self.fresh {
+            known = self.store.load(trial, &depends_on, count)?;
+        }
+        // What was recalled took no time, so it must not enter the estimate of what is left.
+        bar.dec_length(self.cost(trial, known.len()));
+        if known.len() == count {
             return Ok(Some(known));
         }
-        let assessments = self.measure(plan, bar)?;
-        if let Some(assessments) = &assessments {
-            self.store.save(plan, &weights, assessments)?;
-        }
-        Ok(assessments)
+        let Some(rest) = self.measure(&set.captions[known.len()..], trial, bar)? else {
+            return Ok(None);
+        };
+        known.extend(rest);
+        self.store.save(trial, &depends_on, &known)?;
+        Ok(Some(known))
     }
 
-    /// Draws and judges all captions of one plan; none if time was up before the last batch.
-    fn measure(&self, plan: &Plan, bar: &ProgressBar) -> Result<Option<Vec<Assessment>>> {
-        let batches: Vec<&[EvaluationCaption]> = self.captions.chunks(self.batch).collect();
+    /// Draws and judges all captions of one trial; none if time was up before the last batch.
+    fn measure(
+        &self,
+        captions: &[EvaluationCaption],
+        trial: &Trial,
+        bar: &ProgressBar,
+    ) -> Result<Option<Vec<Assessment>>> {
+        let batches: Vec<&[EvaluationCaption]> = captions.chunks(self.batch).collect();
         let next = AtomicUsize::new(0);
         let work = || {
             let mut done = Vec::new();
@@ -96,8 +119,8 @@ impl Sweep<'_> {
                 let Some(batch) = batches.get(index) else {
                     break;
                 };
-                done.push((index, self.judge.judge(plan, batch)?));
-                bar.inc(self.cost(plan, batch.len()));
+                done.push((index, self.judge.judge(trial, batch)?));
+                bar.inc(self.cost(trial, batch.len()));
             }
             Ok(done)
         };
@@ -111,14 +134,14 @@ impl Sweep<'_> {
         }))
     }
 
-    fn cost(&self, plan: &Plan, pictures: usize) -> u64 {
-        (self.judge.cost(plan) * pictures as f64) as u64
+    fn cost(&self, trial: &Trial, pictures: usize) -> u64 {
+        (self.judge.cost(trial) * pictures as f64) as u64
     }
 
-    fn bar(&self, plans: &[Plan]) -> ProgressBar {
-        let total = plans
+    fn bar(&self, set: Set<'_>, trials: &[Trial]) -> ProgressBar {
+        let total = trials
             .iter()
-            .map(|plan| self.cost(plan, self.captions.len()))
+            .map(|trial| self.cost(trial, set.captions.len()))
             .sum();
         let template = "{bar:30} {percent:>3}%  {elapsed} so far, {eta} left  {msg}";
         let style = ProgressStyle::with_template(template).expect("the template is valid");
@@ -149,6 +172,7 @@ mod tests {
     use crate::{
         catalog::{ModelId, SamplerKind},
         evaluator::Attributes,
+        planner::Plan,
     };
 
     /// Judges without drawing: the feature is the seed, and every picture judged is counted.
@@ -156,9 +180,9 @@ mod tests {
     struct Counting(AtomicUsize);
 
     impl Judge for Counting {
-        fn judge(&self, plan: &Plan, captions: &[EvaluationCaption]) -> Result<Vec<Assessment>> {
+        fn judge(&self, trial: &Trial, captions: &[EvaluationCaption]) -> Result<Vec<Assessment>> {
             self.0.fetch_add(captions.len(), Ordering::Relaxed);
-            anyhow::ensure!(plan.steps < 100, "too many steps");
+            anyhow::ensure!(trial.plan.steps < 100, "too many steps");
             let assess = |caption: &EvaluationCaption| Assessment {
                 features: vec![caption.seed as f32],
                 attributes: Attributes::new(),
@@ -166,18 +190,18 @@ mod tests {
             Ok(captions.iter().map(assess).collect())
         }
 
-        fn weights(&self, _: &Plan) -> String {
+        fn weights(&self, _: &Trial) -> String {
             "sha256:aa".into()
         }
 
-        fn cost(&self, plan: &Plan) -> f64 {
-            f64::from(plan.steps)
+        fn cost(&self, trial: &Trial) -> f64 {
+            f64::from(trial.plan.steps)
         }
     }
 
-    fn plan(steps: u32) -> Plan {
-        let size = "64x64".parse().unwrap();
-        Plan::plain(ModelId("toy".into()), SamplerKind::Ddim, steps, 1.0, size)
+    fn trial(steps: u32) -> Trial {
+        let (model, size) = (ModelId("toy".into()), "64x64".parse().unwrap());
+        Plan::plain(model, SamplerKind::Ddim, steps, 1.0, size).into()
     }
 
     fn captions() -> Vec<EvaluationCaption> {
@@ -195,17 +219,21 @@ mod tests {
         steps: &[u32],
         expired: bool,
     ) -> Result<Vec<Measured>> {
-        let plans: Vec<Plan> = steps.iter().map(|&steps| plan(steps)).collect();
+        let trials: Vec<Trial> = steps.iter().map(|&steps| trial(steps)).collect();
         let sweep = Sweep {
             judge,
-            captions: &captions(),
             store: &Store::open(folder)?,
             fresh: false,
             threads: 3,
             batch: 8,
             expired: &|| expired,
         };
-        sweep.run(&plans)
+        let set = Set {
+            name: "plans",
+            key: "",
+            captions: &captions(),
+        };
+        sweep.run(set, &trials)
     }
 
     #[test]
@@ -214,7 +242,10 @@ mod tests {
         let judge = Counting::default();
         let measured = sweep(&judge, folder.path(), &[1, 4], false).unwrap();
         assert_eq!(judge.0.into_inner(), 100);
-        assert_eq!((measured[0].plan.steps, measured[1].plan.steps), (1, 4));
+        assert_eq!(
+            (measured[0].trial.plan.steps, measured[1].trial.plan.steps),
+            (1, 4)
+        );
         let seeds = measured[1]
             .assessments
             .iter()
@@ -234,6 +265,33 @@ mod tests {
             "the first plan is not drawn again"
         );
         assert_eq!(both[0], first[0]);
+    }
+
+    #[test]
+    fn of_a_plan_that_drew_fewer_captions_only_the_rest_is_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let (judge, captions) = (Counting::default(), captions());
+        let first = |count| Set {
+            name: "plans",
+            key: "",
+            captions: &captions[..count],
+        };
+        let store = Store::open(folder.path()).unwrap();
+        let sweep = Sweep {
+            judge: &judge,
+            store: &store,
+            fresh: false,
+            threads: 2,
+            batch: 8,
+            expired: &|| false,
+        };
+        sweep.run(first(20), &[trial(1)]).unwrap();
+        let all = sweep.run(first(50), &[trial(1)]).unwrap();
+        let again = sweep.run(first(20), &[trial(1)]).unwrap();
+        assert_eq!(judge.0.load(Ordering::Relaxed), 50);
+        assert_eq!(again[0].assessments, all[0].assessments[..20]);
+        let seeds = all[0].assessments.iter().map(|seen| seen.features[0]);
+        assert!(seeds.eq((0..50).map(|seed| seed as f32)));
     }
 
     #[test]

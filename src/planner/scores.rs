@@ -103,8 +103,14 @@ impl ScoreTable {
             ..Self::default()
         };
         let mut cells: Vec<(Place, &Cell)> = Vec::with_capacity(profile.cells.len());
+        // What another network picked says nothing of what this one will.
+        let ranks =
+            family.ranks(profile.size) && profile.ranker_digest == family.image_encoder_digest;
         for cell in &profile.cells {
             let plan = &cell.plan;
+            if plan.candidates.is_some() && !ranks {
+                continue;
+            }
             let is_known = |model: &ModelId| family.model(&model.0).is_some();
             let model = family.models.iter().position(|card| card.id == plan.model);
             let Some(model) = model.filter(|_| plan.models().all(is_known)) else {

@@ -17,6 +17,8 @@ pub enum Boundary {
     Text,
     /// One sampling step of one picture ran.
     Step,
+    /// The candidates of one picture are ranked.
+    Rank,
     /// One picture is decoded.
     Decode,
 }

@@ -59,7 +59,7 @@ pub struct Phases {
     pub queue: Millis,
     /// Encoding the prompt.
     pub text: Millis,
-    /// All network evaluations.
+    /// All network evaluations, and the ranking of candidates.
     pub denoise: Millis,
     /// Latents to pixels.
     pub decode: Millis,

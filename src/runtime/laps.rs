@@ -36,7 +36,7 @@ impl Laps {
     pub(super) fn phases(&self) -> Phases {
         Phases {
             text: self.of(Boundary::Text).sum(),
-            denoise: self.of(Boundary::Step).sum(),
+            denoise: self.of(Boundary::Step).chain(self.of(Boundary::Rank)).sum(),
             decode: self.of(Boundary::Decode).sum(),
             ..Phases::default()
         }

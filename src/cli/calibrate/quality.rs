@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::{FamilyArgs, say};
 use crate::{
     calibrate::{
+        campaign::Sizes,
         file,
         grid::Grid,
         quality::{self, Settings},
@@ -24,8 +25,11 @@ use crate::{
 
 /// Scores every plan: draws the evaluation captions with each and lets the evaluator judge
 ///
-/// Finished plans are kept, so an interrupted calibration goes on where it stopped. Distilled models are
-/// measured with lcm at 1, 2, 3 and 4 unguided steps, whatever is said for the others.
+/// First every model at every step count, sampler and guidance scale; then, around the frontier, smaller
+/// models that take the first steps, guidance at some noise levels, the best of several candidates and
+/// the other samplers; plans that are shortened half way; and last a check on other captions and step
+/// counts. Finished plans are kept, so an interrupted calibration goes on where it stopped. Distilled
+/// models are measured with lcm at 1, 2, 3 and 4 unguided steps, whatever is said for the others.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -36,20 +40,32 @@ pub(super) struct Args {
     model: Vec<String>,
 
     /// Step counts to measure
-    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1,2,3,4,6,8,12,16,24,32,50"
+    )]
     steps: Vec<Steps>,
 
     /// Guidance scales to measure; 1 is unguided
-    #[arg(long, value_delimiter = ',', default_value = "1,3")]
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3,5")]
     guidance: Vec<f64>,
 
     /// Samplers to measure
-    #[arg(long, value_delimiter = ',', default_value = "ddim")]
+    #[arg(long, value_delimiter = ',', default_value = "ddim,dpmpp_2m")]
     sampler: Vec<SamplerKind>,
 
     /// Captions that every plan draws, each with its own seed
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 128)]
     captions: usize,
+
+    /// Captions that plans near the frontier draw
+    #[arg(long, default_value_t = 256)]
+    refined_captions: usize,
+
+    /// Other captions, on which predictions are checked at step counts that were not measured; 0 for none
+    #[arg(long, default_value_t = 256)]
+    held_out_captions: usize,
 
     /// Stop after so many minutes; plans that are finished by then count
     #[arg(long)]
@@ -138,7 +154,11 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
             samplers: args.sampler,
             models: args.model,
         },
-        n_captions: args.captions,
+        sizes: Sizes {
+            captions: args.captions,
+            refined: args.refined_captions,
+            held_out: args.held_out_captions,
+        },
         work_dir,
         fresh: args.fresh,
         threads: args

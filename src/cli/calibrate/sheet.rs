@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             };
             let (model, size) = (card.id.clone(), family.default_size());
             let plan = Plan::plain(model, sampler, steps, guidance_scale, size);
-            let pictures = draw(&pipeline, &plan, &captions)?;
+            let pictures = draw(&pipeline, &plan.into(), &captions)?;
             for (group, picture) in groups.iter_mut().zip(pictures) {
                 group[row].push(picture);
             }

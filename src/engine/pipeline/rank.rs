@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use super::{Conditioning, Latents, Pipeline};
+use super::{Conditioning, Latents, Pipeline, Trajectory};
 use crate::{
     catalog::Family,
     engine::{EngineError, ranker::Ranker, weights::Weights},
@@ -11,7 +11,7 @@ use crate::{
 
 impl Pipeline {
     /// Returns how well each of the latents suits the prompt, a cosine: more is better. Latents on their way
-    /// are best ranked by [`Trajectory::denoised`](super::Trajectory::denoised), what they are heading for.
+    /// are best ranked by [`Trajectory::denoised`], what they are heading for.
     pub fn rank(
         &self,
         conditioning: &Conditioning,
@@ -19,6 +19,22 @@ impl Pipeline {
     ) -> Result<Vec<f32>, EngineError> {
         let ranker = self.ranker.as_ref().ok_or(EngineError::NoRanker)?;
         ranker.similarities(&conditioning.conditional, latents)
+    }
+
+    /// Returns the place of the picture that suits the prompt best, as far as their estimates tell; the
+    /// first one of equals. `rows` are pictures of that prompt, each at least one step on its way.
+    pub fn best_of(
+        &self,
+        conditioning: &Conditioning,
+        rows: &[&Trajectory],
+    ) -> Result<usize, EngineError> {
+        let estimate = |row: &&Trajectory| row.denoised().unwrap_or(row.latents().clone());
+        let estimates: Vec<Latents> = rows.iter().map(estimate).collect();
+        let suits = self.rank(conditioning, &estimates.iter().collect::<Vec<_>>())?;
+        let places = (0..suits.len()).rev();
+        Ok(places
+            .max_by(|&a, &b| suits[a].total_cmp(&suits[b]))
+            .unwrap_or(0))
     }
 
     /// Latents of no picture, all zero, for whoever times what is done with latents.

@@ -5,19 +5,23 @@
 
 use std::ops::ControlFlow;
 
-use super::{Boundary, DrawError, Drawn, Executor, LoadExecutor, OnBoundary, OnLoaded, Picture};
+use super::{DrawError, Drawn, Executor, LoadExecutor, OnBoundary, OnLoaded, Picture};
 use crate::{
     catalog::{Catalog, DeviceSpec, Family, ModelId},
     engine::{
         EngineError,
         image::{Parameters, Pixels},
         ops::native::Level,
-        pipeline::{Conditioning, ImageSpec, Pipeline, Trajectory},
+        pipeline::{Pipeline, Trajectory},
     },
     planner::{CostTable, SizeCost},
     runtime::Job,
     units::{Flops, ImageSize, Memory},
 };
+
+mod drawing;
+
+use drawing::Drawing;
 
 /// Which implementation does the arithmetic on the processor; part of what a measured latency is valid
 /// for.
@@ -132,63 +136,7 @@ impl Hosted {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(DrawError::Stopped),
         };
-        let size = job.plan.size;
-        let costs = self.costs.at(size);
-        let costs =
-            costs.ok_or_else(|| DrawError::Failed(format!("size {size} is not on offer")))?;
-        let conditioning = self
-            .pipeline
-            .encode(&[&job.prompt], &job.negative_prompt)?
-            .remove(0);
-        reached(Boundary::Text)?;
-        let mut pictures = Vec::with_capacity(job.seeds.len());
-        let (mut nfe, mut flops) = (0, self.costs.text * f64::from(conditioning.n_encoded()));
-        for seed in &job.seeds {
-            let mut row = self.begin(job, *seed, conditioning.clone())?;
-            while !row.is_finished() {
-                nfe += row.next_nfe();
-                flops = flops + self.evaluation(row.model(), costs) * f64::from(row.next_nfe());
-                self.step(&mut row)?;
-                reached(Boundary::Step)?;
-            }
-            let pixels = self.pipeline.decode(&[row.latents()])?.remove(0);
-            flops = flops + costs.decode;
-            reached(Boundary::Decode)?;
-            pictures.push(Picture {
-                width: pixels.size.width,
-                height: pixels.size.height,
-                rgb: pixels.rgb,
-                seed: *seed,
-                steps_run: row.steps_done(),
-            });
-        }
-        Ok(Drawn {
-            flops,
-            pictures,
-            nfe,
-            texts_encoded: conditioning.n_encoded(),
-            tokens_cut: conditioning.n_truncated(),
-        })
-    }
-
-    fn begin(&self, job: &Job, seed: u64, text: Conditioning) -> Result<Trajectory, DrawError> {
-        let spec = ImageSpec {
-            stages: job.plan.stages.clone(),
-            sampler: job.plan.sampler,
-            steps: job.plan.steps,
-            guidance_scale: job.plan.guidance_scale,
-            guidance_interval: job.plan.guidance_interval,
-            seed,
-            candidate: 0,
-            size: job.plan.size,
-            initial_noise: None,
-        };
-        Ok(self.pipeline.begin(&job.plan.model, &spec, text)?)
-    }
-
-    fn step(&self, row: &mut Trajectory) -> Result<(), DrawError> {
-        let moved = self.pipeline.step(&mut [row])?;
-        moved.into_iter().try_for_each(|row| Ok(row?))
+        Drawing::begin(self, job, &mut reached)?.finish()
     }
 
     fn rank(&self, prompt: &str, size: ImageSize) -> Result<(), DrawError> {
@@ -204,6 +152,12 @@ impl Hosted {
         let place = models.position(|card| card.id == *model);
         costs.evaluations[place.expect("a trajectory's models are the family's")]
     }
+}
+
+/// Moves one picture one step on.
+fn step(pipeline: &Pipeline, row: &mut Trajectory) -> Result<(), DrawError> {
+    let moved = pipeline.step(&mut [row])?;
+    moved.into_iter().try_for_each(|row| Ok(row?))
 }
 
 impl From<EngineError> for DrawError {

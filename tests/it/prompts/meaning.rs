@@ -112,7 +112,7 @@ fn typed_prompts_are_drawn_nearly_as_well_as_plain_captions_of_the_same_scenes()
     // The others would only cost time and memory.
     family.models.drain(..family.models.len() - 1);
     let (model, size) = (family.models[0].id.clone(), family.default_size());
-    let plan = Plan::plain(model, SamplerKind::DpmPp2M, 8, 3.0, size);
+    let plan = Plan::plain(model, SamplerKind::DpmPp2M, 8, 3.0, size).into();
     let pipeline = Pipeline::load(&family).unwrap();
     let evaluator = Evaluator::load(&family.path.join("evaluator")).unwrap();
     let mut prompts = typed_prompts();
