@@ -135,7 +135,7 @@ impl ModelCard {
         if self.distilled {
             &[SamplerKind::Lcm]
         } else {
-            &[SamplerKind::Ddim, SamplerKind::DpmPp2M]
+            &SamplerKind::UNDISTILLED
         }
     }
 
@@ -229,19 +229,44 @@ pub enum SamplerKind {
     /// DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2).
     #[serde(rename = "dpmpp_2m")]
     DpmPp2M,
+    /// Euler's method on the probability flow (arXiv 2206.00364, algorithm 1 at first order).
+    Euler,
+    /// Euler's method with fresh noise at every step.
+    EulerAncestral,
+    /// Ancestral sampling (arXiv 2006.11239, equation 7).
+    Ddpm,
     /// Multistep consistency sampling (arXiv 2310.04378), for distilled models.
     Lcm,
 }
 
 impl SamplerKind {
     /// Every sampler.
-    pub const ALL: [Self; 3] = [Self::Ddim, Self::DpmPp2M, Self::Lcm];
+    pub const ALL: [Self; 6] = [
+        Self::Ddim,
+        Self::DpmPp2M,
+        Self::Euler,
+        Self::EulerAncestral,
+        Self::Ddpm,
+        Self::Lcm,
+    ];
+
+    /// Those for models that are not distilled, the usual one first.
+    pub const UNDISTILLED: [Self; 5] = [
+        Self::Ddim,
+        Self::DpmPp2M,
+        Self::Euler,
+        Self::EulerAncestral,
+        Self::Ddpm,
+    ];
 
     /// The name in requests, replies and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ddim => "ddim",
             Self::DpmPp2M => "dpmpp_2m",
+            Self::Euler => "euler",
+            Self::EulerAncestral => "euler_ancestral",
+            Self::Ddpm => "ddpm",
             Self::Lcm => "lcm",
         }
     }

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from record import Plan, differences, load, record_trajectories, tokenize, versions, write_files
+from record import SAMPLERS, Plan, differences, load, record_trajectories, tokenize, versions, write_files
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 PLAN = Plan(seed=7, guidance=3.0, prompt="a red heart on grass", steps=[4, 8], pixels_at=0, path_at=0)
@@ -56,7 +56,8 @@ def record_family(family: Path, plan: Plan) -> tuple[dict[str, Tensor], dict[str
             suited, how = ["lcm"], replace(plan, guidance=1.0, steps=DISTILLED_STEPS)
         else:
             pixels_at = PIXELS_AT if name in largest else 0
-            suited, how = ["ddim", "dpmpp_2m"], replace(plan, pixels_at=pixels_at)
+            suited = [sampler for sampler in SAMPLERS if sampler != "lcm"]
+            how = replace(plan, pixels_at=pixels_at)
         found, facts = record_trajectories(pipeline, how, samplers=suited)
         samplers |= facts
         tensors["trajectory.latents"] = found.pop("trajectory.latents")

@@ -15,23 +15,38 @@ import diffusers
 import numpy
 import torch
 import transformers
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, LCMScheduler, StableDiffusionPipeline
-from diffusers.schedulers import scheduling_lcm
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    LCMScheduler,
+    StableDiffusionPipeline,
+)
+from diffusers.schedulers import scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_lcm
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from double import Euler, EulerAncestral
 from noise import gaussian
 
 # The samplers by goldilocks' name; all read the folder's own scheduler_config.json.
-SAMPLERS = {"ddim": DDIMScheduler, "dpmpp_2m": DPMSolverMultistepScheduler, "lcm": LCMScheduler}
+SAMPLERS = {
+    "ddim": DDIMScheduler,
+    "dpmpp_2m": DPMSolverMultistepScheduler,
+    "euler": Euler,
+    "euler_ancestral": EulerAncestral,
+    "ddpm": DDPMScheduler,
+    "lcm": LCMScheduler,
+}
+STOCHASTIC = [scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_lcm]
 # Beyond so many steps a network that is no consistency model, as none here is, amplifies rounding.
 MOST_STEPS = {"lcm": 8}
 # Keys of an effective scheduler configuration that say what was computed.
 TELLING = (
     "algorithm_type beta_end beta_schedule beta_start clip_sample euler_at_final final_sigmas_type "
-    "lower_order_final num_train_timesteps original_inference_steps prediction_type "
+    "interpolation_type lower_order_final num_train_timesteps original_inference_steps prediction_type "
     "rescale_betas_zero_snr set_alpha_to_one solver_order solver_type steps_offset timestep_scaling "
-    "timestep_spacing"
+    "timestep_spacing variance_type"
 ).split()
 # How far f32 may be from f64, relative L2: a trajectory that amplifies rounding more tests nothing.
 ROUNDING = 2e-5
@@ -152,7 +167,7 @@ def record_trajectories(
 def run(
     pipeline: StableDiffusionPipeline, plan: Plan, noise: Tensor, steps: int
 ) -> list[Tensor]:
-    """The latents after every step."""
+    """The latents after every step, as the network would see them."""
     path: list[Tensor] = []
 
     def draw(shape: Sequence[int], *_: Any, dtype: torch.dtype, **__: Any) -> Tensor:
@@ -160,10 +175,12 @@ def run(
         numbers = gaussian(plan.seed, len(path) + 1, math.prod(shape))
         return torch.tensor(numbers, dtype=dtype).reshape(shape)
 
-    scheduling_lcm.randn_tensor = draw
+    for module in STOCHASTIC:
+        module.randn_tensor = draw
 
-    def keep(_pipeline: Any, _step: int, _timestep: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        path.append(state["latents"].clone())
+    def keep(_pipeline: Any, _step: int, timestep: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        # The Euler schedulers divide what the network sees; the last level is left as it is.
+        path.append(pipeline.scheduler.scale_model_input(state["latents"], timestep).clone())
         return {}
 
     pipeline(

@@ -1,24 +1,30 @@
-"""Makes tests/golden/samplers.json: what diffusers' DDIM, DPM-Solver++ and LCM schedulers do.
+"""Makes tests/golden/samplers.json: what diffusers' schedulers do, by goldilocks' names of them.
 
 Every trajectory starts from the same four numbers and asks the same stand-in for a network,
 `output[i] = 0.6 * x[i] + 0.4 * sin(0.01 * timestep + i)`. Recorded are the timesteps and the last x,
-or null where it is not finite (DDIM or LCM with epsilon prediction from pure noise). The noise that LCM
-adds after step k, counted from 1, is given: `noise[i] = 1.5 * cos(2.3 * k + 1.7 * i)`.
+or null where it is not finite (DDIM, DDPM or LCM with epsilon prediction from pure noise). The noise that
+a step k, counted from 1, adds is given: `noise[i] = 1.5 * cos(2.3 * k + 1.7 * i)`. The Euler schedulers
+multiply the start by `init_noise_sigma` and divide what the network sees; what is recorded is as the network
+sees it, computed in f64 (`double.py`). The ancestral one refuses to predict samples, so that configuration
+is left out.
 
 `spacing` checks the timesteps of *every* step count from 1 to 1000: for fifty step counts at a time,
 the sum of timestep * (31 * steps + 7 * index + 1). A timestep of -1, which diffusers appends to
-trailing spacing at some step counts, is left out; step counts that diffusers itself cannot run are
+trailing spacing at some step counts, is left out; unrounded timesteps count as the nearest f32; step counts that diffusers itself cannot run are
 skipped and listed; LCM's are all beyond `original_inference_steps`.
 
 Run from the root of the repository, with torch and diffusers installed: python scripts/golden/samplers.py
 """
 
+import itertools
 import json
 
 import diffusers
 import numpy
 import torch
-from diffusers.schedulers import scheduling_lcm
+from diffusers.schedulers import scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_lcm
+
+from double import Euler, EulerAncestral
 
 BASE = {
     "num_train_timesteps": 1000,
@@ -38,8 +44,18 @@ SPACINGS = [
 STEPS = {
     "ddim": [1, 2, 4, 7, 8, 20, 48, 50],
     "dpmpp_2m": [1, 2, 4, 7, 8, 20, 48, 50],
+    "euler": [1, 2, 4, 7, 8, 20, 48, 50],
+    "euler_ancestral": [1, 2, 4, 7, 8, 20, 48, 50],
+    "ddpm": [1, 2, 4, 7, 8, 20, 48, 50],
     "lcm": [1, 2, 3, 4, 5, 6, 7, 8],
 }
+CLASSES = {
+    "dpmpp_2m": diffusers.DPMSolverMultistepScheduler,
+    "euler": Euler,
+    "euler_ancestral": EulerAncestral,
+    "ddpm": diffusers.DDPMScheduler,
+}
+STOCHASTIC = [scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_lcm]
 START = [0.3, -1.2, 0.8, 2.1]
 
 
@@ -49,12 +65,12 @@ def sampler(kind, config):
     ddim = diffusers.DDIMScheduler.from_config(config)
     if kind == "ddim":
         return ddim
-    return diffusers.DPMSolverMultistepScheduler.from_config(ddim.config)
+    return CLASSES[kind].from_config(ddim.config)
 
 
 def network(x, timestep):
-    phase = 0.01 * int(timestep) + numpy.arange(len(START))
-    return 0.6 * x + torch.tensor(0.4 * numpy.sin(phase), dtype=torch.float32)
+    phase = 0.01 * float(timestep) + numpy.arange(len(START))
+    return 0.6 * x + torch.tensor(0.4 * numpy.sin(phase), dtype=x.dtype)
 
 
 def noise(k):
@@ -63,15 +79,20 @@ def noise(k):
 
 
 def run(kind, configs, index, steps):
-    draws = iter(range(1, steps))
-    scheduling_lcm.randn_tensor = lambda *_, **__: noise(next(draws))
+    draws = itertools.count(1)
+    for module in STOCHASTIC:
+        module.randn_tensor = lambda *_, **__: noise(next(draws))
     solver = sampler(kind, configs[index])
     solver.set_timesteps(steps)
-    x = torch.tensor(START, dtype=torch.float32)
-    largest = 0.0
+    dtype = torch.float64 if kind.startswith("euler") else torch.float32
+    latents = torch.tensor([START], dtype=dtype) * solver.init_noise_sigma
+    path = []
     for timestep in solver.timesteps:
-        x = solver.step(network(x, timestep), timestep, x).prev_sample
-        largest = max(largest, x.abs().max().item())
+        path.append(solver.scale_model_input(latents, timestep))
+        latents = solver.step(network(path[-1], timestep), timestep, latents).prev_sample
+    path.append(latents)  # The last level is without noise: there is nothing to scale.
+    x = path[-1][0]
+    largest = max(passed.abs().max().item() for passed in path[1:])
     finite = bool(torch.isfinite(x).all())
     return {
         "sampler": kind,
@@ -133,13 +154,19 @@ def main():
         "torch": torch.__version__.split("+")[0],
         "classes": {
             "ddim": "DDIMScheduler",
-            "dpmpp_2m": "DPMSolverMultistepScheduler.from_config(ddim.config)",
+            **{kind: f"{made.__name__}.from_config(ddim.config)" for kind, made in CLASSES.items()},
             "lcm": "LCMScheduler",
         },
         "start": START,
         "configs": configs,
         "alpha_bars": {"plain": alpha_bars(configs[0]), "zero_snr": alpha_bars(configs[1])},
-        "trajectories": [run(k, configs, c, s) for k in kinds for c in range(len(configs)) for s in STEPS[k]],
+        "trajectories": [
+            run(k, configs, c, s)
+            for k in kinds
+            for c, config in enumerate(configs)
+            for s in STEPS[k]
+            if (k, config["prediction_type"]) != ("euler_ancestral", "sample")
+        ],
         "spacing": [spacing(k, configs, c) for k in kinds for c in ((0, 15) if k == "lcm" else (0, 4, 8))],
     }
     with open("tests/golden/samplers.json", "w") as file:

@@ -63,7 +63,7 @@ pub(super) struct Model {
     /// Whether guidance is baked in.
     distilled: bool,
     /// Samplers that its plans are offered with, the usual one first; `sampler` may insist on another.
-    #[schema(value_type = Vec<String>, example = json!(["ddim", "dpmpp_2m"]))]
+    #[schema(value_type = Vec<String>, example = json!(["ddim", "dpmpp_2m", "euler", "euler_ancestral", "ddpm"]))]
     samplers: &'static [SamplerKind],
     /// 10^12 operations of each kind of work, by picture size.
     costs: Vec<CostReply>,

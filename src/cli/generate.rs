@@ -34,7 +34,8 @@ pub struct Args {
     /// Sampling steps [default: 20; 4 of a distilled model].
     #[arg(long)]
     steps: Option<Steps>,
-    /// Sampling algorithm: ddim, dpmpp_2m, or lcm for distilled models [default: ddim, or lcm].
+    /// Sampling algorithm: ddim, dpmpp_2m, euler, euler_ancestral, ddpm, or lcm for distilled models
+    /// [default: ddim, or lcm].
     #[arg(long)]
     sampler: Option<SamplerKind>,
     /// Scale of classifier-free guidance; 1 is unguided and takes half the time [default: 3; a distilled

@@ -165,6 +165,26 @@ impl NoiseSchedule {
         self.level(timestep)
     }
 
+    /// Returns the level at a timestep between training timesteps: `sigma / alpha`, clamped as in
+    /// [`Self::clamped_level`], is a straight line there. `timestep` must be from 0 to the last one.
+    pub fn interpolated_level(&self, timestep: f64) -> Level {
+        let below = timestep.floor();
+        let share = timestep - below;
+        let level = self.clamped_level(below as usize);
+        if share == 0.0 {
+            return level;
+        }
+        let ratio = |level: Level| level.sigma / level.alpha;
+        let (low, high) = (ratio(level), ratio(self.clamped_level(below as usize + 1)));
+        let between = low + share * (high - low);
+        let alpha = 1.0 / between.hypot(1.0);
+        Level {
+            alpha,
+            sigma: between * alpha,
+            timestep,
+        }
+    }
+
     /// Returns the level behind the last step: no noise, or that of timestep 0
     /// (`set_alpha_to_one = false`).
     pub fn final_level(&self) -> Level {
@@ -180,44 +200,46 @@ impl NoiseSchedule {
     ///
     /// They may leave the schedule or repeat where `n` is close to the number of training
     /// timesteps: the caller checks. `n` must not be 0.
-    pub fn timesteps(&self, spacing: TimestepSpacing, n: usize) -> Vec<usize> {
+    pub fn timesteps(&self, spacing: TimestepSpacing, n: usize) -> Vec<f64> {
         let n_train = self.n_timesteps();
         match spacing {
-            TimestepSpacing::Linspace => linspace(n_train, n),
+            TimestepSpacing::Linspace => {
+                let unrounded = self.unrounded_linspace(n).into_iter();
+                unrounded.map(f64::round_ties_even).collect()
+            }
             TimestepSpacing::Leading => {
                 let stride = n_train / n;
                 let offset = self.config.steps_offset;
-                (0..n).rev().map(|i| i * stride + offset).collect()
+                let whole = (0..n).rev().map(|i| i * stride + offset);
+                whole.map(|timestep| timestep as f64).collect()
             }
             TimestepSpacing::Trailing => trailing(n_train, n),
         }
     }
-}
 
-/// `n` numbers from 0 to `n_train - 1`, both included, as numpy's `linspace(..).round()`, reversed.
-fn linspace(n_train: usize, n: usize) -> Vec<usize> {
-    let last = (n_train - 1) as f64;
-    if n == 1 {
-        return vec![0];
+    /// Returns `n` numbers from 0 to the last timestep, both included, as numpy's `linspace`, reversed; of
+    /// one number, 0. `n` must not be 0.
+    pub fn unrounded_linspace(&self, n: usize) -> Vec<f64> {
+        let last = (self.n_timesteps() - 1) as f64;
+        if n == 1 {
+            return vec![0.0];
+        }
+        let stride = last / (n - 1) as f64;
+        let inner = (0..n - 1).rev().map(|i| i as f64 * stride);
+        std::iter::once(last).chain(inner).collect()
     }
-    let stride = last / (n - 1) as f64;
-    let inner = (0..n - 1).rev().map(|i| round(i as f64 * stride));
-    std::iter::once(n_train - 1).chain(inner).collect()
 }
 
 /// numpy's `arange(n_train, 0, -n_train / n).round() - 1`. Its stride is the rounded difference of
 /// the first two numbers, which decides how halves are rounded. Its length is not always `n`: for
 /// some `n` diffusers appends a timestep -1, which is left out here.
-fn trailing(n_train: usize, n: usize) -> Vec<usize> {
+fn trailing(n_train: usize, n: usize) -> Vec<f64> {
     let start = n_train as f64;
     let stride = (start - start / n as f64) - start;
     (0..n)
-        .map(|i| round(start + i as f64 * stride).saturating_sub(1))
+        .map(|i| (start + i as f64 * stride).round_ties_even() - 1.0)
+        .map(|timestep| timestep.max(0.0))
         .collect()
-}
-
-fn round(number: f64) -> usize {
-    number.round_ties_even() as usize
 }
 
 fn alpha_bars(config: &NoiseScheduleConfig) -> Vec<f64> {

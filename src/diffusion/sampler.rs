@@ -3,7 +3,7 @@
 //! levels passed and to come alone. No loop, no state, no tensor: rows of different samplers
 //! share one fused update, and the mathematics is tested in f64.
 //!
-//! Trajectories start from unit Gaussian latents and agree with diffusers' sampler of the same name
+//! Trajectories start from unit Gaussian latents, or those times a factor, and agree with diffusers' sampler of the same name
 //! built from the same `scheduler_config.json`, oddities included; where they stand is said beside
 //! the code.
 
@@ -17,7 +17,10 @@ use crate::{
 };
 
 pub mod ddim;
+pub mod ddpm;
 pub mod dpmpp_2m;
+pub mod euler;
+pub mod euler_ancestral;
 pub mod lcm;
 
 /// There is no trajectory with this many steps.
@@ -127,14 +130,20 @@ pub trait Sampler {
         schedule: &NoiseSchedule,
         spacing: TimestepSpacing,
         steps: usize,
-    ) -> Vec<usize>;
+    ) -> Vec<f64>;
 
     /// Returns where the steps at `timesteps`, which are falling and in the schedule, start and lead.
-    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[usize]) -> Vec<Hop>;
+    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[f64]) -> Vec<Hop>;
 
     /// Returns the update that leads to `next`, given the levels evaluated so far, the latest last.
     /// `passed` is not empty.
     fn update(&self, schedule: &NoiseSchedule, passed: &[Level], next: Level) -> Update;
+
+    /// Returns what unit Gaussian noise is multiplied by to be the latents at `first`, where a trajectory
+    /// starts.
+    fn initial_scale(&self, _spacing: TimestepSpacing, _first: Level) -> f64 {
+        1.0
+    }
 
     /// Evaluations for `steps` steps, before guidance.
     fn nfe(&self, steps: Steps) -> Nfe {
@@ -147,12 +156,15 @@ pub fn of_kind(kind: SamplerKind) -> &'static dyn Sampler {
     match kind {
         SamplerKind::Ddim => &ddim::Ddim,
         SamplerKind::DpmPp2M => &dpmpp_2m::DpmPp2M,
+        SamplerKind::Euler => &euler::Euler,
+        SamplerKind::EulerAncestral => &euler_ancestral::EulerAncestral,
+        SamplerKind::Ddpm => &ddpm::Ddpm,
         SamplerKind::Lcm => &lcm::Lcm,
     }
 }
 
 /// The hops of a sampler whose every step leads to the next evaluation, the last one to no noise.
-fn hops_to_clean(timesteps: &[usize], level: impl Fn(usize) -> Level) -> Vec<Hop> {
+fn hops_to_clean(timesteps: &[f64], level: impl Fn(f64) -> Level) -> Vec<Hop> {
     let levels: Vec<Level> = timesteps.iter().map(|&timestep| level(timestep)).collect();
     let nexts = levels.iter().skip(1).chain([&Level::CLEAN]);
     let hop = |(&at, &to)| Hop { at, to };
@@ -167,6 +179,18 @@ pub fn trajectory(
 ) -> Result<Vec<Step>, SamplerError> {
     let hops = of_kind(kind).hops(schedule, &timesteps(kind, schedule, steps)?);
     ready(kind, schedule, &hops)
+}
+
+/// Returns what unit Gaussian noise is multiplied by to be the latents that a trajectory, which starts at
+/// the level `first`, starts from.
+pub fn initial_scale(kind: SamplerKind, schedule: &NoiseSchedule, first: Level) -> f64 {
+    let sampler = of_kind(kind);
+    sampler.initial_scale(spacing(sampler, schedule), first)
+}
+
+/// How the sampler's steps are spread.
+fn spacing(sampler: &dyn Sampler, schedule: &NoiseSchedule) -> TimestepSpacing {
+    schedule.spacing().unwrap_or(sampler.default_spacing())
 }
 
 /// Returns the steps of a trajectory that takes fewer after `done` of them: those behind it as they
@@ -226,7 +250,7 @@ fn timesteps(
     kind: SamplerKind,
     schedule: &NoiseSchedule,
     steps: Steps,
-) -> Result<Vec<usize>, SamplerError> {
+) -> Result<Vec<f64>, SamplerError> {
     let n_timesteps = schedule.n_timesteps();
     let n_steps = steps as usize;
     let max = schedule.max_steps(kind);
@@ -234,10 +258,10 @@ fn timesteps(
         return Err(SamplerError::StepsOutOfRange { steps, max });
     }
     let sampler = of_kind(kind);
-    let spacing = schedule.spacing().unwrap_or(sampler.default_spacing());
+    let spacing = spacing(sampler, schedule);
     let timesteps = sampler.timesteps(schedule, spacing, n_steps);
     let is_falling = timesteps.is_sorted_by(|earlier, later| earlier > later);
-    if timesteps[0] >= n_timesteps || !is_falling {
+    if timesteps[0] >= n_timesteps as f64 || !is_falling {
         return Err(SamplerError::ImpossibleSpacing {
             sampler: kind,
             steps,

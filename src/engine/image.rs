@@ -98,6 +98,9 @@ impl Parameters<'_> {
         let sampler = match self.sampler {
             SamplerKind::Ddim => "DDIM",
             SamplerKind::DpmPp2M => "DPM++ 2M",
+            SamplerKind::Euler => "Euler",
+            SamplerKind::EulerAncestral => "Euler a",
+            SamplerKind::Ddpm => "DDPM",
             SamplerKind::Lcm => "LCM",
         };
         write!(

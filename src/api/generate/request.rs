@@ -103,7 +103,7 @@ pub struct GenerateRequest {
     pub seed: Option<u64>,
     /// Pins the sampler.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, pattern = "^(ddim|dpmpp_2m|lcm)$")]
+    #[schema(value_type = Option<String>, pattern = "^(ddim|dpmpp_2m|euler|euler_ancestral|ddpm|lcm)$")]
     pub sampler: Option<SamplerKind>,
     /// What this request grants.
     #[serde(skip_serializing_if = "Option::is_none")]

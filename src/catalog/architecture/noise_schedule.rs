@@ -69,8 +69,12 @@ impl NoiseScheduleConfig {
     /// The most steps that a sampler can take.
     pub fn max_steps(&self, sampler: SamplerKind) -> usize {
         match sampler {
-            SamplerKind::Ddim | SamplerKind::DpmPp2M => self.num_train_timesteps,
             SamplerKind::Lcm => self.n_original_steps(),
+            SamplerKind::Ddim
+            | SamplerKind::DpmPp2M
+            | SamplerKind::Euler
+            | SamplerKind::EulerAncestral
+            | SamplerKind::Ddpm => self.num_train_timesteps,
         }
     }
 }

@@ -96,12 +96,27 @@ fn the_end_of_a_trajectory_is_clean_or_timestep_0() {
 fn timesteps_are_spread_as_in_table_2() {
     let schedule = NoiseSchedule::new(&stable_diffusion()).unwrap();
     let four = |spacing| schedule.timesteps(spacing, 4);
-    assert_eq!(four(TimestepSpacing::Leading), [751, 501, 251, 1]);
-    assert_eq!(four(TimestepSpacing::Trailing), [999, 749, 499, 249]);
-    assert_eq!(four(TimestepSpacing::Linspace), [999, 666, 333, 0]);
+    assert_eq!(four(TimestepSpacing::Leading), [751.0, 501.0, 251.0, 1.0]);
+    assert_eq!(
+        four(TimestepSpacing::Trailing),
+        [999.0, 749.0, 499.0, 249.0]
+    );
+    assert_eq!(four(TimestepSpacing::Linspace), [999.0, 666.0, 333.0, 0.0]);
     // Halves go to the even number: 937.5 -> 938, 812.5 -> 812.
     let sixteen = schedule.timesteps(TimestepSpacing::Trailing, 16);
-    assert_eq!(sixteen[..4], [999, 937, 874, 811]);
+    assert_eq!(sixteen[..4], [999.0, 937.0, 874.0, 811.0]);
+}
+
+#[test]
+fn between_timesteps_the_noise_to_signal_ratio_is_a_straight_line() {
+    let schedule = NoiseSchedule::new(&stable_diffusion()).unwrap();
+    let ratio = |level: Level| level.sigma / level.alpha;
+    let [low, high] = [499, 500].map(|timestep| ratio(schedule.level(timestep)));
+    let level = schedule.interpolated_level(499.25);
+    close(ratio(level), 0.75 * low + 0.25 * high, 1e-14);
+    close(level.alpha.hypot(level.sigma), 1.0, 1e-14);
+    assert_eq!(level.timestep, 499.25);
+    assert_eq!(schedule.interpolated_level(999.0), schedule.level(999));
 }
 
 #[test]

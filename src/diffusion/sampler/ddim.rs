@@ -24,7 +24,7 @@ impl Sampler for Ddim {
         schedule: &NoiseSchedule,
         spacing: TimestepSpacing,
         steps: usize,
-    ) -> Vec<usize> {
+    ) -> Vec<f64> {
         schedule.timesteps(spacing, steps)
     }
 
@@ -32,15 +32,16 @@ impl Sampler for Ddim {
     /// With leading spacing that is the same; with trailing spacing and a step count that does not
     /// divide the training timesteps it is off by one; with linspace the stride is too short, and
     /// a network is told less noise than there is.
-    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[usize]) -> Vec<Hop> {
+    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[f64]) -> Vec<Hop> {
         let stride = schedule.n_timesteps() / timesteps.len();
-        let hop = |timestep: &usize| Hop {
-            at: schedule.level(*timestep),
+        let hop = |timestep: usize| Hop {
+            at: schedule.level(timestep),
             to: timestep
                 .checked_sub(stride)
                 .map_or_else(|| schedule.final_level(), |next| schedule.level(next)),
         };
-        timesteps.iter().map(hop).collect()
+        let whole = timesteps.iter().map(|timestep| *timestep as usize);
+        whole.map(hop).collect()
     }
 
     fn update(&self, _: &NoiseSchedule, passed: &[Level], next: Level) -> Update {

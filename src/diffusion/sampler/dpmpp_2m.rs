@@ -26,7 +26,7 @@ impl Sampler for DpmPp2M {
         schedule: &NoiseSchedule,
         spacing: TimestepSpacing,
         steps: usize,
-    ) -> Vec<usize> {
+    ) -> Vec<f64> {
         if spacing == TimestepSpacing::Trailing {
             return schedule.timesteps(spacing, steps);
         }
@@ -37,8 +37,10 @@ impl Sampler for DpmPp2M {
 
     /// Every step leads to the next evaluation, the last one to no noise, whatever
     /// `set_alpha_to_one` says.
-    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[usize]) -> Vec<Hop> {
-        hops_to_clean(timesteps, |timestep| schedule.clamped_level(timestep))
+    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[f64]) -> Vec<Hop> {
+        hops_to_clean(timesteps, |timestep| {
+            schedule.clamped_level(timestep as usize)
+        })
     }
 
     /// With `h` and `h_last` the steps in lambda to come and passed, and `r = h_last / h`,

@@ -29,18 +29,18 @@ impl Sampler for Lcm {
 
     /// Evenly over the distilled timesteps, which are evenly over the training timesteps: the noisiest
     /// of every stretch.
-    fn timesteps(&self, schedule: &NoiseSchedule, _: TimestepSpacing, steps: usize) -> Vec<usize> {
+    fn timesteps(&self, schedule: &NoiseSchedule, _: TimestepSpacing, steps: usize) -> Vec<f64> {
         let n_original = schedule.n_original_steps();
         let stride = schedule.n_timesteps() / n_original;
         let every = n_original as f64 / steps as f64;
         (0..steps)
             .map(|step| n_original - (step as f64 * every).floor() as usize)
-            .map(|place| place * stride - 1)
+            .map(|place| (place * stride - 1) as f64)
             .collect()
     }
 
-    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[usize]) -> Vec<Hop> {
-        hops_to_clean(timesteps, |timestep| schedule.level(timestep))
+    fn hops(&self, schedule: &NoiseSchedule, timesteps: &[f64]) -> Vec<Hop> {
+        hops_to_clean(timesteps, |timestep| schedule.level(timestep as usize))
     }
 
     /// `x' = alpha' * (c_skip * x + c_out * D) + sigma' * noise`.

@@ -127,13 +127,20 @@ impl Trajectory {
             seed: spec.seed,
             candidate: spec.candidate,
         };
-        let noise = match &spec.initial_noise {
+        let mut latents = match &spec.initial_noise {
             Some(noise) => noise.clone(),
             None => gaussian(noise_of.key(0), expected),
         };
-        let found = noise.len();
+        let found = latents.len();
         let fault = EngineError::NoiseLength { expected, found };
         let turns = turns(spec, schedule)?;
+        let start = turns.first().map(|turn| turn.step.level);
+        let scale = start.map(|level| sampler::initial_scale(spec.sampler, schedule, level));
+        if let Some(scale) = scale.filter(|scale| *scale != 1.0) {
+            for value in &mut latents {
+                *value = (f64::from(*value) * scale) as f32;
+            }
+        }
         let updates = || turns.iter().map(|turn| turn.step.update);
         let n_denoised = updates().map(|update| update.n_denoised()).max();
         // The newest one is asked for in any case.
@@ -148,7 +155,7 @@ impl Trajectory {
             conditioning,
             turns,
             n_done: 0,
-            latents: Latents::new(shape, noise).ok_or(fault)?,
+            latents: Latents::new(shape, latents).ok_or(fault)?,
             denoised: (0..n_denoised)
                 .map(|_| Vec::with_capacity(expected))
                 .collect(),

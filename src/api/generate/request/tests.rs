@@ -133,7 +133,11 @@ fn a_value_out_of_range_is_refused_with_what_would_work() {
             json!(9_007_199_254_740_992_u64),
             "0 to 9007199254740991",
         ),
-        ("sampler", json!("euler"), "ddim, dpmpp_2m"),
+        (
+            "sampler",
+            json!("heun"),
+            "euler, euler_ancestral, ddpm, lcm",
+        ),
         ("budget", json!(800), "an object"),
         ("budget", json!({ "latency_ms": 0 }), "milliseconds above 0"),
         ("budget", json!({ "tflops": -1.5 }), "operations above 0"),
