@@ -84,10 +84,9 @@ pub fn run(
         .context("time was up before the first plan was measured; allow more minutes")?;
     let previous = previous.filter(|profile| profile.weights_digest == family.digest);
     let reference = Features::from_rows(real.reference.iter().map(Vec::as_slice));
-    let bandwidth = previous.map_or_else(
-        || cmmd::median_bandwidth(&reference),
-        |profile| profile.cmmd_bandwidth,
-    );
+    let bandwidth = previous
+        .and_then(|profile| profile.cmmd_bandwidth)
+        .unwrap_or_else(|| cmmd::median_bandwidth(&reference));
     let scorer = Scorer::new(
         &captions,
         studio.evaluator().accepted(),
@@ -98,6 +97,7 @@ pub fn run(
         Some(profile) => profile.anchor.clone(),
         None => frozen(&anchor, scorer.cmmd(&anchor_pictures.assessments)),
     };
+    let anchor_cmmd = anchor.cmmd.context("the last profile has no CMMD")?;
     Ok(Profile {
         version: PROFILE_VERSION,
         family: family.id.clone(),
@@ -105,7 +105,7 @@ pub fn run(
         weights_digest: family.digest.clone(),
         size: family.default_size(),
         provenance: provenance(family, settings, clock)?,
-        cmmd_bandwidth: bandwidth,
+        cmmd_bandwidth: Some(bandwidth),
         reference: References {
             real: Some(scorer.row(&real.others)),
             reconstruction: Some(scorer.row(&real.reconstructions)),
@@ -115,9 +115,10 @@ pub fn run(
         held_out: Vec::new(),
         cells: in_reading_order(family, measured)
             .iter()
-            .map(|plan| scorer.cell(plan, anchor.cmmd))
+            .map(|plan| scorer.cell(plan, anchor_cmmd))
             .collect(),
         anchor,
+        dearest: None,
     })
 }
 
@@ -127,7 +128,8 @@ fn frozen(plan: &Plan, cmmd: f64) -> Anchor {
         sampler: plan.sampler,
         steps: plan.steps,
         guidance_scale: plan.guidance_scale,
-        cmmd,
+        cmmd: Some(cmmd),
+        distance: None,
     }
 }
 
@@ -137,13 +139,14 @@ fn provenance(family: &Family, settings: &Settings, clock: &dyn Clock) -> Result
         date: iso_date(clock.unix_seconds()),
         n_captions: settings.n_captions,
         n_replicates: REPLICATES,
-        evaluator_digest: studio::evaluator_digest(family)?,
+        evaluator_digest: Some(studio::evaluator_digest(family)?),
+        prompts_digest: None,
         command: settings.command.clone(),
     })
 }
 
 /// By model, sampler, guidance and steps: the order people look things up in.
-fn in_reading_order(family: &Family, mut measured: Vec<Measured>) -> Vec<Measured> {
+pub(super) fn in_reading_order(family: &Family, mut measured: Vec<Measured>) -> Vec<Measured> {
     let place = |plan: &Plan| family.models.iter().position(|card| card.id == plan.model);
     measured.sort_by(|a, b| {
         let (a, b) = (&a.plan, &b.plan);

@@ -67,8 +67,9 @@ impl<'a> Scorer<'a> {
             alignment: estimate(alignment, &replicates.alignment),
             fidelity: estimate(fidelity, &replicates.fidelity),
             balanced: estimate(f64::midpoint(alignment, fidelity), &balanced),
-            cmmd: rounded(cmmd.value()),
-            frechet: rounded(frechet::distance(&features, &self.equal_reference)),
+            cmmd: Some(rounded(cmmd.value())),
+            frechet: Some(rounded(frechet::distance(&features, &self.equal_reference))),
+            distance: None,
             replicates,
         }
     }
@@ -122,7 +123,7 @@ fn features(assessments: &[Assessment]) -> Features {
     )
 }
 
-fn estimate(mean: f64, replicates: &[f32]) -> ScoreEstimate {
+pub(super) fn estimate(mean: f64, replicates: &[f32]) -> ScoreEstimate {
     let replicates: Vec<f64> = replicates.iter().map(|&value| f64::from(value)).collect();
     ScoreEstimate {
         mean: rounded(mean),
@@ -131,7 +132,7 @@ fn estimate(mean: f64, replicates: &[f32]) -> ScoreEstimate {
 }
 
 /// Six decimals: a hundredth of what 256 pictures can tell, and a profile that reads well.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
@@ -192,7 +193,7 @@ mod tests {
                 (real.fidelity.mean, real.alignment.mean, real.balanced.mean),
                 (1.0, 1.0, 1.0)
             );
-            assert!(real.frechet < 1e-6);
+            assert!(real.frechet.unwrap() < 1e-6);
         });
     }
 

@@ -13,19 +13,32 @@ use crate::{
     calibrate::{
         file,
         grid::Grid,
+        prompts::Prompts,
         quality::{self, Settings},
+        self_reference,
     },
     catalog::{Family, SamplerKind},
     config,
-    planner::Profile,
+    planner::{Profile, profile::ProfileKind},
     telemetry::SystemClock,
     units::Steps,
 };
+
+/// Captions that an evaluator looks at, unless said otherwise.
+const N_CAPTIONS: usize = 256;
+/// Guidance scales, unless said otherwise.
+const GUIDANCE: [f64; 2] = [1.0, 3.0];
+/// The same of families that are measured against themselves.
+const GUIDANCE_OF_STABLE_DIFFUSION: [f64; 3] = [1.0, 3.0, 7.5];
 
 /// Scores every plan: draws the evaluation captions with each and lets the evaluator judge
 ///
 /// Finished plans are kept, so an interrupted calibration goes on where it stopped. Distilled models are
 /// measured with lcm at 1, 2, 3 and 4 unguided steps, whatever is said for the others.
+///
+/// A family without an evaluator, a Stable Diffusion folder for instance, is measured with --self: its
+/// plans are scored by how close their latents come to those of its own dearest plan, the largest model
+/// at 50 steps or more, for the same prompts and seeds.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -39,17 +52,25 @@ pub(super) struct Args {
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32")]
     steps: Vec<Steps>,
 
-    /// Guidance scales to measure; 1 is unguided
-    #[arg(long, value_delimiter = ',', default_value = "1,3")]
+    /// Guidance scales to measure; 1 is unguided [default: 1,3; with --self 1,3,7.5]
+    #[arg(long, value_delimiter = ',')]
     guidance: Vec<f64>,
 
     /// Samplers to measure
     #[arg(long, value_delimiter = ',', default_value = "ddim")]
     sampler: Vec<SamplerKind>,
 
-    /// Captions that every plan draws, each with its own seed
-    #[arg(long, default_value_t = 256)]
-    captions: usize,
+    /// Captions that every plan draws, each with its own seed [default: 256; with --self all prompts]
+    #[arg(long)]
+    captions: Option<usize>,
+
+    /// Compare with the family's own dearest plan instead of asking its evaluator
+    #[arg(long = "self")]
+    self_reference: bool,
+
+    /// Prompts for --self, one a line [default: 64 that are built in]
+    #[arg(long, requires = "self_reference")]
+    prompts: Option<PathBuf>,
 
     /// Stop after so many minutes; plans that are finished by then count
     #[arg(long)]
@@ -89,11 +110,32 @@ pub(super) fn run(args: Args) -> Result<()> {
             .join(format!("{}.json", family.id))
     };
     let output = args.output.clone().unwrap_or_else(default_output);
-    let settings = settings(args, &family)?;
     let previous = std::fs::read_to_string(&output).ok();
-    // A profile of other weights or of another version has nothing to hand on.
+    // A profile of other weights, of another version or kind has nothing to hand on.
     let previous = previous.and_then(|text| Profile::from_json(&text, &family.digest).ok());
-    let profile = quality::run(&family, &settings, previous.as_ref(), &SystemClock::start())?;
+    let previous = previous.filter(|profile| profile.kind == ProfileKind::Measured);
+    let prompts = prompts(&args)?;
+    let mut settings = settings(args, &family)?;
+    let clock = SystemClock::start();
+    let profile = if let Some(prompts) = prompts {
+        ensure!(
+            previous.is_none(),
+            "{} holds what an evaluator measured on these weights, which says more than --self would; \
+             name another file with --output",
+            output.display()
+        );
+        settings.n_captions = prompts.captions.len();
+        self_reference::run(&family, &settings, &prompts, &clock)?
+    } else {
+        ensure!(
+            self_reference::has_evaluator(&family),
+            "family {:?} has no evaluator ({} has no folders evaluator and evaluation); measure it against \
+             its own dearest plan with --self",
+            family.id,
+            family.path.display()
+        );
+        quality::run(&family, &settings, previous.as_ref(), &clock)?
+    };
     file::write(&profile, &output)?;
     say(&format!(
         "{} plans of family {} are in {}",
@@ -101,6 +143,18 @@ pub(super) fn run(args: Args) -> Result<()> {
         family.id,
         output.display()
     ))
+}
+
+/// What `--self` draws, if it was said.
+fn prompts(args: &Args) -> Result<Option<Prompts>> {
+    if !args.self_reference {
+        return Ok(None);
+    }
+    let prompts = match &args.prompts {
+        Some(path) => Prompts::read(path)?,
+        None => Prompts::built_in(),
+    };
+    prompts.first(args.captions).map(Some)
 }
 
 fn settings(args: Args, family: &Family) -> Result<Settings> {
@@ -122,6 +176,11 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
         args.batch > 0,
         "a batch of 0 pictures draws nothing; 1 or more would do"
     );
+    let guidance = match (args.guidance, args.self_reference) {
+        (none, false) if none.is_empty() => GUIDANCE.to_vec(),
+        (none, true) if none.is_empty() => GUIDANCE_OF_STABLE_DIFFUSION.to_vec(),
+        (said, _) => said,
+    };
     let limit = args
         .minutes
         .map(|minutes| Duration::try_from_secs_f64(60.0 * minutes));
@@ -134,11 +193,11 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
     Ok(Settings {
         grid: Grid {
             steps: args.steps,
-            guidance: args.guidance,
+            guidance,
             samplers: args.sampler,
             models: args.model,
         },
-        n_captions: args.captions,
+        n_captions: args.captions.unwrap_or(N_CAPTIONS),
         work_dir,
         fresh: args.fresh,
         threads: args
