@@ -98,7 +98,7 @@ pub(super) fn profile() -> Profile {
         }
     }
     let profile = json!({
-        "version": 1, "family": "toy", "kind": "measured", "weights_digest": "sha256:toy",
+        "version": 2, "family": "toy", "kind": "measured", "weights_digest": "sha256:toy",
         "size": "64x64", "cmmd_bandwidth": 10.0, "reference": { "real": null, "reconstruction": null },
         "provenance": {
             "commit": "none", "date": "2026-01-01", "n_captions": 64, "n_replicates": 2,
