@@ -40,10 +40,18 @@ impl Server {
             process,
             address: address.unwrap(),
         };
-        while server.send("GET", "/readyz", "").0 != 200 {
+        server.wait_until_ready();
+        server
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process is waited for, and there is no channel to it"
+    )]
+    fn wait_until_ready(&self) {
+        while self.send("GET", "/readyz", "").0 != 200 {
             thread::sleep(Duration::from_millis(50));
         }
-        server
     }
 
     pub(super) fn get(&self, path: &str) -> Value {
