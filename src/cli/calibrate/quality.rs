@@ -26,10 +26,27 @@ use crate::{
 
 /// Captions that an evaluator looks at, unless said otherwise.
 const N_CAPTIONS: usize = 256;
-/// Guidance scales, unless said otherwise.
-const GUIDANCE: [f64; 2] = [1.0, 3.0];
-/// The same of families that are measured against themselves.
-const GUIDANCE_OF_STABLE_DIFFUSION: [f64; 3] = [1.0, 3.0, 7.5];
+
+/// What is measured, unless said otherwise.
+struct Usual {
+    steps: &'static [Steps],
+    guidance: &'static [f64],
+    samplers: &'static [SamplerKind],
+}
+
+/// Of a family with an evaluator.
+const USUAL: Usual = Usual {
+    steps: &[1, 2, 4, 8, 16, 32],
+    guidance: &[1.0, 3.0],
+    samplers: &[SamplerKind::Ddim],
+};
+
+/// Of one that is measured against itself: a Stable Diffusion, with its pipelines' guidance among others.
+const USUAL_OF_SELF: Usual = Usual {
+    steps: &[1, 2, 4, 8, 16, 32],
+    guidance: &[1.0, 3.0, 7.5],
+    samplers: &[SamplerKind::Ddim],
+};
 
 /// Scores every plan: draws the evaluation captions with each and lets the evaluator judge
 ///
@@ -48,16 +65,16 @@ pub(super) struct Args {
     #[arg(long, value_delimiter = ',')]
     model: Vec<String>,
 
-    /// Step counts to measure
-    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32")]
+    /// Step counts to measure [default: 1,2,4,8,16,32]
+    #[arg(long, value_delimiter = ',')]
     steps: Vec<Steps>,
 
     /// Guidance scales to measure; 1 is unguided [default: 1,3; with --self 1,3,7.5]
     #[arg(long, value_delimiter = ',')]
     guidance: Vec<f64>,
 
-    /// Samplers to measure
-    #[arg(long, value_delimiter = ',', default_value = "ddim")]
+    /// Samplers to measure [default: ddim]
+    #[arg(long, value_delimiter = ',')]
     sampler: Vec<SamplerKind>,
 
     /// Captions that every plan draws, each with its own seed [default: 256; with --self all prompts]
@@ -176,10 +193,10 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
         args.batch > 0,
         "a batch of 0 pictures draws nothing; 1 or more would do"
     );
-    let guidance = match (args.guidance, args.self_reference) {
-        (none, false) if none.is_empty() => GUIDANCE.to_vec(),
-        (none, true) if none.is_empty() => GUIDANCE_OF_STABLE_DIFFUSION.to_vec(),
-        (said, _) => said,
+    let usual = if args.self_reference {
+        USUAL_OF_SELF
+    } else {
+        USUAL
     };
     let limit = args
         .minutes
@@ -192,9 +209,9 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
     };
     Ok(Settings {
         grid: Grid {
-            steps: args.steps,
-            guidance,
-            samplers: args.sampler,
+            steps: said_or(args.steps, usual.steps),
+            guidance: said_or(args.guidance, usual.guidance),
+            samplers: said_or(args.sampler, usual.samplers),
             models: args.model,
         },
         n_captions: args.captions.unwrap_or(N_CAPTIONS),
@@ -210,6 +227,15 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
         commit: args.commit,
         command: command_line(std::env::args()),
     })
+}
+
+/// What was said, or what is usual where nothing was.
+fn said_or<T: Clone>(said: Vec<T>, usual: &[T]) -> Vec<T> {
+    if said.is_empty() {
+        usual.to_vec()
+    } else {
+        said
+    }
 }
 
 /// The command as anybody would type it, without the folder the program happens to lie in.
