@@ -62,8 +62,9 @@ pub struct Family {
     pub sizes: Vec<ImageSize>,
     /// Measured scores, if there are any.
     pub profile: Option<PathBuf>,
-    /// What `quality` means.
-    pub budgets: NamedBudgets,
+    /// What `quality` means; where the operator does not say, the planner spreads the names over the plans
+    /// on offer.
+    pub budgets: Option<NamedBudgets>,
     /// The words the family knows, if it says so.
     pub vocabulary: Option<Vocabulary>,
     /// The autoencoder.
@@ -208,7 +209,7 @@ impl FromStr for DeviceSpec {
 }
 
 /// The budgets behind OpenAI's `quality`: operations for one picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct NamedBudgets {
     /// `quality: low`.
     pub low: Flops,

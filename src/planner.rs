@@ -21,6 +21,7 @@ mod candidates;
 mod cost_table;
 mod frontier;
 mod menu;
+mod named_budgets;
 mod pchip;
 mod scores;
 mod shortfall;

@@ -204,7 +204,11 @@ fn answer(
             spec,
             warnings::told(decision.warnings, outcome.tokens_cut),
         ),
-        budget: BudgetReply::of(spec, &decision.estimate),
+        budget: BudgetReply::of(
+            spec,
+            state.planner(spec.family).budgets(),
+            &decision.estimate,
+        ),
         actual: Actual::new(outcome, spec.plan_request.n_images, latency),
         estimate: decision.estimate,
         plan: decision.plan,

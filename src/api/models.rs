@@ -17,8 +17,9 @@ use super::{
 use crate::{
     catalog::{Dtype, Family, ModelCard, SamplerKind},
     planner::{
-        SizeCost,
+        Profile, SizeCost,
         cost::{Grid, unet},
+        profile::ProfileKind,
     },
     units::{ImageSize, Steps},
 };
@@ -109,10 +110,29 @@ struct FamilyReply {
     sizes: Vec<ImageSize>,
     /// SHA-256 of weights and configurations.
     weights_digest: String,
-    /// 10^12 operations of one picture behind the names in `quality`.
+    /// 10^12 operations of one picture behind the names in `quality`; where the operator set none they are
+    /// spread from the cheapest plan to the one that `auto` takes.
     quality_tflops: NamedBudgetsReply,
+    /// Where the scores of its plans come from; null if none were measured, and then no reply has one.
+    profile: Option<ProfileReply>,
     /// The words it was trained on; null if it does not say.
     vocabulary: Option<Vec<String>>,
+}
+
+/// What a family's scores mean.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProfileReply {
+    /// `measured`: an evaluator looked at the pictures, so that there are alignment, fidelity to real
+    /// pictures, and their mean. `self`: fidelity to the family's own dearest plan is all there is;
+    /// `balanced` and `fidelity` both mean it, and the objective `alignment` is refused. Scores are not
+    /// comparable between families.
+    #[schema(value_type = String, pattern = "^(measured|self)$", example = "measured")]
+    kind: ProfileKind,
+    /// The day of the measurement.
+    #[schema(example = "2026-11-27")]
+    date: String,
+    /// Captions that every plan drew.
+    captions: usize,
 }
 
 /// What `quality` grants for one picture, in 10^12 operations.
@@ -147,7 +167,10 @@ pub(super) async fn list(State(state): State<AppState>) -> Json<ModelList> {
     Json(ModelList {
         object: "list",
         data: models.collect(),
-        families: families.iter().map(FamilyReply::new).collect(),
+        families: families
+            .iter()
+            .map(|family| FamilyReply::new(&state, family))
+            .collect(),
     })
 }
 
@@ -199,8 +222,8 @@ impl Model {
 }
 
 impl FamilyReply {
-    fn new(family: &Family) -> Self {
-        let budgets = &family.budgets;
+    fn new(state: &AppState, family: &Family) -> Self {
+        let budgets = state.planner(family).budgets();
         Self {
             id: family.id.clone(),
             models: family.models.iter().map(|card| card.id.0.clone()).collect(),
@@ -212,10 +235,25 @@ impl FamilyReply {
                 high: budgets.high.tflops(),
                 xhigh: budgets.xhigh.tflops(),
             },
+            profile: state
+                .known_of(family)
+                .profile
+                .as_ref()
+                .map(ProfileReply::new),
             vocabulary: family
                 .vocabulary
                 .as_ref()
                 .map(|known| known.words().map(str::to_owned).collect()),
+        }
+    }
+}
+
+impl ProfileReply {
+    fn new(profile: &Profile) -> Self {
+        Self {
+            kind: profile.kind,
+            date: profile.provenance.date.clone(),
+            captions: profile.provenance.n_captions,
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) async fn plan(
         estimate: explained.estimate,
         next_better: explained.next_better,
         runners_up: explained.runners_up,
-        budget: BudgetReply::of(&spec, &explained.estimate),
+        budget: BudgetReply::of(&spec, planner.budgets(), &explained.estimate),
         warnings: warnings::of(state.metrics(), &spec, explained.warnings),
     }))
 }

@@ -82,8 +82,9 @@ mod tests {
             alignment: score,
             fidelity: score,
             balanced: score,
-            cmmd: 0.1,
-            frechet: 10.0,
+            cmmd: Some(0.1),
+            frechet: Some(10.0),
+            distance: None,
             replicates: Replicates::default(),
         }
     }

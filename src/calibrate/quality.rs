@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{
     bootstrap::REPLICATES,
@@ -65,10 +65,9 @@ pub fn run(
     let studio = Studio::load(family)?;
     let previous = previous.filter(|profile| profile.weights_digest == family.digest);
     let reference = Features::from_rows(real.reference.iter().map(Vec::as_slice));
-    let bandwidth = previous.map_or_else(
-        || cmmd::median_bandwidth(&reference),
-        |profile| profile.cmmd_bandwidth,
-    );
+    let bandwidth = previous
+        .and_then(|profile| profile.cmmd_bandwidth)
+        .unwrap_or_else(|| cmmd::median_bandwidth(&reference));
     let started = clock.now();
     let sweep = Sweep {
         judge: &studio,
@@ -107,11 +106,12 @@ pub fn run(
         Some(profile) => profile.anchor.clone(),
         None => frozen(&anchor_plan, campaign.anchor_cmmd(&anchor_plan)?),
     };
+    let anchor_cmmd = anchor.cmmd.context("the last profile has no CMMD")?;
     let Findings {
         cells,
         rush,
         held_out,
-    } = campaign.run(&anchor_plan, anchor.cmmd)?;
+    } = campaign.run(&anchor_plan, anchor_cmmd)?;
     let scorer = &campaign.known.scorer;
     Ok(Profile {
         version: PROFILE_VERSION,
@@ -120,7 +120,7 @@ pub fn run(
         weights_digest: family.digest.clone(),
         size: family.default_size(),
         provenance: provenance(family, settings, clock)?,
-        cmmd_bandwidth: bandwidth,
+        cmmd_bandwidth: Some(bandwidth),
         reference: References {
             real: Some(scorer.row(&real.others)),
             reconstruction: Some(scorer.row(&real.reconstructions)),
@@ -133,6 +133,7 @@ pub fn run(
         rush,
         held_out: in_reading_order(family, held_out),
         anchor,
+        dearest: None,
     })
 }
 
@@ -142,7 +143,8 @@ fn frozen(plan: &Plan, cmmd: f64) -> Anchor {
         sampler: plan.sampler,
         steps: plan.steps,
         guidance_scale: plan.guidance_scale,
-        cmmd,
+        cmmd: Some(cmmd),
+        distance: None,
     }
 }
 
@@ -152,13 +154,14 @@ fn provenance(family: &Family, settings: &Settings, clock: &dyn Clock) -> Result
         date: iso_date(clock.unix_seconds()),
         n_captions: settings.sizes.refined,
         n_replicates: REPLICATES,
-        evaluator_digest: studio::evaluator_digest(family)?,
+        evaluator_digest: Some(studio::evaluator_digest(family)?),
+        prompts_digest: None,
         command: settings.command.clone(),
     })
 }
 
 /// By model, sampler, guidance and steps, plain plans before others: the order people look things up in.
-fn in_reading_order(family: &Family, mut cells: Vec<Cell>) -> Vec<Cell> {
+pub(super) fn in_reading_order(family: &Family, mut cells: Vec<Cell>) -> Vec<Cell> {
     let place = |plan: &Plan| family.models.iter().position(|card| card.id == plan.model);
     cells.sort_by(|a, b| {
         let (a, b) = (&a.plan, &b.plan);

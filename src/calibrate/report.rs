@@ -9,7 +9,7 @@ use crate::{
     catalog::{Family, SamplerKind},
     planner::{
         CostTable, Objective, ScoreEstimate,
-        profile::{Cell, Profile},
+        profile::{Cell, Profile, ProfileKind},
     },
 };
 
@@ -54,7 +54,10 @@ pub fn figure(family: &Family, profile: &Profile, objective: Objective) -> Figur
     });
     Figure {
         title: format!("{}: what a budget buys", profile.family),
-        score_name: format!("{} score", name(objective)),
+        score_name: match profile.kind {
+            ProfileKind::SelfReference => "fidelity to the dearest plan".to_owned(),
+            _ => format!("{} score", name(objective)),
+        },
         lines,
     }
 }
@@ -164,8 +167,9 @@ mod tests {
             alignment: score,
             fidelity: score,
             balanced: score,
-            cmmd: 0.1,
-            frechet: 10.0,
+            cmmd: Some(0.1),
+            frechet: Some(10.0),
+            distance: None,
             replicates: Replicates {
                 alignment: replicates.into(),
                 fidelity: replicates.into(),

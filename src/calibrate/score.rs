@@ -70,8 +70,9 @@ impl<'a> Scorer<'a> {
             alignment: estimate(alignment, &replicates.alignment),
             fidelity: estimate(fidelity, &replicates.fidelity),
             balanced: estimate(f64::midpoint(alignment, fidelity), &balanced),
-            cmmd: rounded(cmmd.value()),
-            frechet: self.frechet(&features),
+            cmmd: Some(rounded(cmmd.value())),
+            frechet: Some(self.frechet(&features)),
+            distance: None,
             replicates,
         }
     }
@@ -127,7 +128,7 @@ fn features(assessments: &[Assessment]) -> Features {
     )
 }
 
-fn estimate(mean: f64, replicates: &[f32]) -> ScoreEstimate {
+pub(super) fn estimate(mean: f64, replicates: &[f32]) -> ScoreEstimate {
     let replicates: Vec<f64> = replicates.iter().map(|&value| f64::from(value)).collect();
     ScoreEstimate {
         mean: rounded(mean),
@@ -136,7 +137,7 @@ fn estimate(mean: f64, replicates: &[f32]) -> ScoreEstimate {
 }
 
 /// Six decimals: a hundredth of what 256 pictures can tell, and a profile that reads well.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
@@ -197,7 +198,7 @@ mod tests {
                 (real.fidelity.mean, real.alignment.mean, real.balanced.mean),
                 (1.0, 1.0, 1.0)
             );
-            assert!(real.frechet < 1e-6);
+            assert!(real.frechet.unwrap() < 1e-6);
         });
     }
 

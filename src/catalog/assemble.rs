@@ -117,7 +117,8 @@ fn assemble_family(
     raw: RawFamily,
     faults: &mut Faults,
 ) -> Option<Family> {
-    let budgets = check_budgets(&format!("{key}.budgets"), raw.budgets, faults);
+    let budgets = raw.budgets;
+    let budgets = budgets.map(|raw| check_budgets(&format!("{key}.budgets"), raw, faults));
     let profile = raw.profile.map(|name| folder.join(name));
     let vocabulary = raw.vocabulary.map(|name| folder.join(name));
     let vocabulary = vocabulary

@@ -70,7 +70,7 @@ pub(super) struct RawFamily {
     pub(super) profile: Option<String>,
     pub(super) vocabulary: Option<String>,
     pub(super) sizes: Vec<ImageSize>,
-    pub(super) budgets: RawBudgets,
+    pub(super) budgets: Option<RawBudgets>,
     pub(super) models: Vec<RawModel>,
 }
 
@@ -149,13 +149,6 @@ pub fn family_from_folder(path: &Path, device: DeviceSpec) -> Result<Family, Cat
         id: format!("{name}-family"),
         models,
         vocabulary: Some("vocabulary.json".to_owned()).filter(|file| path.join(file).is_file()),
-        // Never asked for: named budgets are a matter of the server.
-        budgets: RawBudgets {
-            low: 1.0,
-            medium: 2.0,
-            high: 4.0,
-            xhigh: 8.0,
-        },
         ..RawFamily::default()
     };
     let mut catalog = assemble(path, vec![family], Faults::default()).map_err(refused)?;
@@ -197,7 +190,7 @@ impl RawFamily {
             profile: table.optional_string("profile"),
             vocabulary: table.optional_string("vocabulary"),
             sizes: table.list("sizes"),
-            budgets: table.table("budgets", RawBudgets::read).unwrap_or_default(),
+            budgets: table.optional_table("budgets", RawBudgets::read),
             models: table.tables("model", RawModel::read),
         }
     }

@@ -21,7 +21,8 @@ struct RenderedFamily<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     vocabulary: Option<&'a Path>,
     sizes: &'a [ImageSize],
-    budgets: RenderedBudgets,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budgets: Option<RenderedBudgets>,
     model: Vec<RenderedModel<'a>>,
 }
 
@@ -53,19 +54,18 @@ impl Catalog {
 
 impl<'a> From<&'a Family> for RenderedFamily<'a> {
     fn from(family: &'a Family) -> Self {
-        let budgets = family.budgets;
         Self {
             id: &family.id,
             path: &family.path,
             profile: family.profile.as_deref(),
             vocabulary: family.vocabulary.as_ref().and_then(Vocabulary::path),
             sizes: &family.sizes,
-            budgets: RenderedBudgets {
+            budgets: family.budgets.map(|budgets| RenderedBudgets {
                 low: budgets.low.tflops(),
                 medium: budgets.medium.tflops(),
                 high: budgets.high.tflops(),
                 xhigh: budgets.xhigh.tflops(),
-            },
+            }),
             model: family.models.iter().map(RenderedModel::from).collect(),
         }
     }

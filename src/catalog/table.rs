@@ -177,8 +177,8 @@ impl<'a> Table<'a> {
         values
     }
 
-    /// Reads a table inside this one.
-    pub(super) fn table<T>(
+    /// Reads a table inside this one that may be left out.
+    pub(super) fn optional_table<T>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&mut Table<'_>) -> T,
@@ -189,10 +189,7 @@ impl<'a> Table<'a> {
                 self.wrong_kind(name, "a table", &other);
                 None
             }
-            None => {
-                self.missing(name);
-                None
-            }
+            None => None,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     planner::{
         Profile,
         cost::{Grid, text, unet, vae},
+        profile::ProfileKind,
     },
     units::ImageSize,
 };
@@ -77,6 +78,9 @@ enum ProfileState {
     None,
     /// It was measured on these very weights.
     Measured { cells: usize },
+    /// The same, against the family's own dearest plan.
+    #[serde(rename = "self")]
+    SelfReference { cells: usize },
     /// It cannot be used.
     Unusable { reason: String },
 }
@@ -162,9 +166,13 @@ impl ProfileState {
             Profile::from_json(&text, &family.digest).map_err(|error| error.to_string())
         });
         match profile {
-            Ok(profile) => Self::Measured {
-                cells: profile.cells.len(),
-            },
+            Ok(profile) => {
+                let cells = profile.cells.len();
+                match profile.kind {
+                    ProfileKind::SelfReference => Self::SelfReference { cells },
+                    _ => Self::Measured { cells },
+                }
+            }
             Err(reason) => Self::Unusable { reason },
         }
     }
@@ -173,6 +181,9 @@ impl ProfileState {
         match self {
             Self::None => "none; plans have no score".to_owned(),
             Self::Measured { cells } => format!("measured on these weights, {cells} plans"),
+            Self::SelfReference { cells } => {
+                format!("measured on these weights against their dearest plan, {cells} plans")
+            }
             Self::Unusable { reason } => format!("unusable: {reason}"),
         }
     }

@@ -74,11 +74,13 @@ pub const AUTO_TOLERANCE: f64 = 0.01;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
-    /// How close the pictures come to real ones: 1 - CMMD(plan) / CMMD(anchor), clipped to [0, 1].
+    /// How close the pictures come to real ones: 1 - CMMD(plan) / CMMD(anchor), clipped to [0, 1]. In a
+    /// profile of kind `self`: how close they come to those of the family's own dearest plan.
     Fidelity,
-    /// Share of pictures in which the evaluator finds every attribute of the caption.
+    /// Share of pictures in which the evaluator finds every attribute of the caption. Refused where the
+    /// profile is of kind `self`, which cannot tell.
     Alignment,
-    /// The mean of both.
+    /// The mean of both; the fidelity alone in a profile of kind `self`.
     #[default]
     Balanced,
 }

@@ -22,7 +22,7 @@ use super::{
     warning::PlanWarning,
 };
 use crate::{
-    catalog::Family,
+    catalog::{Family, NamedBudgets},
     units::{Flops, ImageSize, Millis},
 };
 
@@ -33,6 +33,10 @@ pub struct Planner {
     pub(super) scores: ScoreTable,
     /// The size that was measured; scores say nothing of another one.
     pub(super) measured_size: Option<ImageSize>,
+    /// Where the scores come from, if there are any.
+    pub(super) kind: Option<ProfileKind>,
+    /// What `quality` means.
+    pub(super) budgets: NamedBudgets,
     pub(super) costs: CostTable,
 }
 
@@ -66,15 +70,19 @@ impl Planner {
     /// As [`Self::new`], with operations that were counted before or elsewhere.
     pub fn with_costs(family: &Family, profile: Option<Profile>, costs: CostTable) -> Self {
         let profile = profile.filter(|profile| profile.kind != ProfileKind::Literature);
-        Self {
+        let mut planner = Self {
             scores: profile
                 .as_ref()
                 .map(|profile| ScoreTable::new(family, profile))
                 .unwrap_or_default(),
+            kind: profile.as_ref().map(|profile| profile.kind),
             measured_size: profile.map(|profile| profile.size),
             family: family.clone(),
+            budgets: NamedBudgets::default(),
             costs,
-        }
+        };
+        planner.budgets = family.budgets.unwrap_or_else(|| planner.spread_budgets());
+        planner
     }
 
     /// The family that is planned for.
@@ -175,7 +183,7 @@ impl Planner {
         let budget = &request.budget;
         let named = budget
             .quality
-            .and_then(|quality| quality.flops_per_image(&self.family.budgets))
+            .and_then(|quality| quality.flops_per_image(&self.budgets))
             .map(|per_image| {
                 let floor = least(eligible.iter().map(|offer| offer.flops.0));
                 Flops((per_image * f64::from(request.n_images)).0.max(floor))

@@ -5,11 +5,12 @@
 //! and kept where candidates become many.
 
 use super::{
-    budget::PlanRequest,
+    budget::{Objective, PlanRequest},
     candidates::{self, Candidate},
     choice::Planner,
     frontier::{self, Offer},
     latency::LatencyModel,
+    profile::ProfileKind,
     refusal::{Conflict, Refusal},
 };
 
@@ -54,6 +55,11 @@ impl Planner {
         let unguided = pins.guidance_scale == Some(1.0);
         if request.budget.minimize.is_some() && request.budget.min_score.is_none() {
             return Err(Refusal::Conflict(Conflict::MinimizeWithoutMinScore));
+        }
+        let wants_alignment = request.budget.objective == Objective::Alignment;
+        if wants_alignment && self.kind == Some(ProfileKind::SelfReference) {
+            let family = self.family.id.clone();
+            return Err(Refusal::Conflict(Conflict::AlignmentUnknown { family }));
         }
         if request.has_negative_prompt && unguided {
             return Err(Refusal::Conflict(Conflict::NegativePromptUnguided));

@@ -153,7 +153,8 @@ pub struct Estimate {
     /// Network evaluations for each picture.
     #[schema(value_type = u32)]
     pub nfe: Nfe,
-    /// Predicted score; null where the plan was never measured.
+    /// Predicted score; null where the plan was never measured. What it means is the `kind` of the family's
+    /// profile in `GET /v1/models`.
     pub score: Option<ScoreEstimate>,
 }
 

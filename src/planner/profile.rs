@@ -30,10 +30,16 @@ pub struct Profile {
     pub size: ImageSize,
     /// How the numbers came about.
     pub provenance: Provenance,
-    /// Bandwidth of the Gaussian kernel of CMMD (arXiv 2401.09603), frozen at the first calibration.
-    pub cmmd_bandwidth: f64,
+    /// Bandwidth of the Gaussian kernel of CMMD (arXiv 2401.09603), frozen at the first calibration; a
+    /// `self` profile has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmmd_bandwidth: Option<f64>,
     /// The plan that scores zero fidelity, never re-chosen.
     pub anchor: Anchor,
+    /// The plan that scores one in a `self` profile, where all others are compared with it; other
+    /// profiles have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dearest: Option<Plan>,
     /// What pictures score that no plan made.
     #[serde(default)]
     pub reference: References,
@@ -57,7 +63,8 @@ pub struct Profile {
 pub enum ProfileKind {
     /// The family's evaluator looked at pictures.
     Measured,
-    /// Distance to the family's own dearest plan, for a family without an evaluator.
+    /// Distance to the family's own dearest plan, for a family without an evaluator. There is one score:
+    /// fidelity to that plan, which `balanced` repeats; a request for alignment is refused.
     #[serde(rename = "self")]
     SelfReference,
     /// Printed in a paper: for display, never planned with.
@@ -76,8 +83,12 @@ pub struct Provenance {
     pub n_captions: usize,
     /// Bootstrap replicates in every cell.
     pub n_replicates: usize,
-    /// Digest of the evaluator's weights, as `sha256:<hex>`.
-    pub evaluator_digest: String,
+    /// Digest of the evaluator's weights, as `sha256:<hex>`; a `self` profile has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluator_digest: Option<String>,
+    /// Digest of the prompts of a `self` profile, as `sha256:<hex>`; others draw the family's captions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompts_digest: Option<String>,
     /// The command line that measures it again.
     pub command: String,
 }
@@ -94,8 +105,12 @@ pub struct Anchor {
     pub steps: Steps,
     /// Its guidance scale, 1.
     pub guidance_scale: f64,
-    /// Its CMMD to real pictures, the denominator of every fidelity.
-    pub cmmd: f64,
+    /// Its CMMD to real pictures, the denominator of every fidelity; a `self` profile has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmmd: Option<f64>,
+    /// Its mean distance to the dearest plan, the denominator in a `self` profile; others have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<f64>,
 }
 
 /// What pictures score that no plan made.
@@ -130,16 +145,24 @@ pub struct Cell {
     pub plan: Plan,
     /// Pictures looked at, one for each caption.
     pub n: usize,
-    /// Share of pictures in which the evaluator finds every attribute of the caption.
+    /// Share of pictures in which the evaluator finds every attribute of the caption. A `self` profile
+    /// repeats the fidelity here, and the planner refuses to maximise it as an alignment.
     pub alignment: ScoreEstimate,
-    /// 1 - CMMD / CMMD of the anchor, clipped to [0, 1].
+    /// 1 - CMMD / CMMD of the anchor, clipped to [0, 1]; in a `self` profile 1 - distance / distance of
+    /// the anchor.
     pub fidelity: ScoreEstimate,
     /// The mean of both.
     pub balanced: ScoreEstimate,
-    /// CMMD to real pictures.
-    pub cmmd: f64,
-    /// Frechet distance to real pictures; biased by `n`.
-    pub frechet: f64,
+    /// CMMD to real pictures; a `self` profile has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmmd: Option<f64>,
+    /// Frechet distance to real pictures; biased by `n`. A `self` profile has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frechet: Option<f64>,
+    /// In a `self` profile the mean over captions of |x - r| / |r|, x and r the latents of this plan and of
+    /// the dearest one from the same noise; others have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<f64>,
     /// What the scores might have been.
     pub replicates: Replicates,
 }
@@ -204,6 +227,12 @@ pub enum ProfileError {
         /// The digest of the weights in use.
         in_use: String,
     },
+    /// The numbers are printed ones, one a model: no choice of plans can rest on them.
+    #[error(
+        "this is a literature profile, which is for display and offers no plans; measure the family with \
+         `goldilocks calibrate quality`, with --self if it has no evaluator"
+    )]
+    Literature,
     /// The numbers contradict each other.
     #[error("{place} of the profile is not valid: {fault}")]
     Inconsistent {
@@ -217,12 +246,17 @@ pub enum ProfileError {
 impl Profile {
     /// Reads and checks a profile for weights with this digest.
     pub fn from_json(text: &str, weights_digest: &str) -> Result<Self, ProfileError> {
-        /// Read first, so that a later version is named as such and not as an unknown field.
+        /// Read first, so that a later version is named as such and not as an unknown field. A
+        /// literature profile is another format altogether.
         #[derive(Deserialize)]
-        struct Versioned {
+        struct Head {
             version: u32,
+            kind: Option<String>,
         }
-        let Versioned { version } = serde_json::from_str(text)?;
+        let Head { version, kind } = serde_json::from_str(text)?;
+        if kind.as_deref() == Some("literature") {
+            return Err(ProfileError::Literature);
+        }
         if version != PROFILE_VERSION {
             return Err(ProfileError::Version { found: version });
         }
@@ -240,20 +274,20 @@ impl Profile {
 
     /// Refuses numbers that contradict each other; `calibrate` calls it before it writes.
     pub fn check(&self) -> Result<(), ProfileError> {
-        let positive = |place: &str, value: f64| {
-            if value > 0.0 && value.is_finite() {
-                Ok(())
-            } else {
-                Err(inconsistent(place, format!("{value} is not above zero")))
+        if self.kind == ProfileKind::SelfReference {
+            positive("anchor.distance", self.anchor.distance)?;
+            if self.dearest.is_none() {
+                return Err(inconsistent("dearest", "it is missing".into()));
             }
-        };
-        positive("cmmd_bandwidth", self.cmmd_bandwidth)?;
-        positive("anchor.cmmd", self.anchor.cmmd)?;
+        } else {
+            positive("cmmd_bandwidth", self.cmmd_bandwidth)?;
+            positive("anchor.cmmd", self.anchor.cmmd)?;
+        }
         self.check_cells("cells", &self.cells)?;
         self.check_cells("held_out", &self.held_out)?;
         for (i, rushed) in self.rush.iter().enumerate() {
             let place = format!("rush[{i}]");
-            rushed.cell.check(&place, self.provenance.n_replicates)?;
+            self.check_cell(&place, &rushed.cell)?;
         }
         Ok(())
     }
@@ -262,7 +296,7 @@ impl Profile {
         let mut seen = HashSet::new();
         for (i, cell) in cells.iter().enumerate() {
             let place = format!("{list}[{i}]");
-            cell.check(&place, self.provenance.n_replicates)?;
+            self.check_cell(&place, cell)?;
             if cell.plan.size != self.size {
                 let fault = format!("its pictures are of {}, not {}", cell.plan.size, self.size);
                 return Err(inconsistent(&place, fault));
@@ -274,6 +308,29 @@ impl Profile {
             seen.insert(plan);
         }
         Ok(())
+    }
+
+    fn check_cell(&self, place: &str, cell: &Cell) -> Result<(), ProfileError> {
+        let needed = if self.kind == ProfileKind::SelfReference {
+            &[("distance", cell.distance)][..]
+        } else {
+            &[("cmmd", cell.cmmd), ("frechet", cell.frechet)]
+        };
+        if let Some((name, _)) = needed.iter().find(|(_, value)| value.is_none()) {
+            return Err(inconsistent(
+                &format!("{place}.{name}"),
+                "it is missing".into(),
+            ));
+        }
+        cell.check(place, self.provenance.n_replicates)
+    }
+}
+
+fn positive(place: &str, value: Option<f64>) -> Result<(), ProfileError> {
+    match value {
+        Some(value) if value > 0.0 && value.is_finite() => Ok(()),
+        Some(value) => Err(inconsistent(place, format!("{value} is not above zero"))),
+        None => Err(inconsistent(place, "it is missing".into())),
     }
 }
 

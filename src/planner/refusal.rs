@@ -134,6 +134,15 @@ pub enum Conflict {
     /// There is nothing to minimise towards.
     #[error("minimize looks for the cheapest plan that reaches min_score; give min_score too")]
     MinimizeWithoutMinScore,
+    /// Nothing looked at the family's pictures, so nobody knows how well they show what was asked for.
+    #[error(
+        "the plans of family {family:?} were scored by how close they come to its own dearest plan, which \
+         says nothing about alignment; leave objective out, or say balanced or fidelity, which are the same here"
+    )]
+    AlignmentUnknown {
+        /// The family.
+        family: String,
+    },
 }
 
 impl Conflict {
@@ -144,6 +153,7 @@ impl Conflict {
             Self::NegativePromptDistilled { .. } => "negative_prompt",
             Self::TooManySteps { .. } => "num_inference_steps",
             Self::MinimizeWithoutMinScore => "budget.minimize",
+            Self::AlignmentUnknown { .. } => "budget.objective",
         }
     }
 }

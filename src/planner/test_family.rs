@@ -28,12 +28,12 @@ pub(super) fn family() -> Family {
         models: vec![card("small"), card("large")],
         sizes: vec!["64x64".parse().unwrap()],
         profile: None,
-        budgets: NamedBudgets {
+        budgets: Some(NamedBudgets {
             low: Flops(1.0),
             medium: Flops(2.0),
             high: Flops(3.0),
             xhigh: Flops(4.0),
-        },
+        }),
         vocabulary: None,
         vae: serde_json::from_value(json!({
             "in_channels": 3, "out_channels": 3, "latent_channels": 4, "block_out_channels": [8, 8],

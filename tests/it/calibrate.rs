@@ -1,4 +1,6 @@
 //! Does a calibration measure what it says, from captions to a profile the planner reads?
 
 mod quality;
+mod self_reference;
+mod server;
 mod toy;

@@ -87,7 +87,7 @@ fn a_family_is_read_with_its_models_smallest_first() {
     assert_eq!(ids, ["toy-small", "toy-large"]);
     assert_eq!(family.default_size().to_string(), "64x64");
     assert_eq!(family.models[0].device, DeviceSpec::Cpu);
-    assert_eq!(family.budgets.high.tflops(), 1.0);
+    assert_eq!(family.budgets.unwrap().high.tflops(), 1.0);
     assert!(family.digest.starts_with("sha256:") && family.digest.len() == 7 + 64);
     assert!(catalog.model("toy-large").is_some() && catalog.model("toy").is_none());
 }

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{deadline::LatencySource, spec::Spec};
 use crate::{
+    catalog::NamedBudgets,
     planner::{Cost, Estimate, Notice, Objective, Plan, Quality},
     runtime::{Outcome, Phases, Rendered},
     units::{Flops, ImageSize, Millis, Nfe, Steps},
@@ -122,10 +123,10 @@ pub(in crate::api) enum TflopsSource {
 }
 
 impl BudgetReply {
-    /// Tells what was granted to a request whose plan needs `estimate`.
-    pub(in crate::api) fn of(spec: &Spec<'_>, estimate: &Estimate) -> Self {
+    /// Tells what was granted to a request whose plan needs `estimate`, where `quality` means `named`.
+    pub(in crate::api) fn of(spec: &Spec<'_>, named: &NamedBudgets, estimate: &Estimate) -> Self {
         let budget = &spec.plan_request.budget;
-        let (tflops, tflops_from) = tflops_in_force(spec, estimate).unzip();
+        let (tflops, tflops_from) = tflops_in_force(spec, named, estimate).unzip();
         Self {
             tflops,
             tflops_from,
@@ -141,11 +142,15 @@ impl BudgetReply {
 
 /// The lower one of `budget.tflops` and what `quality` stands for. A name that grants less than the
 /// cheapest plan needs grants that plan, so a plan above the name's number is the grant.
-fn tflops_in_force(spec: &Spec<'_>, estimate: &Estimate) -> Option<(f64, TflopsSource)> {
+fn tflops_in_force(
+    spec: &Spec<'_>,
+    named: &NamedBudgets,
+    estimate: &Estimate,
+) -> Option<(f64, TflopsSource)> {
     let request = &spec.plan_request;
     let explicit = request.budget.flops.map(Flops::tflops);
     let named = request.budget.quality.and_then(|quality| {
-        let per_image = quality.flops_per_image(&spec.family.budgets)?;
+        let per_image = quality.flops_per_image(named)?;
         let granted = per_image * f64::from(request.n_images);
         Some(granted.tflops().max(estimate.tflops))
     });

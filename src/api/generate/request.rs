@@ -122,7 +122,8 @@ pub struct BudgetRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(exclusive_minimum = 0, example = 1.5)]
     pub tflops: Option<f64>,
-    /// Which score is maximized; `balanced` when left out.
+    /// Which score is maximized; `balanced` when left out. Of a family whose profile is of kind `self`
+    /// (`GET /v1/models`), `fidelity` and `balanced` are the same and `alignment` is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objective: Option<Objective>,
     /// Refuse rather than choose a plan that is predicted to score less.

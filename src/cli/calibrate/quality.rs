@@ -14,13 +14,39 @@ use crate::{
         campaign::Sizes,
         file,
         grid::Grid,
+        prompts::Prompts,
         quality::{self, Settings},
+        self_reference,
     },
     catalog::{Family, SamplerKind},
     config,
-    planner::Profile,
+    planner::{Profile, profile::ProfileKind},
     telemetry::SystemClock,
     units::Steps,
+};
+
+/// Captions that an evaluator looks at, unless said otherwise.
+const N_CAPTIONS: usize = 128;
+
+/// What is measured, unless said otherwise.
+struct Usual {
+    steps: &'static [Steps],
+    guidance: &'static [f64],
+    samplers: &'static [SamplerKind],
+}
+
+/// Of a family with an evaluator.
+const USUAL: Usual = Usual {
+    steps: &[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50],
+    guidance: &[1.0, 2.0, 3.0, 5.0],
+    samplers: &[SamplerKind::Ddim, SamplerKind::DpmPp2M],
+};
+
+/// Of one that is measured against itself: a Stable Diffusion, with its pipelines' guidance among others.
+const USUAL_OF_SELF: Usual = Usual {
+    steps: &[1, 2, 4, 8, 16, 32],
+    guidance: &[1.0, 3.0, 7.5],
+    samplers: &[SamplerKind::Ddim],
 };
 
 /// Scores every plan: draws the evaluation captions with each and lets the evaluator judge
@@ -30,6 +56,10 @@ use crate::{
 /// the other samplers; plans that are shortened half way; and last a check on other captions and step
 /// counts. Finished plans are kept, so an interrupted calibration goes on where it stopped. Distilled
 /// models are measured with lcm at 1, 2, 3 and 4 unguided steps, whatever is said for the others.
+///
+/// A family without an evaluator, a Stable Diffusion folder for instance, is measured with --self: its
+/// plans are scored by how close their latents come to those of its own dearest plan, the largest model
+/// at 50 steps or more, for the same prompts and seeds.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -39,25 +69,29 @@ pub(super) struct Args {
     #[arg(long, value_delimiter = ',')]
     model: Vec<String>,
 
-    /// Step counts to measure
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "1,2,3,4,6,8,12,16,24,32,50"
-    )]
+    /// Step counts to measure [default: 1 to 50 in eleven counts; with --self 1,2,4,8,16,32]
+    #[arg(long, value_delimiter = ',')]
     steps: Vec<Steps>,
 
-    /// Guidance scales to measure; 1 is unguided
-    #[arg(long, value_delimiter = ',', default_value = "1,2,3,5")]
+    /// Guidance scales to measure; 1 is unguided [default: 1,2,3,5; with --self 1,3,7.5]
+    #[arg(long, value_delimiter = ',')]
     guidance: Vec<f64>,
 
-    /// Samplers to measure
-    #[arg(long, value_delimiter = ',', default_value = "ddim,dpmpp_2m")]
+    /// Samplers to measure [default: ddim,dpmpp_2m; with --self ddim]
+    #[arg(long, value_delimiter = ',')]
     sampler: Vec<SamplerKind>,
 
-    /// Captions that every plan draws, each with its own seed
-    #[arg(long, default_value_t = 128)]
-    captions: usize,
+    /// Captions that every plan draws, each with its own seed [default: 128; with --self all prompts]
+    #[arg(long)]
+    captions: Option<usize>,
+
+    /// Compare with the family's own dearest plan instead of asking its evaluator
+    #[arg(long = "self")]
+    self_reference: bool,
+
+    /// Prompts for --self, one a line [default: 64 that are built in]
+    #[arg(long, requires = "self_reference")]
+    prompts: Option<PathBuf>,
 
     /// Captions that plans near the frontier draw
     #[arg(long, default_value_t = 256)]
@@ -105,11 +139,31 @@ pub(super) fn run(args: Args) -> Result<()> {
             .join(format!("{}.json", family.id))
     };
     let output = args.output.clone().unwrap_or_else(default_output);
-    let settings = settings(args, &family)?;
     let previous = std::fs::read_to_string(&output).ok();
-    // A profile of other weights or of another version has nothing to hand on.
+    // A profile of other weights, of another version or kind has nothing to hand on.
     let previous = previous.and_then(|text| Profile::from_json(&text, &family.digest).ok());
-    let profile = quality::run(&family, &settings, previous.as_ref(), &SystemClock::start())?;
+    let previous = previous.filter(|profile| profile.kind == ProfileKind::Measured);
+    let prompts = prompts(&args)?;
+    let settings = settings(args, &family)?;
+    let clock = SystemClock::start();
+    let profile = if let Some(prompts) = prompts {
+        ensure!(
+            previous.is_none(),
+            "{} holds what an evaluator measured on these weights, which says more than --self would; \
+             name another file with --output",
+            output.display()
+        );
+        self_reference::run(&family, &settings, &prompts, &clock)?
+    } else {
+        ensure!(
+            self_reference::has_evaluator(&family),
+            "family {:?} has no evaluator ({} has no folders evaluator and evaluation); measure it against \
+             its own dearest plan with --self",
+            family.id,
+            family.path.display()
+        );
+        quality::run(&family, &settings, previous.as_ref(), &clock)?
+    };
     file::write(&profile, &output)?;
     say(&format!(
         "{} plans of family {} are in {}",
@@ -117,6 +171,18 @@ pub(super) fn run(args: Args) -> Result<()> {
         family.id,
         output.display()
     ))
+}
+
+/// What `--self` draws, if it was said.
+fn prompts(args: &Args) -> Result<Option<Prompts>> {
+    if !args.self_reference {
+        return Ok(None);
+    }
+    let prompts = match &args.prompts {
+        Some(path) => Prompts::read(path)?,
+        None => Prompts::built_in(),
+    };
+    prompts.first(args.captions).map(Some)
 }
 
 fn settings(args: Args, family: &Family) -> Result<Settings> {
@@ -138,6 +204,11 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
         args.batch > 0,
         "a batch of 0 pictures draws nothing; 1 or more would do"
     );
+    let usual = if args.self_reference {
+        USUAL_OF_SELF
+    } else {
+        USUAL
+    };
     let limit = args
         .minutes
         .map(|minutes| Duration::try_from_secs_f64(60.0 * minutes));
@@ -149,13 +220,13 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
     };
     Ok(Settings {
         grid: Grid {
-            steps: args.steps,
-            guidance: args.guidance,
-            samplers: args.sampler,
+            steps: said_or(args.steps, usual.steps),
+            guidance: said_or(args.guidance, usual.guidance),
+            samplers: said_or(args.sampler, usual.samplers),
             models: args.model,
         },
         sizes: Sizes {
-            captions: args.captions,
+            captions: args.captions.unwrap_or(N_CAPTIONS),
             refined: args.refined_captions,
             held_out: args.held_out_captions,
         },
@@ -171,6 +242,15 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
         commit: args.commit,
         command: command_line(std::env::args()),
     })
+}
+
+/// What was said, or what is usual where nothing was.
+fn said_or<T: Clone>(said: Vec<T>, usual: &[T]) -> Vec<T> {
+    if said.is_empty() {
+        usual.to_vec()
+    } else {
+        said
+    }
 }
 
 /// The command as anybody would type it, without the folder the program happens to lie in.

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use super::{FamilyArgs, write};
 use crate::{
     calibrate::report,
-    planner::{Objective, Profile},
+    planner::{Objective, Profile, profile::ProfileKind},
 };
 
 /// Draws a profile as score against cost, one curve for each model
@@ -53,6 +53,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let text = std::fs::read_to_string(&args.profile)
         .with_context(|| format!("cannot read {}", args.profile.display()))?;
     let profile = Profile::from_json(&text, &family.digest)?;
+    let has_alignment = profile.kind != ProfileKind::SelfReference;
+    ensure!(
+        has_alignment || !matches!(args.objective, Score::Alignment),
+        "{} tells nothing about alignment: its plans were compared with the family's own dearest one; \
+         leave --objective out",
+        args.profile.display()
+    );
     let svg = report::figure(&family, &profile, args.objective.into()).svg();
     write(&args.output, svg.as_bytes())
 }

@@ -19,17 +19,20 @@ fn profile() -> Profile {
             date: "2026-01-01".into(),
             n_captions: 8,
             n_replicates: 2,
-            evaluator_digest: "sha256:bb".into(),
+            evaluator_digest: Some("sha256:bb".into()),
+            prompts_digest: None,
             command: "goldilocks calibrate quality".into(),
         },
-        cmmd_bandwidth: 10.0,
+        cmmd_bandwidth: Some(10.0),
         anchor: Anchor {
             model: model.clone(),
             sampler: SamplerKind::Ddim,
             steps: 1,
             guidance_scale: 1.0,
-            cmmd: 0.3,
+            cmmd: Some(0.3),
+            distance: None,
         },
+        dearest: None,
         reference: References::default(),
         ranker_digest: None,
         rush: Vec::new(),
@@ -40,8 +43,9 @@ fn profile() -> Profile {
             alignment: score,
             fidelity: score,
             balanced: score,
-            cmmd: 0.1,
-            frechet: 90.0,
+            cmmd: Some(0.1),
+            frechet: Some(90.0),
+            distance: None,
             replicates: Replicates {
                 alignment: vec![0.48, 0.5312],
                 fidelity: vec![0.51, 0.49],
@@ -96,9 +100,14 @@ fn unknown_fields_are_refused() {
 #[test]
 fn numbers_that_contradict_each_other_are_refused_with_their_place() {
     type Edit = fn(&mut Profile);
-    let faults: [(&str, Edit); 7] = [
-        ("cmmd_bandwidth", |p| p.cmmd_bandwidth = 0.0),
-        ("anchor.cmmd", |p| p.anchor.cmmd = -1.0),
+    let faults: [(&str, Edit); 9] = [
+        ("cmmd_bandwidth", |p| p.cmmd_bandwidth = Some(0.0)),
+        ("anchor.cmmd", |p| p.anchor.cmmd = Some(-1.0)),
+        ("cells[0].frechet", |p| p.cells[0].frechet = None),
+        ("dearest", |p| {
+            p.kind = ProfileKind::SelfReference;
+            p.anchor.distance = Some(0.5);
+        }),
         ("cells[0].alignment", |p| p.cells[0].alignment.mean = 1.5),
         ("cells[0].fidelity", |p| {
             p.cells[0].replicates.fidelity.truncate(1);
@@ -111,4 +120,45 @@ fn numbers_that_contradict_each_other_are_refused_with_their_place() {
         let message = read(edit).unwrap_err().to_string();
         assert!(message.starts_with(&format!("{place} of")), "{message}");
     }
+}
+
+/// The profile, measured against the family's own dearest plan.
+fn against_itself(profile: &mut Profile) {
+    profile.kind = ProfileKind::SelfReference;
+    profile.cmmd_bandwidth = None;
+    profile.anchor.cmmd = None;
+    profile.anchor.distance = Some(0.9);
+    profile.dearest = Some(profile.cells[0].plan.clone());
+    profile.provenance.evaluator_digest = None;
+    profile.provenance.prompts_digest = Some("sha256:dd".into());
+    for cell in &mut profile.cells {
+        (cell.cmmd, cell.frechet, cell.distance) = (None, None, Some(0.45));
+    }
+}
+
+#[test]
+fn a_profile_against_the_dearest_plan_needs_distances_and_nothing_of_an_evaluator() {
+    let mut expected = profile();
+    against_itself(&mut expected);
+    assert_eq!(read(against_itself).unwrap(), expected);
+    let json = serde_json::to_string(&expected).unwrap();
+    assert!(json.contains(r#""kind":"self""#), "{json}");
+    assert!(
+        !json.contains("cmmd") && !json.contains("frechet"),
+        "{json}"
+    );
+    let fault = read(|p| {
+        against_itself(p);
+        p.cells[0].distance = None;
+    });
+    let message = fault.unwrap_err().to_string();
+    assert!(message.starts_with("cells[0].distance of"), "{message}");
+}
+
+#[test]
+fn the_profile_from_the_literature_is_named_as_such_and_never_planned_with() {
+    let text = include_str!("../../../calibration/literature.json");
+    let error = Profile::from_json(text, "sha256:aa").unwrap_err();
+    assert!(matches!(error, ProfileError::Literature), "{error}");
+    assert!(error.to_string().contains("--self"), "{error}");
 }

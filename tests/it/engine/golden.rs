@@ -122,12 +122,12 @@ impl Golden {
                 height: side,
             }],
             profile: None,
-            budgets: NamedBudgets {
+            budgets: Some(NamedBudgets {
                 low: no_budget,
                 medium: no_budget,
                 high: no_budget,
                 xhigh: no_budget,
-            },
+            }),
             vocabulary: None,
             vae,
             text_encoder: read_json(&config("text_encoder/config.json")).unwrap(),

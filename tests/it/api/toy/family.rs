@@ -35,12 +35,12 @@ pub(super) fn family() -> Family {
         models: MODELS.into_iter().map(card).collect(),
         sizes: vec![SIZE],
         profile: None,
-        budgets: NamedBudgets {
+        budgets: Some(NamedBudgets {
             low: Flops::from_tflops(0.02),
             medium: Flops::from_tflops(0.05),
             high: Flops::from_tflops(0.1),
             xhigh: Flops::from_tflops(1.0),
-        },
+        }),
         vocabulary: Some(Vocabulary::new(["a", "heart"])),
         vae: serde_json::from_value(vae).unwrap(),
         text_encoder: serde_json::from_value(text_encoder).unwrap(),
@@ -98,7 +98,7 @@ pub(super) fn profile() -> Profile {
         }
     }
     let profile = json!({
-        "version": 1, "family": "toy", "kind": "measured", "weights_digest": "sha256:toy",
+        "version": 2, "family": "toy", "kind": "measured", "weights_digest": "sha256:toy",
         "size": "64x64", "cmmd_bandwidth": 10.0, "reference": { "real": null, "reconstruction": null },
         "provenance": {
             "commit": "none", "date": "2026-01-01", "n_captions": 64, "n_replicates": 2,

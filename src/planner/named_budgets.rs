@@ -1,0 +1,47 @@
+//! What do `low` to `xhigh` grant where `models.toml` does not say?
+//!
+//! The names are spread evenly, in the logarithm, over the operations from the cheapest plan on offer to
+//! the one that `auto` takes: `xhigh` buys that one, and every name below a quarter of the way less.
+
+use super::{
+    budget::{Budget, Pins, PlanRequest},
+    choice::{Planner, best},
+    latency::LatencyModel,
+    phases::PhaseTimes,
+};
+use crate::{catalog::NamedBudgets, units::Flops};
+
+impl Planner {
+    /// What `quality` grants for one picture of the family's default size.
+    pub fn budgets(&self) -> &NamedBudgets {
+        &self.budgets
+    }
+
+    /// Spreads the names over what is on offer. Where nothing is, they grant nothing, and so the cheapest
+    /// plan.
+    pub(super) fn spread_budgets(&self) -> NamedBudgets {
+        let request = PlanRequest {
+            size: self.family.default_size(),
+            n_images: 1,
+            budget: Budget::default(),
+            pins: Pins::default(),
+            has_negative_prompt: false,
+        };
+        let untimed = LatencyModel::new(PhaseTimes::default());
+        let offers = self.menu(&request, &untimed);
+        let offers = offers.map(|menu| menu.offers).unwrap_or_default();
+        let costs = offers.iter().map(|offer| offer.flops.0);
+        let (Some(least), Some(auto)) = (costs.reduce(f64::min), best(&offers, &request)) else {
+            return NamedBudgets::default();
+        };
+        let ratio = auto.flops.0 / least;
+        let at = |share: f64| Flops(least * ratio.powf(share));
+        NamedBudgets {
+            low: at(0.25),
+            medium: at(0.5),
+            high: at(0.75),
+            // Not a rounding below the plan itself.
+            xhigh: auto.flops,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `goldilocks serve` as a process, and the little HTTP that it takes to ask it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// A server on a port of its own choice; it ends with the value.
+pub(super) struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    /// Starts it and waits until it is ready.
+    pub(super) fn start(config: &Path, state_dir: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_goldilocks"))
+            .args(["serve", "--listen=127.0.0.1:0", "--log-format=json"])
+            .arg("--config")
+            .arg(config)
+            .arg("--state-dir")
+            .arg(state_dir)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = lines.by_ref().find_map(|line| {
+            let event: Value = serde_json::from_str(&line.ok()?).ok()?;
+            event["address"].as_str().map(str::to_owned)
+        });
+        // Nobody reads the rest, but a full pipe would stop the server.
+        thread::spawn(move || lines.for_each(drop));
+        let server = Self {
+            process,
+            address: address.unwrap(),
+        };
+        server.wait_until_ready();
+        server
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process is waited for, and there is no channel to it"
+    )]
+    fn wait_until_ready(&self) {
+        while self.send("GET", "/readyz", "").0 != 200 {
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub(super) fn get(&self, path: &str) -> Value {
+        let (status, body) = self.send("GET", path, "");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Asks for pictures.
+    pub(super) fn draw(&self, request: &Value) -> (u16, Value) {
+        let (status, body) = self.send("POST", "/v1/images/generations", &request.to_string());
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}",
+            self.address
+        )
+        .unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap();
+        (status.parse().unwrap(), body.to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
