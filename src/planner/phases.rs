@@ -96,7 +96,8 @@ pub struct FamilyTimes {
 }
 
 impl FamilyTimes {
-    /// Returns the time of one picture, its prompt left out, if every phase of it was measured.
+    /// Returns the time of one picture, its prompt left out, in whole nanoseconds, if every phase of it
+    /// was measured. Two plans of the same work, whose terms are added in another order, take as long.
     pub fn picture(&self, workload: &Workload) -> Option<Millis> {
         let mut sum = self.finish?;
         if workload.n_ranked > 0 {
@@ -106,7 +107,7 @@ impl FamilyTimes {
             let step = self.steps.get(leg.model)?.get(leg.rows as usize - 1)?;
             sum = sum + (*step)? * f64::from(leg.steps);
         }
-        Some(sum)
+        Some(Millis((sum.0 * 1e6).round() / 1e6))
     }
 
     /// Returns the time of a request: pictures run one after another, prompts are encoded before them.

@@ -3,7 +3,7 @@
 use goldilocks::{
     catalog::{ModelCard, ModelId, SamplerKind},
     planner::{
-        Budget, Cost, Decision, Limit, Load, Objective, Pins, PlanRequest, Quality, Refusal,
+        Budget, Cost, Decision, Limit, Load, Menus, Objective, Pins, PlanRequest, Quality, Refusal,
     },
     units::{Flops, Millis},
 };
@@ -224,6 +224,37 @@ proptest! {
             toy.planner.choose(&request, &toy.latency, load),
             again.planner.choose(&request, &again.latency, load)
         );
+    }
+
+    #[test]
+    fn menus_that_are_kept_answer_as_new_ones_do(
+        (seed, request, load) in requests(),
+        has_negative_prompt in any::<bool>(),
+    ) {
+        let request = PlanRequest { has_negative_prompt, ..request };
+        let toy = Toy::any(seed);
+        let menus = Menus::new(&toy.planner, toy.latency.phases());
+        let anew = toy.planner.choose(&request, &toy.latency, load);
+        // Once to make the menus of the pins, once to find them.
+        for _ in 0..2 {
+            prop_assert_eq!(&menus.choose(&request, &toy.latency, load), &anew);
+        }
+    }
+
+    #[test]
+    fn the_number_of_pictures_changes_the_bill_and_not_the_order(
+        (seed, request, _) in requests(),
+        n_images in 2..9_u32,
+    ) {
+        let toy = Toy::any(seed);
+        for axis in [Cost::Tflops, Cost::Latency] {
+            let plans = |n_images| {
+                let request = PlanRequest { n_images, ..request.clone() };
+                let decisions = frontier(&toy, &request, axis).into_iter();
+                decisions.map(|decision| decision.plan).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(plans(1), plans(n_images));
+        }
     }
 
     #[test]
