@@ -7,9 +7,7 @@ use std::sync::{
 
 use crate::planner::{Freshness, LatencyModel, Menus, PhaseTimes, Planner};
 
-/// The menus of every family, made anew in the background when they are stale. Clones are handles to
-/// the same.
-#[derive(Clone)]
+/// The menus of every family, made anew in the background when they are stale.
 pub(super) struct KeptMenus(Arc<Shared>);
 
 struct Shared {

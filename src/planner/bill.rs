@@ -62,17 +62,18 @@ impl Bill<'_> {
 }
 
 /// The one to choose among bills that all keep the limits.
-pub(super) fn best<'m>(feasible: &[Bill<'m>], request: &PlanRequest) -> Option<Bill<'m>> {
+pub(super) fn best<'b, 'm: 'b>(
+    feasible: impl Iterator<Item = &'b Bill<'m>> + Clone,
+    request: &PlanRequest,
+) -> Option<Bill<'m>> {
     let budget = &request.budget;
     if let Some(axis) = budget.minimize {
-        return cheapest(feasible.iter(), axis);
+        return cheapest(feasible, axis);
     }
-    let top = feasible.iter().map(Bill::merit).reduce(f64::max)?;
+    let top = feasible.clone().map(Bill::merit).reduce(f64::max)?;
     let is_auto = budget.quality.unwrap_or_default() == Quality::Auto && !budget.is_limited();
     let tolerance = if is_auto { AUTO_TOLERANCE } else { 0.0 };
-    let good = feasible
-        .iter()
-        .filter(|bill| bill.merit() >= top - tolerance);
+    let good = feasible.filter(|bill| bill.merit() >= top - tolerance);
     cheapest(good, Cost::Tflops)
 }
 

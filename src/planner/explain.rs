@@ -198,8 +198,7 @@ impl Scene<'_> {
             return Some((top, Loss::BelowMinScore { by }));
         }
         let keeps = |bill: &&Bill<'m>| bill.keeps(self.limits, &self.search.now.behind);
-        let within: Vec<Bill<'m>> = good.iter().filter(keeps).copied().collect();
-        if let Some(runner_up) = best(&within, request) {
+        if let Some(runner_up) = best(good.iter().filter(keeps), request) {
             return Some((runner_up, self.loss(&runner_up)));
         }
         let nearest = cheapest(good.iter(), self.axis())?;

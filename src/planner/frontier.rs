@@ -10,7 +10,7 @@
 //! over all plans that agree with the pins; the budget only selects from it. A larger budget then
 //! selects from a larger set, on either axis.
 
-use super::{budget::Cost, candidates::Candidate, workload::Workload};
+use super::{budget::Cost, candidates::Candidate, plan::ScoreEstimate, workload::Workload};
 use crate::units::{Flops, Millis, Nfe};
 
 /// A candidate with what one picture of it costs, its prompt left out.
@@ -20,6 +20,8 @@ pub(super) struct Offer {
     pub(super) workload: Workload,
     /// What is maximised.
     pub(super) merit: f64,
+    /// The score that may be told; none if it was never measured, or is not on offer yet.
+    pub(super) score: Option<ScoreEstimate>,
     /// Network evaluations of one picture.
     pub(super) nfe: Nfe,
     /// Operations, whole ones.

@@ -12,7 +12,7 @@ use super::{
     phases::PhaseTimes,
     refusal::{Conflict, Refusal},
 };
-use crate::units::Flops;
+use crate::units::{Flops, Millis};
 
 /// Everything on offer: the frontiers on both axes, each plan once.
 #[derive(Debug)]
@@ -76,10 +76,15 @@ impl Planner {
             return Err(Refusal::Conflict(self.nothing_to_choose(request)));
         }
         let candidates = self.priced(&plans, request, phases)?;
-        Ok(Menu::new(&candidates, |a, b| {
-            let objective = request.budget.objective;
+        let objective = request.budget.objective;
+        let mut menu = Menu::new(&candidates, |a, b| {
             a.worth.beats(b.worth, &self.scores, objective)
-        }))
+        });
+        // An error is a sum over replicates: taken for the few that are offered, and once.
+        for offer in &mut menu.offers {
+            offer.score = offer.candidate.worth.score(&self.scores, objective);
+        }
+        Ok(menu)
     }
 
     /// Refuses what no budget could make possible.
@@ -172,15 +177,20 @@ impl Planner {
             let workload = self.workload(candidate)?;
             Some(Offer {
                 merit: candidate.worth.merit(&self.scores, objective),
+                score: None,
                 nfe: workload.nfe(),
-                // Whole operations, as whole nanoseconds: two plans of the same work, whose terms were
-                // added in another order, do not differ in cost.
+                // Whole operations and nanoseconds: two plans of the same work, whose terms were added in
+                // another order, do not differ in cost.
                 flops: Flops(workload.flops(costs).0.round()),
-                phases: times.request(&workload, 0, 1),
+                phases: times.request(&workload, 0, 1).map(whole_nanoseconds),
                 candidate: *candidate,
                 workload,
             })
         };
         Ok(plans.iter().filter_map(price).collect())
     }
+}
+
+fn whole_nanoseconds(span: Millis) -> Millis {
+    Millis((span.0 * 1e6).round() / 1e6)
 }

@@ -121,21 +121,19 @@ impl<'a> Search<'a> {
     /// The offers that reach `min_score`; a plan without a predicted score reaches none.
     pub(super) fn eligible<'m>(&self, menu: &'m Menu) -> Result<Vec<Bill<'m>>, Refusal> {
         let min_score = self.request.budget.min_score;
-        let score = |offer: &Offer| match offer.candidate.worth {
-            Worth::Measured(_) => Some(offer.merit),
-            Worth::Like(_) | Worth::Rank(_) => None,
-        };
+        let mean = |offer: &Offer| offer.score.map(|score| score.mean);
         let reaches = |offer: &&Offer| {
-            min_score.is_none_or(|least| score(offer).is_some_and(|mean| mean >= least))
+            min_score.is_none_or(|least| mean(offer).is_some_and(|mean| mean >= least))
         };
+        let mut eligible: Vec<Bill<'m>> = Vec::with_capacity(menu.offers.len());
         let good = menu.offers.iter().filter(reaches);
-        let eligible: Vec<Bill<'m>> = good.map(|offer| self.bill(offer)).collect();
+        eligible.extend(good.map(|offer| self.bill(offer)));
         match min_score {
             Some(min_score) if eligible.is_empty() => {
                 let freed = self.of(&without_pins(self.request)).menu()?;
                 Err(Refusal::MinScoreOutOfReach {
                     min_score,
-                    best: menu.offers.iter().filter_map(score).reduce(f64::max),
+                    best: menu.offers.iter().filter_map(mean).reduce(f64::max),
                     because_of_pins: freed.offers.iter().any(|offer| reaches(&offer)),
                 })
             }
@@ -171,14 +169,13 @@ impl<'a> Search<'a> {
         if limits.latency.is_some() && eligible.iter().all(|bill| bill.phases.is_none()) {
             return Err(Refusal::LatencyUnknown);
         }
-        let within = |forecast: &Forecast| -> Vec<Bill<'m>> {
-            let keeps = |bill: &&Bill<'m>| bill.keeps(limits, forecast);
-            eligible.iter().filter(keeps).copied().collect()
-        };
-        if let Some(chosen) = best(&within(&self.now.behind), self.request) {
+        let now = self.now;
+        let keeps = |bill: &&Bill<'m>| bill.keeps(limits, &now.behind);
+        if let Some(chosen) = best(eligible.iter().filter(keeps), self.request) {
             return Ok(chosen);
         }
-        match fastest_to_fit(&within(&self.now.idle), limits, self.now) {
+        let on_idle = |bill: &&Bill<'m>| bill.keeps(limits, &now.idle);
+        match fastest_to_fit(eligible.iter().filter(on_idle), limits, now) {
             Some(overloaded) => Err(overloaded),
             None => Err(Refusal::Infeasible(self.infeasible(eligible, limits))),
         }
@@ -201,14 +198,12 @@ impl<'a> Search<'a> {
 
     pub(super) fn estimate(&self, bill: &Bill<'_>) -> Estimate {
         let tflops = bill.flops.tflops();
-        let worth = bill.offer.candidate.worth;
-        let scores = &self.now.menus.planner.scores;
         Estimate {
             latency_ms: bill.phases.map(|sum| self.now.behind.estimate(sum)),
             tflops,
             tflops_per_image: tflops / f64::from(self.request.n_images.max(1)),
             nfe: bill.offer.nfe,
-            score: worth.score(scores, self.request.budget.objective),
+            score: bill.offer.score,
         }
     }
 

@@ -34,8 +34,12 @@ impl Search<'_> {
 
 /// What to tell if plans fit an idle server only: when the queue will have become short enough for
 /// the fastest of them.
-pub(super) fn fastest_to_fit(idle: &[Bill<'_>], limits: Limits, now: &Now<'_>) -> Option<Refusal> {
-    let sum = cheapest(idle.iter(), Cost::Latency)?.phases?;
+pub(super) fn fastest_to_fit<'b, 'm: 'b>(
+    idle: impl Iterator<Item = &'b Bill<'m>>,
+    limits: Limits,
+    now: &Now<'_>,
+) -> Option<Refusal> {
+    let sum = cheapest(idle, Cost::Latency)?.phases?;
     let queue = now.latency.longest_queue(sum, limits.latency?)?;
     Some(Refusal::Overloaded {
         fastest: now.behind.p95(sum),

@@ -112,9 +112,8 @@ fn offered(toy: &Toy, request: &PlanRequest, load: Load) -> Vec<Decision> {
         .into_iter()
         .flat_map(|axis| frontier(toy, request, axis))
         .map(|mut decision| {
-            let phases = decision.phases.unwrap();
-            let latency = toy.latency.estimate(phases, load.queued);
-            decision.estimate.latency_ms = Some(latency);
+            let told = |sum| toy.latency.estimate(sum, load.queued);
+            decision.estimate.latency_ms = decision.phases.map(told);
             decision
         })
         .collect()
@@ -295,7 +294,7 @@ proptest! {
         let toy = Toy::any(seed);
         let cost = |decision: &Decision| match axis {
             Cost::Tflops => decision.estimate.tflops,
-            Cost::Latency => decision.estimate.latency_ms.unwrap().p95.0,
+            Cost::Latency => decision.estimate.latency_ms.map_or(f64::INFINITY, |ms| ms.p95.0),
         };
         if let Ok(chosen) = toy.planner.choose(&request, &toy.latency, load) {
             let cheapest = offered(&toy, &request, load)
