@@ -43,11 +43,11 @@ impl Offer {
 
 /// The frontier on one axis, cheapest first: strictly ordered in cost and merit. `beats` says whether
 /// its first argument is better than its second one by more than chance.
-pub(super) fn frontier<'o>(
-    candidates: &'o [Offer],
+pub(super) fn frontier(
+    candidates: &[Offer],
     axis: Cost,
     beats: impl Fn(&Candidate, &Candidate) -> bool,
-) -> Vec<&'o Offer> {
+) -> Vec<&Offer> {
     let known = |offer: &&Offer| offer.cost(axis).is_finite();
     let mut by_cost: Vec<&Offer> = candidates.iter().filter(known).collect();
     let other = axis.other();
