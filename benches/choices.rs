@@ -193,7 +193,9 @@ fn family() -> anyhow::Result<Family> {
             "num_attention_heads": 2, "max_position_embeddings": 8,
         }))?,
         noise_schedule: serde_json::from_value(json!({}))?,
+        image_encoder: None,
         digest: "sha256:synthetic".into(),
+        image_encoder_digest: None,
     })
 }
 
