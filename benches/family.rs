@@ -42,6 +42,7 @@ pub(crate) fn evaluation<B: Backend>(
         let width = family.text_encoder.hidden_size;
         let text = TextStates {
             values: numbers(1 + row, tokens * width),
+            end: tokens - 1,
             tokens,
             width,
         };

@@ -1,9 +1,15 @@
 //! What does `scripts/instructions.py` count the instructions of? One network, evaluated once on one
-//! thread, after it ran often enough to have everything that it keeps.
+//! thread, or a hundred choices of a plan, after they ran often enough to have everything that is kept.
+
+use std::hint::black_box;
 
 use anyhow::{Context as _, bail};
-use goldilocks::engine::ops::native::{Level, Native};
+use goldilocks::{
+    engine::ops::native::{Level, Native},
+    planner::{LatencyModel, Menus},
+};
 
+mod choices;
 mod family;
 
 use family::Job;
@@ -23,6 +29,7 @@ fn main() -> anyhow::Result<()> {
                 .with_context(|| format!("no model {model:?}"))?;
             family::evaluation(native(level)?, &family, model, rows.parse()?)?
         }
+        [_, "choices", n_candidates] => choices_of(n_candidates.parse()?)?,
         _ => {
             eprintln!("run by scripts/instructions.py, as `instructions LEVEL unet MODEL ROWS`");
             return Ok(());
@@ -33,6 +40,20 @@ fn main() -> anyhow::Result<()> {
     }
     counted_evaluation(&mut job);
     Ok(())
+}
+
+/// A hundred mixed requests, from menus that are kept.
+fn choices_of(n_candidates: usize) -> anyhow::Result<Job> {
+    let scene = choices::scene(n_candidates)?;
+    anyhow::ensure!(scene.n_candidates >= n_candidates, "too few candidates");
+    let menus = Menus::new(&scene.planner, &scene.phases);
+    let latency = LatencyModel::new(scene.phases);
+    let requests = choices::requests(100);
+    Ok(Box::new(move || {
+        for (request, load) in &requests {
+            drop(black_box(menus.choose(request, &latency, *load)));
+        }
+    }))
 }
 
 /// Callgrind counts from entering this function to leaving it, and finds it by its name.

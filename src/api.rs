@@ -9,9 +9,11 @@
 mod body;
 pub mod error;
 mod fields;
+mod frontier;
 mod generate;
 mod health;
 mod layers;
+mod menus;
 mod metrics;
 mod models;
 mod openapi;

@@ -4,26 +4,33 @@
 //! tensors, no async. The same input gives the same plan.
 //!
 //! In reading order: a [`Profile`] is what was measured, `scores` what lies between the measured
-//! step counts, `candidates` every plan that may be offered with its cost, `frontier` the ones worth
-//! offering, [`choice`] the search, [`explain`] the same search with its reasons.
+//! step counts, `candidates` every plan that may be offered, `frontier` the ones worth offering, `menu`
+//! what one kind of request is offered, [`menus`] those that are kept, `bill` what a request would pay,
+//! `search` the choice, [`explain`] the same search with its reasons.
 
 pub mod budget;
 pub mod choice;
 pub mod cost;
 pub mod explain;
 pub mod latency;
+pub mod menus;
 pub mod phases;
 pub mod plan;
 pub mod profile;
 pub mod refusal;
 
+mod bill;
 mod candidates;
 mod cost_table;
 mod frontier;
+mod loss;
 mod menu;
+mod moved;
 mod named_budgets;
 mod pchip;
+mod pins_cost;
 mod scores;
+mod search;
 mod shortfall;
 mod warning;
 mod workload;
@@ -34,9 +41,12 @@ mod test_family;
 pub use budget::{AUTO_TOLERANCE, Budget, Cost, Load, Objective, Pins, PlanRequest, Quality};
 pub use choice::{Decision, Planner};
 pub use cost_table::{CostTable, SizeCost};
-pub use explain::{Explanation, Loss, Needs, Notice, RunnerUp, Upgrade};
-pub use latency::LatencyModel;
+pub use explain::{Explanation, Needs, Notice, RunnerUp, Upgrade};
+pub use latency::{Forecast, LatencyModel};
+pub use loss::Loss;
+pub use menus::{Freshness, Menus};
 pub use phases::PhaseTimes;
+pub use pins_cost::PinsCost;
 pub use plan::{Candidates, Estimate, LatencyEstimate, Plan, ScoreEstimate};
 pub use profile::{Profile, ProfileError};
 pub use refusal::{Conflict, Infeasible, Limit, MinimumFeasible, Refusal};

@@ -182,6 +182,11 @@ impl Metrics {
         self.plans.latency_ratio.observe(ratio);
     }
 
+    /// The planner's menus were made anew, since the machine's times had moved.
+    pub fn menus_rebuilt(&self) {
+        self.plans.rebuilds.inc();
+    }
+
     // === what runtime reports ===
 
     /// A job waited this long for the device.
@@ -278,6 +283,7 @@ mod tests {
             "goldilocks_budgets_total{kind=\"latency\",result=\"missed\"} 0",
             "goldilocks_phase_duration_seconds_count{phase=\"decode\"} 0",
             "goldilocks_queued_work_seconds 0",
+            "goldilocks_menu_rebuilds_total 0",
             "goldilocks_engine_memory_bytes{part=\"texts\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

@@ -101,6 +101,7 @@ fn pack_texts<B: Backend>(
     let pack = |values: &[f32]| {
         let text = TextStates {
             values: values.to_vec(),
+            end: shape.width - 1,
             tokens: shape.width,
             width: shape.channels,
         };

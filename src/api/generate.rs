@@ -86,9 +86,9 @@ fn refuse_until_ready(state: &AppState) -> Result<(), ApiError> {
 
 /// Chooses the plan, and holds it against the server's own limit.
 fn decide(state: &AppState, spec: &Spec<'_>) -> Result<Decision, ApiError> {
-    let planner = state.planner(spec.family);
+    let menus = state.menus(spec.family);
     let load = state.load();
-    let decision = planner.choose(&spec.plan_request, &state.latency(), load)?;
+    let decision = menus.choose(&spec.plan_request, &state.latency(), load)?;
     refuse_beyond(state.limits().max_flops, &decision.estimate)?;
     Ok(decision)
 }
@@ -204,11 +204,7 @@ fn answer(
             spec,
             warnings::told(decision.warnings, outcome.tokens_cut),
         ),
-        budget: BudgetReply::of(
-            spec,
-            state.planner(spec.family).budgets(),
-            &decision.estimate,
-        ),
+        budget: BudgetReply::of(spec, state.menus(spec.family).budgets(), &decision.estimate),
         actual: Actual::new(outcome, spec.plan_request.n_images, latency),
         estimate: decision.estimate,
         plan: decision.plan,

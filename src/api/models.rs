@@ -223,7 +223,8 @@ impl Model {
 
 impl FamilyReply {
     fn new(state: &AppState, family: &Family) -> Self {
-        let budgets = state.planner(family).budgets();
+        let menus = state.menus(family);
+        let budgets = menus.budgets();
         Self {
             id: family.id.clone(),
             models: family.models.iter().map(|card| card.id.0.clone()).collect(),

@@ -10,7 +10,7 @@ use super::{
     generate::{GenerateRequest, Spec, refuse_beyond, reply::BudgetReply, warnings},
     state::AppState,
 };
-use crate::planner::{Estimate, Notice, Plan, RunnerUp, Upgrade};
+use crate::planner::{Estimate, Notice, PinsCost, Plan, RunnerUp, Upgrade};
 
 /// The plan that would be chosen now, and why.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,8 +21,11 @@ pub(super) struct PlanReply {
     estimate: Estimate,
     /// The next better plan and the budget it needs; null if there is none.
     next_better: Option<Upgrade>,
-    /// The best plan of each other model and why it lost, best first.
+    /// The best plan of each other model and why it lost, best first; the best one of the chosen model is
+    /// the chosen plan.
     runners_up: Vec<RunnerUp>,
+    /// What the fixed fields give away; null if nothing is fixed, or if nothing else fits the budget.
+    pins_cost: Option<PinsCost>,
     /// The budget as it was understood.
     budget: BudgetReply,
     /// What the client should know.
@@ -32,8 +35,8 @@ pub(super) struct PlanReply {
 /// Plan.
 ///
 /// Takes what `POST /v1/images/generations` takes, draws nothing, and answers with the plan that
-/// would be chosen now, the runners-up, why they lost, and what more budget would buy. Works while
-/// weights load.
+/// would be chosen now, the runners-up, why they lost, what more budget would buy and what fixed fields
+/// cost. Works while weights load.
 #[utoipa::path(
     post,
     path = "/v1/plan",
@@ -52,16 +55,17 @@ pub(super) async fn plan(
 ) -> Result<Json<PlanReply>, ApiError> {
     let request = GenerateRequest::parse(body, state.limits())?;
     let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
-    let planner = state.planner(spec.family);
+    let menus = state.menus(spec.family);
     let load = state.load();
-    let explained = planner.explain(&spec.plan_request, &state.latency(), load)?;
+    let explained = menus.explain(&spec.plan_request, &state.latency(), load)?;
     refuse_beyond(state.limits().max_flops, &explained.estimate)?;
     Ok(Json(PlanReply {
         plan: explained.plan,
         estimate: explained.estimate,
         next_better: explained.next_better,
         runners_up: explained.runners_up,
-        budget: BudgetReply::of(&spec, planner.budgets(), &explained.estimate),
+        pins_cost: explained.pins_cost,
+        budget: BudgetReply::of(&spec, menus.budgets(), &explained.estimate),
         warnings: warnings::of(state.metrics(), &spec, explained.warnings),
     }))
 }

@@ -10,13 +10,15 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    error::ApiError, generate, health, layers, metrics, models, openapi, plan, state::AppState,
+    error::ApiError, frontier, generate, health, layers, metrics, models, openapi, plan,
+    state::AppState,
 };
 
 /// Every route as a metric label or a log field; what is not here counts as [`UNMATCHED`].
-const PATTERNS: [&str; 10] = [
+const PATTERNS: [&str; 11] = [
     "/v1/images/generations",
     "/v1/plan",
+    "/v1/frontier",
     "/v1/models",
     "/v1/models/{id}",
     "/livez",
@@ -51,6 +53,7 @@ pub(super) fn documented() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(generate::generate))
         .routes(routes!(plan::plan))
+        .routes(routes!(frontier::frontier))
         .routes(routes!(models::list))
         .routes(routes!(models::retrieve))
         .routes(routes!(health::livez))

@@ -1,12 +1,12 @@
-//! What does every request share? The catalog, a planner for each family, the runtime and the meters.
+//! What does every request share? The catalog, menus for each family, the runtime and the meters.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use super::{error::ApiError, generate::warnings, layers::auth::Keys};
+use super::{error::ApiError, generate::warnings, layers::auth::Keys, menus::KeptMenus};
 use crate::{
     catalog::{Catalog, Family},
     config::{ApiKey, Limits},
-    planner::{CostTable, LatencyModel, Load, Planner, Profile},
+    planner::{CostTable, Freshness, LatencyModel, Load, Menus, Planner, Profile},
     runtime::Runtime,
     telemetry::{Clock, Metrics},
     units::Millis,
@@ -48,13 +48,12 @@ pub struct AppState(Arc<Shared>);
 
 struct Shared {
     parts: Parts,
-    /// One for each family of the catalog, in its order.
-    planners: Vec<Planner>,
+    menus: KeptMenus,
     keys: Keys,
 }
 
 impl AppState {
-    /// Prepares the planners and the series of the metrics.
+    /// Prepares the menus and the series of the metrics.
     pub fn new(parts: Parts) -> Self {
         let families = parts.catalog.families.iter().zip(&parts.families);
         let planners = families
@@ -62,12 +61,16 @@ impl AppState {
                 Planner::with_costs(family, known.profile.clone(), known.costs.clone())
             })
             .collect();
+        let latency = parts.latency.read();
+        let latency = latency.unwrap_or_else(PoisonError::into_inner);
+        let menus = KeptMenus::new(planners, latency.phases());
+        drop(latency);
         parts
             .metrics
             .declare_codes(&ApiError::KINDS, &warnings::CODES);
         Self(Arc::new(Shared {
             keys: Keys::new(&parts.api_keys),
-            planners,
+            menus,
             parts,
         }))
     }
@@ -99,9 +102,25 @@ impl AppState {
         &self.0.keys
     }
 
-    /// Returns who chooses plans for a family of the catalog.
-    pub(super) fn planner(&self, family: &Family) -> &Planner {
-        &self.0.planners[self.place(family)]
+    /// Returns what plans for a family of the catalog are chosen from, and has it made anew if the
+    /// machine's times have moved.
+    pub(super) fn menus(&self, family: &Family) -> Arc<Menus> {
+        let (menus, freshness) = self.0.menus.of(self.place(family), &self.latency());
+        if freshness != Freshness::Fresh {
+            self.freshen();
+        }
+        menus
+    }
+
+    /// Has all menus made anew in the background if the machine's times have moved since they were made.
+    /// To be called within tokio's runtime, as when the models have been timed.
+    pub fn freshen(&self) {
+        let metrics = Arc::clone(&self.0.parts.metrics);
+        let done = move || {
+            metrics.menus_rebuilt();
+            tracing::debug!("menus were made anew, since the machine's times have moved");
+        };
+        self.0.menus.rebuild_if_stale(&self.latency(), done);
     }
 
     /// Returns what is known of a family of the catalog.
@@ -122,6 +141,7 @@ impl AppState {
         latency
             .unwrap_or_else(PoisonError::into_inner)
             .observe(phases, actual);
+        self.freshen();
     }
 
     /// Returns what else the server has to do.

@@ -168,6 +168,14 @@ fn table(explanation: &Explanation) -> String {
         };
         rows.push(row("next better", &next.plan, &next.estimate, note));
     }
+    if let Some(free) = &explanation.pins_cost {
+        rows.push(row(
+            "unpinned",
+            &free.plan,
+            &free.estimate,
+            free.message.clone(),
+        ));
+    }
     for other in &explanation.runners_up {
         rows.push(row(
             "lost",
@@ -219,7 +227,9 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planner::{LatencyEstimate, Loss, Needs, Notice, RunnerUp, ScoreEstimate, Upgrade};
+    use crate::planner::{
+        LatencyEstimate, Loss, Needs, Notice, PinsCost, RunnerUp, ScoreEstimate, Upgrade,
+    };
 
     fn plan(model: &str, steps: Steps) -> Plan {
         let size = "64x64".parse().unwrap();
@@ -244,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_tells_choice_upgrade_losers_and_warnings() {
+    fn the_table_tells_choice_upgrade_pins_losers_and_warnings() {
         let reason = Loss::BelowMinScore { by: Some(0.1) };
         let explanation = Explanation {
             plan: plan("toy-16", 4),
@@ -267,6 +277,15 @@ mod tests {
                 message: reason.to_string(),
                 reason,
             }],
+            pins_cost: Some(PinsCost {
+                plan: plan("toy-32", 2),
+                estimate: estimate(0.85),
+                score: Some(0.05),
+                standard_error: Some(0.01),
+                latency_ms: Some(Millis(0.0)),
+                tflops: 0.0,
+                message: "without the pins: 0.0500 more score".into(),
+            }),
             warnings: vec![Notice {
                 code: "odd",
                 message: "something is odd".into(),
@@ -276,6 +295,7 @@ mod tests {
              plan                                     score            p95 ms  tflops
 chosen       toy-16, ddim, steps 4, guidance 3, 64x64  0.800 +- 0.010  120     0.0120
 next better  toy-16, ddim, steps 8, guidance 3, 64x64  0.900 +- 0.010  120     0.0120  needs latency_ms 210.5
+unpinned     toy-32, ddim, steps 2, guidance 3, 64x64  0.850 +- 0.010  120     0.0120  without the pins: 0.0500 more score
 lost         toy-8, ddim, steps 16, guidance 3, 64x64  -               -       0.0120  0.1000 below min_score
 warning: something is odd
 ";

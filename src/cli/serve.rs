@@ -20,7 +20,8 @@ use crate::{
     config::{LogFormat, ServeFlags, ServerConfig},
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
-        Runtime, Settings, executor::pipeline::encode_png, probe::Probe, state::LatencyFile,
+        Readiness, Runtime, Settings, executor::pipeline::encode_png, probe::Probe,
+        state::LatencyFile,
     },
     telemetry::{Metrics, SystemClock, logging},
 };
@@ -100,12 +101,21 @@ async fn serve(
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening; models load in the background");
+    tokio::spawn(freshen_when_timed(state.clone(), runtime.clone()));
     let keeper = tokio::spawn(keep_learned(file.clone(), Arc::clone(&learned)));
     answer_until_stopped(listener, state, runtime, config.shutdown_grace).await?;
     keeper.abort();
     keep(&file, &learned);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The probe at start times the models before they are ready; what is on offer follows from its times.
+async fn freshen_when_timed(state: AppState, runtime: Runtime) {
+    let mut readiness = runtime.watch_readiness();
+    if readiness.wait_for(Readiness::is_ready).await.is_ok() {
+        state.freshen();
+    }
 }
 
 /// Answers until told to stop, then lets admitted jobs finish within the grace.

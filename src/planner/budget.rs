@@ -85,6 +85,11 @@ pub enum Objective {
     Balanced,
 }
 
+impl Objective {
+    /// Every objective.
+    pub const ALL: [Self; 3] = [Self::Fidelity, Self::Alignment, Self::Balanced];
+}
+
 /// Which cost the dual problem minimises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +98,16 @@ pub enum Cost {
     Latency,
     /// Operations.
     Tflops,
+}
+
+impl Cost {
+    /// The cost that is not this one.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Tflops => Self::Latency,
+            Self::Latency => Self::Tflops,
+        }
+    }
 }
 
 /// The parts of the plan that the request fixes; the rest is planned around them.

@@ -145,19 +145,8 @@ pub(super) fn measured<'a>(
                     .is_none_or(|scale| scale == curve.guidance_scale)
                 && !(request.has_negative_prompt && curve.guidance_scale == 1.0)
         })
-        .flat_map(move |curve| {
-            curve
-                .steps()
-                .filter(move |steps| pins.steps.is_none_or(|pinned| pinned == *steps))
-                .map(move |steps| Candidate {
-                    model: curve.model,
-                    sampler: curve.sampler,
-                    steps,
-                    guidance_scale: curve.guidance_scale,
-                    variant: curve.variant,
-                    worth: Worth::Measured(curve.nearest_row(steps)),
-                })
-        })
+        .flat_map(Curve::candidates)
+        .filter(|candidate| pins.steps.is_none_or(|pinned| pinned == candidate.steps))
 }
 
 /// What to choose from where no measured plan agrees with the request. Models of which anything was

@@ -1,20 +1,18 @@
 //! Why this plan, what would more budget buy, and why did the others lose? What `POST /v1/plan` and
 //! `goldilocks plan` tell.
 
-use std::fmt;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    budget::{Cost, Load, PlanRequest, Quality},
-    candidates::Worth,
-    choice::{Limits, Planner, best, cheapest, keeps},
-    frontier::Offer,
-    latency::LatencyModel,
+    bill::{Bill, Limits, best, cheapest},
+    budget::{Cost, Quality},
+    loss::Loss,
     menu::Menu,
+    pins_cost::PinsCost,
     plan::{Estimate, Plan},
     refusal::{Refusal, enough_tflops, enough_time},
+    search::Search,
     warning::PlanWarning,
 };
 use crate::{
@@ -31,8 +29,11 @@ pub struct Explanation {
     pub estimate: Estimate,
     /// The next better plan on offer and the budget it needs; null if there is none.
     pub next_better: Option<Upgrade>,
-    /// The best plan of each other model that can do what was asked, best first.
+    /// The best plan of each other model that can do what was asked, best first; the best one of the chosen
+    /// model is the chosen plan.
     pub runners_up: Vec<RunnerUp>,
+    /// What the pins give away; null if nothing is pinned, or if nothing else fits the budget.
+    pub pins_cost: Option<PinsCost>,
     /// What the client should know.
     pub warnings: Vec<Notice>,
 }
@@ -71,52 +72,6 @@ pub struct RunnerUp {
     pub message: String,
 }
 
-/// Why a plan was not chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "code", rename_all = "snake_case")]
-pub enum Loss {
-    /// It is predicted to score less.
-    LowerScore {
-        /// By how much; null if one of the plans was never measured.
-        by: Option<f64>,
-        /// The standard error of the paired difference.
-        standard_error: Option<f64>,
-    },
-    /// It is predicted to score more, but by less than one standard error, and costs more.
-    WithinNoise {
-        /// By how much.
-        by: f64,
-        /// The standard error of the paired difference.
-        standard_error: f64,
-    },
-    /// It would be good enough, but costs more.
-    CostsMore {
-        /// By how many tflops; null if it does not.
-        tflops: Option<f64>,
-        /// By how many milliseconds at p95; null if it does not.
-        #[schema(value_type = Option<f64>)]
-        latency_ms: Option<Millis>,
-    },
-    /// Its cheapest plan exceeds the budget.
-    OverBudget {
-        /// By how many tflops; null if it does not.
-        tflops: Option<f64>,
-        /// By how many milliseconds at p95; null if it does not.
-        #[schema(value_type = Option<f64>)]
-        latency_ms: Option<Millis>,
-    },
-    /// It does not reach `min_score`.
-    BelowMinScore {
-        /// By how much; null if it was never measured.
-        by: Option<f64>,
-    },
-    /// It is predicted to score more, but the request fixes another model.
-    OtherModelPinned {
-        /// By how much; null if one of the plans was never measured.
-        by: Option<f64>,
-    },
-}
-
 /// A warning with its stable name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Notice {
@@ -136,29 +91,23 @@ impl From<PlanWarning> for Notice {
     }
 }
 
-impl Planner {
-    /// Chooses as [`Self::choose`] does, and says why.
-    pub fn explain(
-        &self,
-        request: &PlanRequest,
-        latency: &LatencyModel,
-        load: Load,
-    ) -> Result<Explanation, Refusal> {
-        let menu = self.menu(request, latency)?;
-        let chosen = self.select(&menu, request, latency, load)?;
-        let limits = self.limits(&self.eligible(&menu, request, latency)?, request);
+impl Search<'_> {
+    /// Chooses, and says why.
+    pub(super) fn explain(&self) -> Result<Explanation, Refusal> {
+        let menu = self.menu()?;
+        let eligible = self.eligible(&menu)?;
+        let limits = self.limits(&eligible);
+        let chosen = self.select(&eligible, limits)?;
         let scene = Scene {
-            planner: self,
-            request,
-            latency,
-            load,
+            search: *self,
             limits,
             chosen,
         };
-        let decision = self.decision(&chosen, request, latency, load);
+        let decision = self.decision(&chosen);
         Ok(Explanation {
             next_better: scene.next_better(&menu),
             runners_up: scene.runners_up(),
+            pins_cost: self.pins_cost(&chosen),
             warnings: decision.warnings.into_iter().map(Notice::from).collect(),
             plan: decision.plan,
             estimate: decision.estimate,
@@ -168,12 +117,9 @@ impl Planner {
 
 /// A choice that was made, with all it was made from.
 struct Scene<'a> {
-    planner: &'a Planner,
-    request: &'a PlanRequest,
-    latency: &'a LatencyModel,
-    load: Load,
+    search: Search<'a>,
     limits: Limits,
-    chosen: Offer,
+    chosen: Bill<'a>,
 }
 
 impl Scene<'_> {
@@ -188,34 +134,20 @@ impl Scene<'_> {
         }
     }
 
-    fn p95(&self, offer: &Offer) -> Option<Millis> {
-        let sum = offer.phases?;
-        Some(self.latency.estimate(sum, self.load.queued).p95)
-    }
-
-    fn estimate(&self, offer: &Offer) -> Estimate {
-        let planner = self.planner;
-        planner.estimate(offer, self.request, self.latency, self.load)
-    }
-
-    fn plan(&self, offer: &Offer) -> Plan {
-        (offer.candidate).plan(
-            &self.planner.family,
-            &self.planner.scores,
-            self.request.size,
-        )
-    }
-
     fn next_better(&self, menu: &Menu) -> Option<Upgrade> {
-        let better = |offer: &&Offer| offer.merit > self.chosen.merit;
-        let next = cheapest(menu.offers.iter().filter(better), self.axis())?;
+        let bills = menu.offers.iter().map(|offer| self.search.bill(offer));
+        let better: Vec<Bill<'_>> = bills
+            .filter(|bill| bill.merit() > self.chosen.merit())
+            .collect();
+        let next = cheapest(better.iter(), self.axis())?;
         let needed_time = self
+            .search
             .p95(&next)
             .filter(|p95| self.limits.latency.is_some_and(|limit| *p95 > limit));
         let dear = self.limits.flops.is_some_and(|limit| next.flops > limit);
         Some(Upgrade {
-            plan: self.plan(&next),
-            estimate: self.estimate(&next),
+            plan: self.search.plan(&next),
+            estimate: self.search.estimate(&next),
             needs: Needs {
                 latency_ms: needed_time.map(enough_time),
                 tflops: dear.then(|| enough_tflops(next.flops)),
@@ -224,46 +156,49 @@ impl Scene<'_> {
     }
 
     fn runners_up(&self) -> Vec<RunnerUp> {
-        let models = self.planner.family.models.iter().enumerate();
+        let models = self.search.family().models.iter().enumerate();
         // Against its kind a model runs only where the request names it.
-        let sampler = self.request.pins.sampler;
-        let mut found: Vec<(Offer, Loss)> = models
-            .filter(|(model, _)| *model != self.chosen.candidate.model)
+        let sampler = self.search.request.pins.sampler;
+        let mut found: Vec<(f64, RunnerUp)> = models
+            .filter(|(model, _)| *model != self.chosen.offer.candidate.model)
             .filter(|(_, card)| sampler.is_none_or(|pinned| card.suits(pinned)))
             .filter_map(|(_, card)| self.best_of(&card.id))
             .collect();
-        found.sort_by(|(a, _), (b, _)| b.merit.total_cmp(&a.merit));
-        let tell = |(offer, reason): (Offer, Loss)| RunnerUp {
-            plan: self.plan(&offer),
-            estimate: self.estimate(&offer),
+        found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        found.into_iter().map(|(_, runner_up)| runner_up).collect()
+    }
+
+    /// The best plan of one model under the same limits and pins, with its merit and why it lost; nothing
+    /// if the model cannot do what was asked.
+    fn best_of(&self, model: &ModelId) -> Option<(f64, RunnerUp)> {
+        let mut request = self.search.request.clone();
+        request.pins.model = Some(model.clone());
+        let search = self.search.of(&request);
+        let menu = search.menu().ok()?;
+        let bills: Vec<Bill<'_>> = menu.offers.iter().map(|offer| search.bill(offer)).collect();
+        let (bill, reason) = self.best_among(&bills)?;
+        let runner_up = RunnerUp {
+            plan: search.plan(&bill),
+            estimate: search.estimate(&bill),
             message: reason.to_string(),
             reason,
         };
-        found.into_iter().map(tell).collect()
+        Some((bill.merit(), runner_up))
     }
 
-    /// The best plan of one model under the same limits and pins, and why it lost; nothing if the
-    /// model cannot do what was asked.
-    fn best_of(&self, model: &ModelId) -> Option<(Offer, Loss)> {
-        let mut request = self.request.clone();
-        request.pins.model = Some(model.clone());
-        let offers = self.planner.menu(&request, self.latency).ok()?.offers;
+    fn best_among<'m>(&self, bills: &[Bill<'m>]) -> Option<(Bill<'m>, Loss)> {
+        let request = self.search.request;
         let min_score = request.budget.min_score.unwrap_or(f64::NEG_INFINITY);
-        let good: Vec<Offer> = offers
-            .iter()
-            .filter(|offer| offer.merit >= min_score)
-            .copied()
-            .collect();
+        let is_good = |bill: &&Bill<'m>| bill.merit() >= min_score;
+        let good: Vec<Bill<'m>> = bills.iter().filter(is_good).copied().collect();
         if good.is_empty() {
-            let top = offers
-                .into_iter()
-                .max_by(|a, b| a.merit.total_cmp(&b.merit))?;
-            let by = is_measured(&top).then_some(min_score - top.merit);
+            let by_merit = |a: &&Bill<'m>, b: &&Bill<'m>| a.merit().total_cmp(&b.merit());
+            let top = bills.iter().max_by(by_merit).copied()?;
+            let by = top.measured_row().map(|_| min_score - top.merit());
             return Some((top, Loss::BelowMinScore { by }));
         }
-        let keeps = |offer: &&Offer| keeps(offer, self.limits, self.latency, self.load);
-        let within: Vec<Offer> = good.iter().filter(keeps).copied().collect();
-        if let Some(runner_up) = best(&within, &request) {
+        let keeps = |bill: &&Bill<'m>| bill.keeps(self.limits, &self.search.now.behind);
+        if let Some(runner_up) = best(good.iter().filter(keeps), request) {
             return Some((runner_up, self.loss(&runner_up)));
         }
         let nearest = cheapest(good.iter(), self.axis())?;
@@ -271,17 +206,16 @@ impl Scene<'_> {
     }
 
     /// Why a plan lost that keeps every limit.
-    fn loss(&self, other: &Offer) -> Loss {
-        let gain = other.merit - self.chosen.merit;
-        let (rows, budget) = (measured_rows(other, &self.chosen), &self.request.budget);
-        let objective = budget.objective;
-        let standard_error = rows.map(|(a, b)| self.planner.scores.paired_error(a, b, objective));
+    fn loss(&self, other: &Bill<'_>) -> Loss {
+        let gain = other.merit() - self.chosen.merit();
+        let budget = &self.search.request.budget;
+        let standard_error = self.search.paired_error(other, &self.chosen);
         let is_auto = budget.quality.unwrap_or_default() == Quality::Auto && !budget.is_limited();
         if budget.minimize.is_some() || (gain >= 0.0 && is_auto) {
             return self.costs_more(other);
         }
-        if gain > 0.0 && self.request.pins.model.is_some() {
-            let by = rows.map(|_| gain);
+        if gain > 0.0 && self.search.request.pins.model.is_some() {
+            let by = standard_error.map(|_| gain);
             return Loss::OtherModelPinned { by };
         }
         match standard_error {
@@ -291,24 +225,24 @@ impl Scene<'_> {
             },
             _ if gain == 0.0 => self.costs_more(other),
             _ => Loss::LowerScore {
-                by: rows.map(|_| -gain),
+                by: standard_error.map(|_| -gain),
                 standard_error,
             },
         }
     }
 
-    fn costs_more(&self, other: &Offer) -> Loss {
+    fn costs_more(&self, other: &Bill<'_>) -> Loss {
         let excess = other.flops.tflops() - self.chosen.flops.tflops();
-        let delay = self.p95(other).zip(self.p95(&self.chosen));
+        let delay = self.search.p95(other).zip(self.search.p95(&self.chosen));
         Loss::CostsMore {
             tflops: (excess > 0.0).then_some(excess),
             latency_ms: delay.and_then(|(theirs, ours)| above_zero(theirs.0 - ours.0)),
         }
     }
 
-    fn over_budget(&self, other: &Offer) -> Loss {
+    fn over_budget(&self, other: &Bill<'_>) -> Loss {
         let over = |limit: Flops| other.flops.tflops() - limit.tflops();
-        let late = self.limits.latency.zip(self.p95(other));
+        let late = self.limits.latency.zip(self.search.p95(other));
         Loss::OverBudget {
             tflops: self.limits.flops.map(over).filter(|by| *by > 0.0),
             latency_ms: late.and_then(|(limit, p95)| above_zero(p95.0 - limit.0)),
@@ -316,55 +250,6 @@ impl Scene<'_> {
     }
 }
 
-fn is_measured(offer: &Offer) -> bool {
-    matches!(offer.candidate.worth, Worth::Measured(_))
-}
-
-fn measured_rows(a: &Offer, b: &Offer) -> Option<(usize, usize)> {
-    match (a.candidate.worth, b.candidate.worth) {
-        (Worth::Measured(a), Worth::Measured(b)) => Some((a, b)),
-        _ => None,
-    }
-}
-
 fn above_zero(ms: f64) -> Option<Millis> {
     (ms > 0.0).then_some(Millis(ms))
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let and = |tflops: Option<f64>, latency_ms: Option<Millis>| {
-            let tflops = tflops.map(|by| format!("{by:.4} tflops"));
-            let latency = latency_ms.map(|by| format!("{:.1} ms", by.0));
-            let parts: Vec<String> = latency.into_iter().chain(tflops).collect();
-            parts.join(" and ")
-        };
-        match *self {
-            Self::LowerScore {
-                by: Some(by),
-                standard_error: Some(error),
-            } => write!(f, "predicted to score {by:.4} less (+- {error:.4})"),
-            Self::LowerScore { .. } => f.write_str("not preferred; never measured"),
-            Self::WithinNoise { by, standard_error } => write!(
-                f,
-                "predicted to score {by:.4} more, within the error of {standard_error:.4}, \
-                 and not cheaper"
-            ),
-            Self::CostsMore { tflops, latency_ms } => match and(tflops, latency_ms) {
-                by if by.is_empty() => f.write_str("good enough, and no cheaper"),
-                by => write!(f, "good enough, but takes {by} more"),
-            },
-            Self::OverBudget { tflops, latency_ms } => match and(tflops, latency_ms) {
-                by if by.is_empty() => f.write_str("its latency is not known"),
-                by => write!(f, "its cheapest plan is {by} over budget"),
-            },
-            Self::BelowMinScore { by: Some(by) } => write!(f, "{by:.4} below min_score"),
-            Self::BelowMinScore { by: None } => f.write_str("min_score is set; never measured"),
-            Self::OtherModelPinned { by: Some(by) } => write!(
-                f,
-                "predicted to score {by:.4} more, but the request fixes another model"
-            ),
-            Self::OtherModelPinned { by: None } => f.write_str("the request fixes another model"),
-        }
-    }
 }

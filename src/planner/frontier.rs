@@ -10,38 +10,34 @@
 //! over all plans that agree with the pins; the budget only selects from it. A larger budget then
 //! selects from a larger set, on either axis.
 
-use super::{budget::Cost, candidates::Candidate};
+use super::{budget::Cost, candidates::Candidate, plan::ScoreEstimate, workload::Workload};
 use crate::units::{Flops, Millis, Nfe};
 
-/// A candidate with what a request would pay for it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A candidate with what one picture of it costs, its prompt left out.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Offer {
     pub(super) candidate: Candidate,
+    pub(super) workload: Workload,
     /// What is maximised.
     pub(super) merit: f64,
+    /// The score that may be told; none if it was never measured, or is not on offer yet.
+    pub(super) score: Option<ScoreEstimate>,
     /// Network evaluations of one picture.
     pub(super) nfe: Nfe,
-    /// Operations of the whole request.
+    /// Operations, whole ones.
     pub(super) flops: Flops,
-    /// Sum of the request's phases, before machine speed and errors; absent if never timed. Both are
-    /// factors common to all plans, so the order of the sums is the order of the latencies.
+    /// Sum of the phases by the table that the menu was made with, in whole nanoseconds; absent if never
+    /// timed. Only the order of plans comes from it, never a promise.
     pub(super) phases: Option<Millis>,
 }
 
 impl Offer {
     /// The cost on one axis, infinite where it is unknown.
-    pub(super) fn cost(&self, axis: Cost) -> f64 {
+    fn cost(&self, axis: Cost) -> f64 {
         match axis {
             Cost::Tflops => self.flops.0,
             Cost::Latency => self.phases.map_or(f64::INFINITY, |sum| sum.0),
         }
-    }
-
-    fn other_cost(&self, axis: Cost) -> f64 {
-        self.cost(match axis {
-            Cost::Tflops => Cost::Latency,
-            Cost::Latency => Cost::Tflops,
-        })
     }
 }
 
@@ -51,41 +47,23 @@ pub(super) fn frontier(
     candidates: &[Offer],
     axis: Cost,
     beats: impl Fn(&Candidate, &Candidate) -> bool,
-) -> Vec<Offer> {
+) -> Vec<&Offer> {
     let known = |offer: &&Offer| offer.cost(axis).is_finite();
     let mut by_cost: Vec<&Offer> = candidates.iter().filter(known).collect();
+    let other = axis.other();
     by_cost.sort_by(|a, b| {
-        let (cost_a, cost_b) = (a.cost(axis), b.cost(axis));
-        cost_a
-            .total_cmp(&cost_b)
+        (a.cost(axis).total_cmp(&b.cost(axis)))
             .then(b.merit.total_cmp(&a.merit))
-            .then(a.other_cost(axis).total_cmp(&b.other_cost(axis)))
+            .then(a.cost(other).total_cmp(&b.cost(other)))
     });
-    let mut entries: Vec<Offer> = Vec::new();
+    let mut entries: Vec<&Offer> = Vec::new();
     for offer in by_cost {
         let enters = entries.last().is_none_or(|last| {
             offer.merit > last.merit && beats(&offer.candidate, &last.candidate)
         });
         if enters {
-            entries.push(*offer);
+            entries.push(offer);
         }
     }
     entries
-}
-
-/// Everything on offer: both frontiers, each plan once.
-pub(super) fn offers(
-    candidates: &[Offer],
-    beats: impl Fn(&Candidate, &Candidate) -> bool,
-) -> Vec<Offer> {
-    let mut offered = frontier(candidates, Cost::Tflops, &beats);
-    for offer in frontier(candidates, Cost::Latency, &beats) {
-        if offered
-            .iter()
-            .all(|known| known.candidate != offer.candidate)
-        {
-            offered.push(offer);
-        }
-    }
-    offered
 }

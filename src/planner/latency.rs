@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::{phases::PhaseTimes, plan::LatencyEstimate};
+use super::{moved, phases::PhaseTimes, plan::LatencyEstimate};
 use crate::units::Millis;
 
 /// Errors kept. Old ones fall out, so that what no longer holds is forgotten.
@@ -46,6 +46,37 @@ struct LogQuantiles {
     p50: f64,
     p95: f64,
     p99: f64,
+}
+
+/// What the model predicts behind one queue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    queued: Millis,
+    speed: f64,
+    p50: f64,
+    p95: f64,
+    p99: f64,
+}
+
+impl Forecast {
+    /// Predicts from a sum of phases; see [`LatencyModel::estimate`].
+    pub fn estimate(&self, sum: Millis) -> LatencyEstimate {
+        let expected = self.expected(sum);
+        LatencyEstimate {
+            p50: expected * self.p50,
+            p95: expected * self.p95,
+            p99: expected * self.p99,
+        }
+    }
+
+    /// The 95th percentile alone.
+    pub fn p95(&self, sum: Millis) -> Millis {
+        self.expected(sum) * self.p95
+    }
+
+    fn expected(&self, sum: Millis) -> Millis {
+        self.queued + sum * self.speed
+    }
 }
 
 /// What is kept under the state dir.
@@ -125,12 +156,25 @@ impl LatencyModel {
     /// Predicts from a sum of phases ([`FamilyTimes::request`](super::phases::FamilyTimes::request)) and the predicted work ahead of it. The
     /// quantile's factor applies to both: what makes this request late makes the queue late.
     pub fn estimate(&self, sum: Millis, queued: Millis) -> LatencyEstimate {
-        let expected = queued + sum * self.speed_factor();
-        LatencyEstimate {
-            p50: expected * self.quantiles.p50.exp(),
-            p95: expected * self.quantiles.p95.exp(),
-            p99: expected * self.quantiles.p99.exp(),
+        self.behind(queued).estimate(sum)
+    }
+
+    /// Returns the predictions for whatever waits behind this work, to be asked for many plans.
+    pub fn behind(&self, queued: Millis) -> Forecast {
+        Forecast {
+            queued,
+            speed: self.speed_factor(),
+            p50: self.quantiles.p50.exp(),
+            p95: self.quantiles.p95.exp(),
+            p99: self.quantiles.p99.exp(),
         }
+    }
+
+    /// Returns the largest relative change of an entry of the phase table since it was `then`, infinite
+    /// where an entry came or went. The speed factor is no part of it: it scales all plans alike, so no
+    /// order of plans depends on it.
+    pub fn moved_since(&self, then: &PhaseTimes) -> f64 {
+        moved::largest_change(&self.phases, then)
     }
 
     /// Returns the greatest queue behind which a request with this sum of phases keeps `limit` at

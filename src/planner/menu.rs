@@ -1,36 +1,71 @@
 //! What could a request get, before its budget selects from it?
 //!
-//! The menu depends on the request's size, number of pictures, pins, negative prompt and objective,
-//! and on the phase table; neither on the limits nor on the machine's speed. So it may be built once
-//! and kept where candidates become many.
+//! A menu depends on the request's size, pins, negative prompt and objective, and on the phase table;
+//! neither on the limits, the load and the machine's speed, nor on the number of pictures. So it is made
+//! once for many requests (`super::menus`).
 
 use super::{
-    budget::{Objective, PlanRequest},
+    budget::{Cost, Objective, PlanRequest},
     candidates::{self, Candidate},
     choice::Planner,
     frontier::{self, Offer},
-    latency::LatencyModel,
+    phases::PhaseTimes,
     profile::ProfileKind,
     refusal::{Conflict, Refusal},
 };
+use crate::units::{Flops, Millis};
 
-/// Everything a request could get, before its budget selects from it.
+/// Everything on offer: the frontiers on both axes, each plan once.
+#[derive(Debug)]
 pub(super) struct Menu {
-    /// Every plan that agrees with the pins.
-    pub(super) candidates: Vec<Offer>,
-    /// Those worth offering.
     pub(super) offers: Vec<Offer>,
+    /// The frontier in order of operations, as places among the offers.
+    by_flops: Vec<usize>,
+    /// The frontier in order of latency, as places among the offers.
+    by_latency: Vec<usize>,
+}
+
+impl Menu {
+    fn new(candidates: &[Offer], beats: impl Fn(&Candidate, &Candidate) -> bool) -> Self {
+        let mut menu = Self {
+            offers: Vec::new(),
+            by_flops: Vec::new(),
+            by_latency: Vec::new(),
+        };
+        for axis in [Cost::Tflops, Cost::Latency] {
+            let entries = frontier::frontier(candidates, axis, &beats);
+            let places = entries.into_iter().map(|entry| menu.place(entry)).collect();
+            match axis {
+                Cost::Tflops => menu.by_flops = places,
+                Cost::Latency => menu.by_latency = places,
+            }
+        }
+        menu
+    }
+
+    /// The place of an offer, the next one if it has none yet.
+    fn place(&mut self, entry: &Offer) -> usize {
+        let same = |offer: &Offer| offer.candidate == entry.candidate;
+        let known = self.offers.iter().position(same);
+        known.unwrap_or_else(|| {
+            self.offers.push(entry.clone());
+            self.offers.len() - 1
+        })
+    }
+
+    /// The frontier on one axis, cheapest first.
+    pub(super) fn frontier(&self, axis: Cost) -> impl DoubleEndedIterator<Item = &Offer> {
+        let places = match axis {
+            Cost::Tflops => &self.by_flops,
+            Cost::Latency => &self.by_latency,
+        };
+        places.iter().map(|place| &self.offers[*place])
+    }
 }
 
 impl Planner {
-    /// Everything the request could get. It depends on size, pins, negative prompt, objective and
-    /// phase table, and neither on the limits nor on the machine's speed.
-    pub(super) fn menu(
-        &self,
-        request: &PlanRequest,
-        latency: &LatencyModel,
-    ) -> Result<Menu, Refusal> {
-        self.check(request)?;
+    /// Makes the menu of a request that [`Self::check`] let pass, with this phase table.
+    pub(super) fn menu(&self, request: &PlanRequest, phases: &PhaseTimes) -> Result<Menu, Refusal> {
         let mut plans: Vec<Candidate> = Vec::new();
         if self.measured_size == Some(request.size) {
             plans.extend(candidates::measured(&self.family, &self.scores, request));
@@ -41,16 +76,20 @@ impl Planner {
         if plans.is_empty() {
             return Err(Refusal::Conflict(self.nothing_to_choose(request)));
         }
-        let candidates = self.priced(&plans, request, latency)?;
-        let offers = frontier::offers(&candidates, |a, b| {
-            a.worth
-                .beats(b.worth, &self.scores, request.budget.objective)
+        let candidates = self.priced(&plans, request, phases)?;
+        let objective = request.budget.objective;
+        let mut menu = Menu::new(&candidates, |a, b| {
+            a.worth.beats(b.worth, &self.scores, objective)
         });
-        Ok(Menu { candidates, offers })
+        // An error is a sum over replicates: taken for the few that are offered, and once.
+        for offer in &mut menu.offers {
+            offer.score = offer.candidate.worth.score(&self.scores, objective);
+        }
+        Ok(menu)
     }
 
     /// Refuses what no budget could make possible.
-    fn check(&self, request: &PlanRequest) -> Result<(), Refusal> {
+    pub(super) fn check(&self, request: &PlanRequest) -> Result<(), Refusal> {
         let pins = &request.pins;
         let unguided = pins.guidance_scale == Some(1.0);
         if request.budget.minimize.is_some() && request.budget.min_score.is_none() {
@@ -127,36 +166,37 @@ impl Planner {
         &self,
         plans: &[Candidate],
         request: &PlanRequest,
-        latency: &LatencyModel,
+        phases: &PhaseTimes,
     ) -> Result<Vec<Offer>, Refusal> {
         let Some(costs) = self.costs.at(request.size) else {
-            let known: Vec<String> = self
-                .costs
-                .sizes
-                .iter()
-                .map(|s| s.size.to_string())
-                .collect();
+            let sizes = self.costs.sizes.iter();
+            let known: Vec<String> = sizes.map(|s| s.size.to_string()).collect();
             return Err(Refusal::UnknownSize {
                 size: request.size,
                 known: known.join(", "),
             });
         };
-        let (n_images, n_prompts) = (request.n_images, request.n_prompts());
-        let times = latency.phases().of_family(&self.family, request.size);
-        let text = self.costs.text * f64::from(n_prompts);
+        let times = phases.of_family(&self.family, request.size);
+        let objective = request.budget.objective;
         let price = |candidate: &Candidate| {
             // A trajectory that does not exist was refused when the plans were listed.
-            let workload = candidate.workload(&self.family, &self.scores)?;
+            let workload = self.workload(candidate)?;
             Some(Offer {
-                candidate: *candidate,
-                merit: candidate
-                    .worth
-                    .merit(&self.scores, request.budget.objective),
+                merit: candidate.worth.merit(&self.scores, objective),
+                score: None,
                 nfe: workload.nfe(),
-                flops: text + workload.flops(costs) * f64::from(n_images),
-                phases: times.request(&workload, n_prompts, n_images),
+                // Whole operations and nanoseconds: two plans of the same work, whose terms were added in
+                // another order, do not differ in cost.
+                flops: Flops(workload.flops(costs).0.round()),
+                phases: times.request(&workload, 0, 1).map(whole_nanoseconds),
+                candidate: *candidate,
+                workload,
             })
         };
         Ok(plans.iter().filter_map(price).collect())
     }
+}
+
+fn whole_nanoseconds(span: Millis) -> Millis {
+    Millis((span.0 * 1e6).round() / 1e6)
 }

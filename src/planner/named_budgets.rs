@@ -4,8 +4,8 @@
 //! the one that `auto` takes: `xhigh` buys that one, and every name below a quarter of the way less.
 
 use super::{
-    budget::{Budget, Pins, PlanRequest},
-    choice::{Planner, best},
+    budget::{Budget, Cost, Load, Pins, PlanRequest},
+    choice::Planner,
     latency::LatencyModel,
     phases::PhaseTimes,
 };
@@ -28,20 +28,21 @@ impl Planner {
             has_negative_prompt: false,
         };
         let untimed = LatencyModel::new(PhaseTimes::default());
-        let offers = self.menu(&request, &untimed);
-        let offers = offers.map(|menu| menu.offers).unwrap_or_default();
-        let costs = offers.iter().map(|offer| offer.flops.0);
-        let (Some(least), Some(auto)) = (costs.reduce(f64::min), best(&offers, &request)) else {
+        let frontier = self.frontier(&request, &untimed, Cost::Tflops);
+        let cheapest = frontier.ok().and_then(|entries| entries.into_iter().next());
+        let auto = self.choose(&request, &untimed, Load::IDLE);
+        let (Some(cheapest), Ok(auto)) = (cheapest, auto) else {
             return NamedBudgets::default();
         };
-        let ratio = auto.flops.0 / least;
-        let at = |share: f64| Flops(least * ratio.powf(share));
+        let (least, auto) = (cheapest.estimate.flops(), auto.estimate.flops());
+        let ratio = auto.0 / least.0;
+        let at = |share: f64| Flops(least.0 * ratio.powf(share));
         NamedBudgets {
             low: at(0.25),
             medium: at(0.5),
             high: at(0.75),
             // Not a rounding below the plan itself.
-            xhigh: auto.flops,
+            xhigh: auto,
         }
     }
 }

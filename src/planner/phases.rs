@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::workload::Workload;
 use crate::{
-    catalog::{Family, ModelCard, ModelId},
+    catalog::{Family, ModelId},
     units::{ImageSize, Millis},
 };
 
@@ -95,6 +95,12 @@ pub struct FamilyTimes {
     steps: Vec<[Option<Millis>; 2]>,
 }
 
+impl StepTime {
+    fn in_proportion(&self, rows: u32) -> Millis {
+        self.ms * (f64::from(rows) / f64::from(self.rows))
+    }
+}
+
 impl FamilyTimes {
     /// Returns the time of one picture, its prompt left out, if every phase of it was measured.
     pub fn picture(&self, workload: &Workload) -> Option<Millis> {
@@ -173,7 +179,30 @@ impl PhaseTimes {
             .iter()
             .filter(|known| &known.model == model && known.size == size && known.rows > 0)
             .min_by_key(|known| known.rows.abs_diff(rows))
-            .map(|known| known.ms * (f64::from(rows) / f64::from(known.rows)))
+            .map(|known| known.in_proportion(rows))
+    }
+
+    /// The times of one step of one and of two rows, for each model of a family: as [`Self::step`] has
+    /// them, in one pass over the table, since every choice asks for all.
+    fn steps(&self, family: &Family, size: ImageSize) -> Vec<[Option<Millis>; 2]> {
+        let mut nearest: Vec<[Option<&StepTime>; 2]> = vec![[None; 2]; family.models.len()];
+        let of_size = self.step.iter();
+        for known in of_size.filter(|known| known.size == size && known.rows > 0) {
+            let mut models = family.models.iter();
+            let Some(place) = models.position(|card| card.id == known.model) else {
+                continue;
+            };
+            for (rows, nearest) in [1_u32, 2].into_iter().zip(&mut nearest[place]) {
+                let distance = |step: &StepTime| step.rows.abs_diff(rows);
+                if nearest.is_none_or(|other| distance(known) < distance(other)) {
+                    *nearest = Some(known);
+                }
+            }
+        }
+        let times = |[one, two]: [Option<&StepTime>; 2]| {
+            [(one, 1), (two, 2)].map(|(known, rows)| known.map(|known| known.in_proportion(rows)))
+        };
+        nearest.into_iter().map(times).collect()
     }
 
     /// Looks up everything that a family's plans need at one size.
@@ -183,7 +212,6 @@ impl PhaseTimes {
         let encode = self.encode.iter().find(|known| known.size == size);
         let rank = self.rank.iter();
         let mut rank = rank.filter(|known| known.family == family.id && known.size == size);
-        let steps = |card: &ModelCard| [1, 2].map(|rows| self.step(&card.id, size, rows));
         FamilyTimes {
             text: self.text(&family.id),
             finish: decode
@@ -191,7 +219,7 @@ impl PhaseTimes {
                 .zip(encode)
                 .map(|(decode, encode)| decode.ms + encode.ms),
             rank: rank.next().map(|known| known.ms),
-            steps: family.models.iter().map(steps).collect(),
+            steps: self.steps(family, size),
         }
     }
 }
@@ -252,6 +280,19 @@ mod tests {
         assert_eq!(phases.step(&model, size, 1), Some(Millis(3.0)));
         assert_eq!(phases.step(&model, size, 4), Some(Millis(10.0)));
         assert_eq!(phases.step(&ModelId("large".into()), size, 1), None);
+    }
+
+    #[test]
+    fn a_familys_steps_are_those_that_are_told_one_by_one() {
+        let (mut phases, model, size) = measured();
+        phases.set_step(&ModelId("large".into()), size, 4, Millis(30.0));
+        phases.set_step(&ModelId("another's".into()), size, 1, Millis(1.0));
+        phases.set_step(&model, "32x32".parse().unwrap(), 1, Millis(1.0));
+        let family = family();
+        for (card, steps) in family.models.iter().zip(phases.steps(&family, size)) {
+            assert_eq!(steps, [1, 2].map(|rows| phases.step(&card.id, size, rows)));
+            assert!(steps.iter().all(Option::is_some));
+        }
     }
 
     #[test]

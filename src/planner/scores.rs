@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     budget::Objective,
+    candidates::{Candidate, Worth},
     pchip,
     plan::{Candidates, Plan, ScoreEstimate},
     profile::{Cell, Profile},
@@ -72,6 +73,18 @@ impl Curve {
     /// The step counts that have a row.
     pub(super) fn steps(&self) -> RangeInclusive<Steps> {
         self.fewest..=self.most
+    }
+
+    /// Its plans, one for each row.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
+        self.steps().map(|steps| Candidate {
+            model: self.model,
+            sampler: self.sampler,
+            steps,
+            guidance_scale: self.guidance_scale,
+            variant: self.variant,
+            worth: Worth::Measured(self.nearest_row(steps)),
+        })
     }
 
     /// The row of the step count nearest to `steps`.

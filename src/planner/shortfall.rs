@@ -1,31 +1,26 @@
 //! Nothing fits: is it the load or the request, and what would do?
 
 use super::{
-    budget::{Cost, Load, Pins, PlanRequest},
-    choice::{Limits, Planner, cheapest, keeps},
-    frontier::Offer,
-    latency::LatencyModel,
+    bill::{Bill, Limits, cheapest},
+    budget::{Cost, Pins, PlanRequest},
+    latency::Forecast,
     refusal::{Infeasible, Limit, MinimumFeasible, Refusal, enough_tflops, enough_time},
+    search::{Now, Search},
 };
 use crate::units::Millis;
 
-impl Planner {
+impl Search<'_> {
     /// Says which limit is in the way, what would do, and what is to blame for it.
-    pub(super) fn infeasible(
-        &self,
-        eligible: &[Offer],
-        limits: Limits,
-        request: &PlanRequest,
-        latency: &LatencyModel,
-    ) -> Infeasible {
-        let (limit, minimum_feasible) = minimum_feasible(eligible, limits, latency);
+    pub(super) fn infeasible(&self, eligible: &[Bill<'_>], limits: Limits) -> Infeasible {
+        let request = self.request;
+        let (limit, minimum_feasible) = minimum_feasible(eligible, limits, &self.now.idle);
         let would_fit = |freed: &PlanRequest| {
-            self.menu(freed, latency)
-                .and_then(|menu| self.eligible(&menu, freed, latency))
-                .is_ok_and(|offers| {
-                    let keeps = |offer: &Offer| keeps(offer, limits, latency, Load::IDLE);
-                    offers.iter().any(keeps)
-                })
+            let search = self.of(freed);
+            search.menu().is_ok_and(|menu| {
+                let keeps = |bill: &Bill<'_>| bill.keeps(limits, &self.now.idle);
+                let eligible = search.eligible(&menu);
+                eligible.is_ok_and(|bills| bills.iter().any(keeps))
+            })
         };
         Infeasible {
             limit,
@@ -39,51 +34,47 @@ impl Planner {
 
 /// What to tell if plans fit an idle server only: when the queue will have become short enough for
 /// the fastest of them.
-pub(super) fn fastest_to_fit(
-    idle: &[Offer],
+pub(super) fn fastest_to_fit<'b, 'm: 'b>(
+    idle: impl Iterator<Item = &'b Bill<'m>>,
     limits: Limits,
-    latency: &LatencyModel,
-    load: Load,
+    now: &Now<'_>,
 ) -> Option<Refusal> {
-    let sum = cheapest(idle.iter(), Cost::Latency)?.phases?;
-    let queue = latency.longest_queue(sum, limits.latency?)?;
+    let sum = cheapest(idle, Cost::Latency)?.phases?;
+    let queue = now.latency.longest_queue(sum, limits.latency?)?;
     Some(Refusal::Overloaded {
-        fastest: latency.estimate(sum, load.queued).p95,
-        retry_after: Millis((load.queued.0 - queue.0).max(0.0)),
+        fastest: now.behind.p95(sum),
+        retry_after: Millis((now.load.queued.0 - queue.0).max(0.0)),
     })
 }
 
 /// Which limit is in the way on an idle server, and the least that would do.
 fn minimum_feasible(
-    eligible: &[Offer],
+    eligible: &[Bill<'_>],
     limits: Limits,
-    latency: &LatencyModel,
+    idle: &Forecast,
 ) -> (Limit, MinimumFeasible) {
-    let p95 = |offer: &Offer| {
-        let sum = offer.phases?;
-        Some(enough_time(latency.estimate(sum, Millis::ZERO).p95))
-    };
-    let in_time = |offer: &&Offer| {
+    let p95 = |bill: &Bill<'_>| Some(enough_time(idle.p95(bill.phases?)));
+    let in_time = |bill: &&Bill<'_>| {
         let only = Limits {
             flops: None,
             ..limits
         };
-        keeps(offer, only, latency, Load::IDLE)
+        bill.keeps(only, idle)
     };
-    let in_flops = |offer: &&Offer| limits.flops.is_none_or(|limit| offer.flops <= limit);
+    let in_flops = |bill: &&Bill<'_>| limits.flops.is_none_or(|limit| bill.flops <= limit);
     let fastest = cheapest(eligible.iter().filter(in_flops), Cost::Latency);
     let leanest = cheapest(eligible.iter().filter(in_time), Cost::Tflops);
     let latency_ms = fastest.as_ref().and_then(p95);
-    let tflops = leanest.map(|offer| enough_tflops(offer.flops));
+    let tflops = leanest.map(|bill| enough_tflops(bill.flops));
     let limit = match (latency_ms, tflops) {
         (Some(_), Some(_)) => Limit::Either,
         (Some(_), None) => Limit::Latency,
         (None, Some(_)) => Limit::Tflops,
         (None, None) => {
-            let timed = || eligible.iter().filter(|offer| offer.phases.is_some());
-            let tflops = cheapest(timed(), Cost::Tflops).map(|offer| enough_tflops(offer.flops));
+            let timed = || eligible.iter().filter(|bill| bill.phases.is_some());
+            let tflops = cheapest(timed(), Cost::Tflops).map(|bill| enough_tflops(bill.flops));
             // Several plans may share the least operations, once they are rounded up.
-            let leanest = timed().filter(|offer| tflops.is_some_and(|t| offer.flops.tflops() <= t));
+            let leanest = timed().filter(|bill| tflops.is_some_and(|t| bill.flops.tflops() <= t));
             let both = MinimumFeasible {
                 latency_ms: cheapest(leanest, Cost::Latency).as_ref().and_then(p95),
                 tflops,

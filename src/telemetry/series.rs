@@ -54,16 +54,20 @@ pub(super) struct PlanSeries {
     pub(super) chosen: IntCounterVec,
     pub(super) budgets: IntCounterVec,
     pub(super) latency_ratio: Histogram,
+    pub(super) rebuilds: IntCounter,
 }
 
 impl PlanSeries {
     pub(super) fn new(register: Register<'_>) -> Self {
         let budgets = "Granted limits, met (attained) or not (missed).";
         let ratio = "Actual latency over predicted p50 latency, queue left out.";
+        let rebuilds =
+            "Times the plans on offer were worked out anew, since the machine's times had moved.";
         Self {
             chosen: register.counters("plans_total", "Plans chosen.", &["model", "sampler"]),
             budgets: register.counters("budgets_total", budgets, &["kind", "result"]),
             latency_ratio: register.histogram("latency_ratio", ratio, RATIO),
+            rebuilds: register.counter_int("menu_rebuilds_total", rebuilds),
         }
     }
 }

@@ -2,8 +2,10 @@
 //! every latency in these tests is exact.
 
 mod documents;
+mod frontier;
 mod generations;
 mod headers;
+mod menus;
 mod models;
 mod plans;
 mod refusals;

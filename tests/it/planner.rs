@@ -2,6 +2,7 @@
 
 mod asks;
 mod explains;
+mod keeps;
 mod laws;
 mod refuses;
 mod toy;

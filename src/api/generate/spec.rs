@@ -97,7 +97,7 @@ fn budget(granted: &BudgetRequest, latency: Option<Millis>, quality: Option<Qual
 }
 
 /// Finds the family, and the model if one was named.
-fn named<'a>(
+pub(in crate::api) fn named<'a>(
     name: Option<&str>,
     catalog: &'a Catalog,
 ) -> Result<(&'a Family, Option<ModelId>), ApiError> {
@@ -127,7 +127,11 @@ pub(in crate::api) fn known_names(catalog: &Catalog) -> Vec<String> {
     names
 }
 
-fn size(text: Option<&str>, family: &Family, limits: &Limits) -> Result<ImageSize, ApiError> {
+pub(in crate::api) fn size(
+    text: Option<&str>,
+    family: &Family,
+    limits: &Limits,
+) -> Result<ImageSize, ApiError> {
     let size = match text {
         None | Some("auto") => family.default_size(),
         Some(text) => {

@@ -61,7 +61,8 @@ async fn explicit_fields_pin_their_part_of_the_plan() {
     });
     let reply = toy.draw(body).await.ok();
     let expected = json!({
-        "model": "toy-8", "sampler": "ddim", "steps": 3, "guidance_scale": 1.0, "size": "64x64",
+        "model": "toy-8", "stages": [], "sampler": "ddim", "steps": 3, "guidance_scale": 1.0,
+        "guidance_interval": null, "candidates": null, "size": "64x64",
     });
     assert_eq!(reply["plan"], expected);
     assert_eq!(reply["actual"]["nfe"], 3);

@@ -13,6 +13,30 @@ async fn a_plan_comes_with_its_runners_up_and_what_more_would_buy() {
 }
 
 #[tokio::test]
+async fn what_fixed_fields_give_away_is_told_beside_the_plan_they_exclude() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a heart", "quality": "max" });
+    let free = toy.post("/v1/plan", body).await.ok();
+    assert_eq!(free["pins_cost"], json!(null));
+    let body = json!({ "prompt": "a heart", "quality": "max", "num_inference_steps": 4 });
+    let pinned = toy.post("/v1/plan", body).await.ok();
+    let cost = &pinned["pins_cost"];
+    assert_eq!(
+        (&cost["plan"], &cost["estimate"]),
+        (&free["plan"], &free["estimate"])
+    );
+    // 16 steps score 0.9 on the larger model, 4 steps 0.7.
+    let score = cost["score"].as_f64().unwrap();
+    assert!((score - 0.2).abs() < 1e-9, "{cost}");
+    assert!(cost["tflops"].as_f64().unwrap() < 0.0 && cost["latency_ms"].as_f64().unwrap() < 0.0);
+    let message = cost["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("without the pins: 0.2000 more score"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn the_plan_that_is_told_is_the_plan_that_runs() {
     let toy = Toy::start().await;
     for budget in [

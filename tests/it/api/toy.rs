@@ -71,6 +71,7 @@ pub(super) struct Toy {
     pub(super) state: AppState,
     pub(super) clock: Arc<ManualClock>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) latency: Arc<RwLock<LatencyModel>>,
 }
 
 /// What came back.
@@ -119,6 +120,7 @@ impl Toy {
             },
         )
         .unwrap();
+        let latency = Arc::new(RwLock::new(LatencyModel::new(times())));
         let state = AppState::new(Parts {
             catalog: Arc::new(Catalog {
                 families: vec![family()],
@@ -127,7 +129,7 @@ impl Toy {
                 costs: costs(),
                 profile: Some(profile()),
             }],
-            latency: Arc::new(RwLock::new(LatencyModel::new(times()))),
+            latency: latency.clone(),
             runtime,
             metrics: metrics.clone(),
             clock: clock.clone(),
@@ -139,6 +141,7 @@ impl Toy {
             state,
             clock,
             metrics,
+            latency,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use goldilocks::{
     catalog::ModelId,
-    planner::{Explanation, Load, Loss, PlanRequest, Quality},
+    planner::{Estimate, Explanation, Load, Loss, PlanRequest, Quality},
     units::{Flops, Millis},
 };
 
@@ -102,6 +102,47 @@ fn what_a_pinned_model_costs_is_told() {
         .find(|other| other.plan.model == best)
         .unwrap();
     assert!(matches!(other.reason, Loss::OtherModelPinned { by: Some(by) } if by > 0.0));
+}
+
+#[test]
+fn pins_cost_what_the_choice_without_them_has_more() {
+    let mut n_costly = 0;
+    for seed in 0..30 {
+        let toy = Toy::new(seed);
+        let with = |pinned: bool| {
+            explain(&toy, |r| {
+                r.budget.flops = Some(Flops(8e9));
+                r.pins.steps = pinned.then_some(1);
+            })
+        };
+        let (pinned, free) = (with(true), with(false));
+        assert_eq!(free.pins_cost, None);
+        let cost = pinned.pins_cost.unwrap();
+        assert_eq!((&cost.plan, cost.estimate), (&free.plan, free.estimate));
+        let gap = free.estimate.score.unwrap().mean - pinned.estimate.score.unwrap().mean;
+        assert!((cost.score.unwrap() - gap).abs() < 1e-12);
+        let p95 = |estimate: &Estimate| estimate.latency_ms.unwrap().p95.0;
+        let delay = p95(&pinned.estimate) - p95(&free.estimate);
+        assert!((cost.latency_ms.unwrap().0 - delay).abs() < 1e-9);
+        assert!((cost.tflops - (pinned.estimate.tflops - free.estimate.tflops)).abs() < 1e-12);
+        let is_same = free.plan == pinned.plan;
+        assert_eq!(cost.message.starts_with("the pins cost nothing"), is_same);
+        n_costly += usize::from(gap > 0.0);
+    }
+    assert!(n_costly > 10, "{n_costly}");
+}
+
+#[test]
+fn a_pin_that_was_never_measured_costs_a_score_that_is_not_known() {
+    let told = explain(&Toy::new(1), |r| r.pins.steps = Some(77));
+    let cost = told.pins_cost.unwrap();
+    assert_eq!((cost.score, cost.standard_error), (None, None));
+    assert!(
+        cost.message.contains("cannot be compared"),
+        "{}",
+        cost.message
+    );
+    assert!(cost.tflops > 0.0 && cost.message.contains("tflops less"));
 }
 
 #[test]

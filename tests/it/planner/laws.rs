@@ -3,7 +3,7 @@
 use goldilocks::{
     catalog::{ModelCard, ModelId, SamplerKind},
     planner::{
-        Budget, Cost, Decision, Limit, Load, Objective, Pins, PlanRequest, Quality, Refusal,
+        Budget, Cost, Decision, Limit, Load, Menus, Objective, Pins, PlanRequest, Quality, Refusal,
     },
     units::{Flops, Millis},
 };
@@ -112,9 +112,8 @@ fn offered(toy: &Toy, request: &PlanRequest, load: Load) -> Vec<Decision> {
         .into_iter()
         .flat_map(|axis| frontier(toy, request, axis))
         .map(|mut decision| {
-            let phases = decision.phases.unwrap();
-            let latency = toy.latency.estimate(phases, load.queued);
-            decision.estimate.latency_ms = Some(latency);
+            let told = |sum| toy.latency.estimate(sum, load.queued);
+            decision.estimate.latency_ms = decision.phases.map(told);
             decision
         })
         .collect()
@@ -227,6 +226,37 @@ proptest! {
     }
 
     #[test]
+    fn menus_that_are_kept_answer_as_new_ones_do(
+        (seed, request, load) in requests(),
+        has_negative_prompt in any::<bool>(),
+    ) {
+        let request = PlanRequest { has_negative_prompt, ..request };
+        let toy = Toy::any(seed);
+        let menus = Menus::new(&toy.planner, toy.latency.phases());
+        let anew = toy.planner.choose(&request, &toy.latency, load);
+        // Once to make the menus of the pins, once to find them.
+        for _ in 0..2 {
+            prop_assert_eq!(&menus.choose(&request, &toy.latency, load), &anew);
+        }
+    }
+
+    #[test]
+    fn the_number_of_pictures_changes_the_bill_and_not_the_order(
+        (seed, request, _) in requests(),
+        n_images in 2..9_u32,
+    ) {
+        let toy = Toy::any(seed);
+        for axis in [Cost::Tflops, Cost::Latency] {
+            let plans = |n_images| {
+                let request = PlanRequest { n_images, ..request.clone() };
+                let decisions = frontier(&toy, &request, axis).into_iter();
+                decisions.map(|decision| decision.plan).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(plans(1), plans(n_images));
+        }
+    }
+
+    #[test]
     fn brute_force_over_everything_on_offer_agrees((seed, request, load) in requests()) {
         let toy = Toy::any(seed);
         let named = matches!(request.budget.quality, Some(Quality::Low | Quality::High));
@@ -264,7 +294,7 @@ proptest! {
         let toy = Toy::any(seed);
         let cost = |decision: &Decision| match axis {
             Cost::Tflops => decision.estimate.tflops,
-            Cost::Latency => decision.estimate.latency_ms.unwrap().p95.0,
+            Cost::Latency => decision.estimate.latency_ms.map_or(f64::INFINITY, |ms| ms.p95.0),
         };
         if let Ok(chosen) = toy.planner.choose(&request, &toy.latency, load) {
             let cheapest = offered(&toy, &request, load)

@@ -2,9 +2,10 @@
 
 use goldilocks::{
     catalog::{DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets, SamplerKind},
+    diffusion::{GuidanceInterval, Stage},
     planner::{
-        Budget, CostTable, LatencyModel, PhaseTimes, Pins, Plan, PlanRequest, Planner, Profile,
-        ScoreEstimate, SizeCost,
+        Budget, Candidates, CostTable, LatencyModel, PhaseTimes, Pins, Plan, PlanRequest, Planner,
+        Profile, ScoreEstimate, SizeCost,
         profile::{Anchor, Cell, PROFILE_VERSION, ProfileKind, Provenance, References, Replicates},
     },
     units::{Flops, ImageSize, Millis},
@@ -50,9 +51,28 @@ impl Toy {
         Self::with_distilled(seed, 0)
     }
 
-    /// The same with any models distilled: none, all, or some of them.
+    /// The same with any models distilled: none, all, or some of them; and every other one of those with
+    /// plans of several stages, a guidance interval or candidates too.
     pub(super) fn any(seed: u64) -> Self {
-        Self::with_distilled(seed, seed >> 61)
+        let bits = seed >> 61;
+        if seed.is_multiple_of(2) {
+            return Self::with_distilled(seed, bits);
+        }
+        let mut draws = Draws(seed);
+        let family = family(bits);
+        let mut profile = profile(&family, &mut draws, seed.is_multiple_of(3));
+        profile.cells.extend(variants(&family, &mut draws));
+        profile.check().unwrap();
+        let costs = costs(&mut draws);
+        let mut phases = phases(&mut draws);
+        // Where ranking was never timed, the latency of plans with candidates is not known.
+        if !seed.is_multiple_of(5) {
+            phases.set_rank("toy", size(), Millis(draws.between(0.1, 3.0)));
+        }
+        Self {
+            planner: Planner::with_costs(&family, Some(profile), costs),
+            latency: LatencyModel::new(phases),
+        }
     }
 
     /// The models whose bits are set are distilled.
@@ -200,26 +220,80 @@ fn profile(family: &Family, draws: &mut Draws, is_noise: bool) -> Profile {
                     } else {
                         saturating
                     };
-                    let own = draws.between(0.0, 0.03);
-                    cells.push(Cell {
-                        plan: Plan::plain(card.id.clone(), sampler, steps, guidance_scale, size()),
-                        n: 64,
-                        alignment: score(mean),
-                        fidelity: score(mean * 0.9),
-                        balanced: score(mean * 0.95),
-                        cmmd: Some(0.1),
-                        frechet: Some(100.0),
-                        distance: None,
-                        replicates: Replicates {
-                            alignment: replicates(draws, mean, own, &common),
-                            fidelity: replicates(draws, mean * 0.9, own, &common),
-                        },
-                    });
+                    let plan = Plan::plain(card.id.clone(), sampler, steps, guidance_scale, size());
+                    cells.push(cell(plan, mean, draws, &common));
                 }
             }
         }
     }
     with_cells(cells)
+}
+
+/// Plans of the models that are not distilled, better than plain ones by as much as luck has it.
+fn variants(family: &Family, draws: &mut Draws) -> Vec<Cell> {
+    let common: Vec<f64> = (0..N_REPLICATES)
+        .map(|_| draws.between(-0.05, 0.05))
+        .collect();
+    let mut cells = Vec::new();
+    let able = family.models.iter().filter(|card| !card.distilled);
+    for card in able {
+        let first = Stage {
+            model: family.models[0].id.clone(),
+            share: 0.4,
+        };
+        for steps in [4, 8] {
+            let plain = || Plan::plain(card.id.clone(), card.samplers()[0], steps, 3.0, size());
+            let candidates = |n, pruned_after| Some(Candidates { n, pruned_after });
+            let interval = GuidanceInterval {
+                sigma_low: 0.3,
+                sigma_high: Some(5.0),
+            };
+            let plans = [
+                Plan {
+                    stages: vec![first.clone()],
+                    ..plain()
+                },
+                Plan {
+                    guidance_interval: Some(interval),
+                    ..plain()
+                },
+                Plan {
+                    candidates: candidates(2, Some(0.5)),
+                    ..plain()
+                },
+                Plan {
+                    candidates: candidates(4, None),
+                    ..plain()
+                },
+            ];
+            // A model does not begin its own plan, and the first one is no stage where it is distilled.
+            let stitched = card.id != first.model && !family.models[0].distilled;
+            let plans = plans.into_iter().skip(usize::from(!stitched));
+            cells.extend(plans.map(|plan| {
+                let mean = draws.between(0.3, 0.9);
+                cell(plan, mean, draws, &common)
+            }));
+        }
+    }
+    cells
+}
+
+fn cell(plan: Plan, mean: f64, draws: &mut Draws, common: &[f64]) -> Cell {
+    let own = draws.between(0.0, 0.03);
+    Cell {
+        plan,
+        n: 64,
+        alignment: score(mean),
+        fidelity: score(mean * 0.9),
+        balanced: score(mean * 0.95),
+        cmmd: Some(0.1),
+        frechet: Some(100.0),
+        distance: None,
+        replicates: Replicates {
+            alignment: replicates(draws, mean, own, common),
+            fidelity: replicates(draws, mean * 0.9, own, common),
+        },
+    }
 }
 
 fn score(mean: f64) -> ScoreEstimate {

@@ -87,9 +87,12 @@ pub(super) fn profile() -> Profile {
             for (guidance_scale, gain) in [(1.0, 0.0), (3.0, 0.1)] {
                 let mean = score + gain;
                 let estimate = json!({ "mean": mean, "standard_error": 0.01 });
-                cells.push(json!({
+                let plan = json!({
                     "model": model, "sampler": "ddim", "steps": steps,
-                    "guidance_scale": guidance_scale, "n": 64,
+                    "guidance_scale": guidance_scale, "size": "64x64",
+                });
+                cells.push(json!({
+                    "plan": plan, "n": 64,
                     "alignment": estimate, "fidelity": estimate, "balanced": estimate,
                     "cmmd": 0.1, "frechet": 10.0,
                     "replicates": { "alignment": [mean, mean], "fidelity": [mean, mean] },
