@@ -19,6 +19,7 @@ pub mod refusal;
 
 mod candidates;
 mod cost_table;
+mod finished;
 mod frontier;
 mod menu;
 mod pchip;
@@ -34,8 +35,9 @@ pub use budget::{AUTO_TOLERANCE, Budget, Cost, Load, Objective, Pins, PlanReques
 pub use choice::{Decision, Planner};
 pub use cost_table::{CostTable, SizeCost};
 pub use explain::{Explanation, Loss, Needs, Notice, RunnerUp, Upgrade};
+pub use finished::{Finished, Ran, Took};
 pub use latency::LatencyModel;
-pub use phases::PhaseTimes;
+pub use phases::{PhaseKey, PhaseTimes};
 pub use plan::{Candidates, Estimate, LatencyEstimate, Plan, ScoreEstimate};
 pub use profile::{Profile, ProfileError};
 pub use refusal::{Conflict, Infeasible, Limit, MinimumFeasible, Refusal};

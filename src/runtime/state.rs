@@ -110,7 +110,7 @@ impl LatencyFile {
                 None
             }
             Err(error) => {
-                tracing::warn!(%path, %error, "learned latencies are damaged and are ignored");
+                tracing::warn!(%path, %error, "learned latencies are damaged or of another version and are ignored");
                 None
             }
         }

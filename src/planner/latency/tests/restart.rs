@@ -1,0 +1,1 @@
+//! Does what was learned survive, and is what cannot be used refused?
