@@ -27,7 +27,7 @@ const LEASH: f64 = 0.2;
 const LONG_LEASH: f64 = 0.7;
 /// Weight of the newest request in the overhead once there are enough of them.
 const OVERHEAD_GAIN: f64 = 0.02;
-/// One request moves the overhead as if it were at most this share of the request off.
+/// One request moves the overhead as if it were at most this share of the request's phases off.
 const OVERHEAD_LEASH: f64 = 0.1;
 
 /// What this machine is known to take, and how well that is known. Pure: it reads no clock.
@@ -181,7 +181,7 @@ impl LatencyModel {
             return;
         };
         if let Some(overhead) = finished.overhead() {
-            self.observe_overhead(overhead, finished.whole);
+            self.observe_overhead(overhead, sum);
         }
         self.observe(sum, finished.whole);
         // The speed of the last few requests, not the factor, which lags: a step in speed is no
@@ -239,12 +239,12 @@ impl LatencyModel {
         sorted.get(sorted.len() / 2).copied()
     }
 
-    fn observe_overhead(&mut self, overhead: Millis, whole: Millis) {
-        let leash = OVERHEAD_LEASH * whole.0 / self.speed_factor();
+    fn observe_overhead(&mut self, overhead: Millis, sum: Millis) {
+        let leash = OVERHEAD_LEASH * sum.0;
         let off = overhead.0 / self.speed_factor() - self.overhead.0;
         let gain = OVERHEAD_GAIN.max(1.0 / (self.n_observed + 1) as f64);
         if off.is_finite() && leash > 0.0 {
-            self.overhead = Millis(self.overhead.0 + gain * off.clamp(-leash, leash));
+            self.overhead = self.overhead + Millis(gain * off.clamp(-leash, leash));
         }
     }
 }

@@ -46,8 +46,8 @@ impl Score {
         sorted[sorted.len() / 2]
     }
 
-    fn widest(&self) -> f64 {
-        self.widths.iter().copied().fold(0.0, f64::max)
+    fn width(&self) -> f64 {
+        self.widths.iter().sum::<f64>() / self.n as f64
     }
 }
 
@@ -62,8 +62,7 @@ fn run(model: &mut LatencyModel, machine: &mut Machine, n: usize) -> [Score; 3] 
 fn run_into(scores: &mut [Score; 3], model: &mut LatencyModel, machine: &mut Machine, n: usize) {
     let probed = model.phases().clone();
     for _ in 0..n {
-        let ask = machine.any();
-        let finished = machine.draws(ask);
+        let finished = machine.draws_any();
         let sum = model.sum(&finished).unwrap();
         let static_p95 = probed.sum(&finished.laps).unwrap() * 1.45;
         let estimate = model.estimate(sum, Millis::ZERO);
@@ -106,13 +105,6 @@ fn over_a_thousand_requests_from_the_first_on_the_p95_holds_for_short_and_for_lo
     }
     for (score, class) in classes.iter().zip(["short", "middling", "long"]) {
         let (coverage, median) = (score.coverage(), score.median_error());
-        println!(
-            "{class}: {} requests, coverage {coverage:.3}, median error {median:.3}, widest {:.2}, pinball {:.4} and {:.4}",
-            score.n,
-            score.widest(),
-            score.pinball / score.n as f64,
-            score.pinball_static / score.n as f64
-        );
         assert!(score.n > 1000, "{} {class} ones", score.n);
         assert!(
             (0.92..=0.98).contains(&coverage),
@@ -146,9 +138,6 @@ fn the_p95_holds_for_every_class_whether_errors_are_shares_or_milliseconds() {
         }
         for (score, class) in classes.iter().zip(["short", "middling", "long"]) {
             let coverage = score.coverage();
-            println!(
-                "noise {noise}, wake {wake}, stalls {between_stalls}, {class}: coverage {coverage:.3}"
-            );
             assert!(
                 (0.92..=0.98).contains(&coverage),
                 "{class}, noise {noise}, wake {wake}: {coverage}"
@@ -165,40 +154,31 @@ fn before_anything_is_learned_the_p95_is_cautious() {
         assert!(!model.is_learned());
         within += pooled(run(&mut model, &mut machine, 30)).within;
     }
-    println!("{within}");
     assert!(within as f64 / 1500.0 > 0.95, "{within} of 1500");
 }
 
-/// Requests 21 to 60 after the machine's speed changes at once, in 200 repetitions.
-fn after_a_step(change: f64, learned: usize) -> Score {
-    let mut all = [Score::default(), Score::default(), Score::default()];
-    for seed in 0..200 {
+/// Requests 21 to 60 after the machine's speed changes at once, one score for each of 200 repetitions.
+fn after_a_step(change: f64, learned: usize) -> Vec<Score> {
+    let repetition = |seed| {
         let (mut model, mut machine) = fresh(seed);
         run(&mut model, &mut machine, learned);
         machine.slowness = change;
         run(&mut model, &mut machine, 20);
-        run_into(&mut all, &mut model, &mut machine, 40);
-    }
-    pooled(all)
+        pooled(run(&mut model, &mut machine, 40))
+    };
+    (0..200).map(repetition).collect()
 }
 
 #[test]
-fn after_a_step_in_machine_speed_of_two_the_p95_holds_within_twenty_requests() {
-    for change in [2.0, 0.5] {
-        for learned in [100, 400] {
-            let score = after_a_step(change, learned);
-            let (coverage, widest) = (score.coverage(), score.widest());
-            let mut widths = score.widths.clone();
-            widths.sort_by(f64::total_cmp);
-            println!(
-                "x{change} after {learned}: coverage {coverage:.3}, widest {widest:.2}, median width {:.2} 99% {:.2}, median error {:.3}",
-                widths[widths.len() / 2],
-                widths[widths.len() * 99 / 100],
-                score.median_error()
-            );
-            assert!(coverage >= 0.9, "x{change}: coverage {coverage}");
-            //assert!(widest < 1.5, "x{change}: p95 is up to {widest} times p50");
-        }
+fn after_a_step_in_machine_speed_of_two_the_p95_holds_within_twenty_requests_and_is_no_wider() {
+    for (change, learned) in [(2.0, 100), (0.5, 100), (2.0, 400), (0.5, 400)] {
+        let scores = after_a_step(change, learned);
+        let within: usize = scores.iter().map(|score| score.within).sum();
+        let coverage = within as f64 / (200.0 * 40.0);
+        let widest = scores.iter().map(Score::width).fold(0.0, f64::max);
+        let case = format!("x{change} after {learned}");
+        assert!(coverage >= 0.93, "{case}: coverage {coverage}");
+        assert!(widest < 1.5, "{case}: p95 is up to {widest} times p50");
     }
 }
 
@@ -208,13 +188,11 @@ fn what_is_one_entrys_own_goes_to_the_table_and_what_is_common_to_the_speed() {
     for seed in 0..50 {
         let (mut model, mut machine) = fresh(seed);
         machine.slowness = 1.3;
-        let biased = worst_entry(&model);
+        assert!(worst_entry(&model) > 0.1);
         run(&mut model, &mut machine, 1000);
         worst = worst.max(worst_entry(&model));
-        assert!(worst_entry(&model) < biased.max(0.08), "{biased}");
     }
-    println!("worst {worst}");
-    assert!(worst < 0.08, "an entry is off by {worst}");
+    assert!(worst < 0.04, "an entry is off by {worst}");
 }
 
 #[test]
@@ -230,8 +208,7 @@ fn a_table_that_is_right_hardly_moves_even_when_the_machine_slows_down() {
         most = most.max(model.moved_since(&learned));
         assert!(worst_entry(&model) < 0.06);
     }
-    println!("moved {most}");
-    assert!(most < 0.08, "moved by {most}");
+    assert!(most < 0.06, "moved by {most}");
 }
 
 #[test]
@@ -254,7 +231,6 @@ fn only_small_requests_of_one_kind_are_predicted_as_well() {
             model.learn(&finished);
         }
     }
-    println!("{} {}", all.coverage(), all.median_error());
     assert!(
         (0.94..=0.97).contains(&all.coverage()),
         "{}",
@@ -267,16 +243,16 @@ fn one_wild_request_hardly_moves_anything() {
     let (mut model, mut machine) = fresh(7);
     run(&mut model, &mut machine, 100);
     let (speed, phases, overhead) = (model.speed_factor(), model.phases().clone(), model.overhead);
-    let mut wild = machine.draws(machine_ask());
+    let mut wild = machine.draws(usual_ask());
     wild.laps[1].took = Some(Millis(100_000.0));
     wild.whole = Millis(200_000.0);
     model.learn(&wild);
     assert!(model.speed_factor() / speed < 1.03);
     assert!(model.moved_since(&phases) < 0.03);
-    assert!(model.overhead.0 - overhead.0 < 400.0);
+    assert!(model.overhead.0 - overhead.0 < 0.1);
 }
 
-fn machine_ask() -> Ask {
+fn usual_ask() -> Ask {
     Ask {
         model: 2,
         steps: 8,

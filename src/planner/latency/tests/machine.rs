@@ -80,7 +80,7 @@ impl Machine {
     }
 
     /// From the floor to fifty steps of the largest model, one picture or two, half the prompts new.
-    pub(super) fn any(&mut self) -> Ask {
+    fn any(&mut self) -> Ask {
         let model = (self.uniform() * STEPS.len() as f64) as usize;
         let most: f64 = if model < 3 { 50.0 } else { 4.0 };
         Ask {
@@ -89,6 +89,11 @@ impl Machine {
             n_images: 1 + u32::from(self.uniform() < 0.3),
             is_new_text: self.uniform() < 0.5,
         }
+    }
+
+    pub(super) fn draws_any(&mut self) -> Finished {
+        let ask = self.any();
+        self.draws(ask)
     }
 
     pub(super) fn draws(&mut self, ask: Ask) -> Finished {
