@@ -7,7 +7,7 @@ nobody learned from:
     goldilocks serve --state-dir /tmp/run &
     python scripts/latency_run.py --table table.json --output run.jsonl
     python scripts/latency_run.py --table table.json --output loaded.jsonl --load 2:20:40
-    python scripts/latency_run.py --score run.jsonl
+    python scripts/latency_run.py --score loaded.jsonl --load 2:20:40 --plot loaded.svg
 
 Requests go one at a time, `on_late: run_late`; every one is a line of JSON: what was predicted, what it
 took, what the static table says, the plan, and when it was sent.
@@ -226,6 +226,53 @@ def report(lines: list[dict]) -> str:
     return "\n".join([*head, *rows, note])
 
 
+def plot(lines: list[dict], load: Load) -> str:
+    """Returns an SVG: what requests took and what was promised, over the static table's p50, so that
+    long and short ones are comparable; times under load are shaded."""
+    width, height, left, top = 760, 320, 56, 40
+    end = max(line["at_s"] for line in lines) or 1.0
+    series = [
+        ("took", "#444", [line["actual_ms"] for line in lines]),
+        ("promised p50", "#1f77b4", [line["predicted"]["p50"] for line in lines]),
+        ("promised p95", "#d62728", [line["predicted"]["p95"] for line in lines]),
+        ("static table's p95", "#999", [line["static_ms"]["p95"] for line in lines]),
+    ]
+    over = [[ms / line["static_ms"]["p50"] for ms, line in zip(s[2], lines, strict=True)] for s in series]
+    high = 1.05 * sorted(over[0])[int(0.99 * (len(lines) - 1))]
+    high = max(high, *over[2], *over[3])
+
+    def x(at_s: float) -> float:
+        return left + (width - left - 10) * min(max(at_s, 0), end) / end
+
+    def y(ratio: float) -> float:
+        return height - 30 - (height - 30 - top) * min(ratio, high) / high
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+    ]
+    if load.processes:
+        shade = x(load.start), x(load.stop) - x(load.start)
+        parts.append(f'<rect x="{shade[0]:.1f}" y="{top}" width="{shade[1]:.1f}" height="{height - 30 - top}" fill="#f3ead2"/>')
+        parts.append(f'<text x="{shade[0] + 4:.1f}" y="{top + 14}">{load.processes} busy processes</text>')
+    for tick in range(int(high) + 1):
+        parts.append(f'<path d="M{left} {y(tick):.1f}H{width - 10}" stroke="#ddd"/>')
+        parts.append(f'<text x="{left - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick}</text>')
+    for share in range(5):
+        at_s = end * share / 4
+        parts.append(f'<text x="{x(at_s):.1f}" y="{height - 12}" text-anchor="middle">{at_s:.0f} s</text>')
+    for place, ((name, colour, _), values) in enumerate(zip(series, over, strict=True)):
+        points = [(x(line["at_s"]), y(value)) for line, value in zip(lines, values, strict=True)]
+        if name == "took":
+            parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="1.6" fill="{colour}" fill-opacity=".6"/>' for a, b in points]
+        else:
+            path = "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
+            parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.2"/>')
+        parts.append(f'<text x="{left + 150 * place}" y="20" fill="{colour}">{name}</text>')
+    parts.append(f'<text x="14" y="{height / 2}" transform="rotate(-90 14 {height / 2})" text-anchor="middle">over the static p50</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
 def main() -> None:
     """Runs or reads a run, and prints its score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -235,6 +282,7 @@ def main() -> None:
     parser.add_argument("--table", help="what `goldilocks calibrate latency --json` printed")
     parser.add_argument("--output", help="JSON lines, one a request")
     parser.add_argument("--load", metavar="N:START:STOP", help="N busy processes between two moments, in seconds")
+    parser.add_argument("--plot", help="an SVG of what was promised and what it took")
     parser.add_argument("--score", help="only score a run that was written before")
     args = parser.parse_args()
     if args.score:
@@ -245,6 +293,8 @@ def main() -> None:
         parser.error("--table and --output are needed for a run, or --score to read one")
     if not lines:
         raise SystemExit("there are no requests to score")
+    if args.plot:
+        Path(args.plot).write_text(plot(lines, Load(args.load)))
     print(report(lines))
 
 

@@ -15,6 +15,7 @@ use crate::{
 /// Times every hosted model on this machine, for `plan` and `serve`
 ///
 /// The server does this at every start; this is for looking, and for machines where it never ran.
+/// What requests taught under the same state folder stays, and is corrected.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The hosted models
