@@ -37,7 +37,7 @@ pub use cost_table::{CostTable, SizeCost};
 pub use explain::{Explanation, Loss, Needs, Notice, RunnerUp, Upgrade};
 pub use finished::{Finished, Ran, Took};
 pub use latency::LatencyModel;
-pub use phases::{PhaseKey, PhaseTimes};
+pub use phases::{PhaseKey, PhaseTime, PhaseTimes};
 pub use plan::{Candidates, Estimate, LatencyEstimate, Plan, ScoreEstimate};
 pub use profile::{Profile, ProfileError};
 pub use refusal::{Conflict, Infeasible, Limit, MinimumFeasible, Refusal};
