@@ -16,7 +16,7 @@ use super::{
     state::AppState,
 };
 use crate::{
-    planner::{Decision, Estimate},
+    planner::{Decision, Estimate, Finished, Ran, Took},
     runtime::{Job, JobError, Outcome, Phases, Readiness, SubmitError, Ticket},
     telemetry::BudgetKind,
     units::{Flops, Millis, Moment},
@@ -219,12 +219,13 @@ fn record(
     outcome: &Outcome,
     latency: Millis,
 ) {
-    let Phases { queue, .. } = outcome.phases;
-    let actual = Millis(latency.0 - queue.0);
-    if let Some(phases) = decision.phases {
-        let predicted = state.latency().estimate(phases, Millis::ZERO).p50;
-        state.metrics().latency_ratio(actual.0 / predicted.0);
-        state.learn(phases_that_ran(state, spec, phases, outcome), actual);
+    if let Some(finished) = finished_request(spec, decision, outcome, latency) {
+        if let Some(sum) = state.latency().sum(&finished) {
+            let predicted = state.latency().estimate(sum, Millis::ZERO).p50;
+            let actual = latency.0 - outcome.phases.queue.0;
+            state.metrics().latency_ratio(actual / predicted.0);
+        }
+        state.learn(&finished);
     }
     let budget = &spec.plan_request.budget;
     if let Some(limit) = budget.latency {
@@ -239,17 +240,34 @@ fn record(
     }
 }
 
-/// Returns the predicted phases, less the texts that were kept encoded from earlier requests. Every promise
-/// is made for texts that are new; without this, repeated prompts would teach that all requests take
-/// less, and the promises to new ones would be broken.
-fn phases_that_ran(
-    state: &AppState,
+/// What the latency model learns from. Every promise is made for texts that are new, and texts that were
+/// kept encoded from earlier requests did not run: repeated prompts do not teach that all requests take
+/// less.
+fn finished_request(
     spec: &Spec<'_>,
-    predicted: Millis,
+    decision: &Decision,
     outcome: &Outcome,
-) -> Millis {
-    let n_prompts = spec.plan_request.n_prompts();
-    let n_kept = n_prompts.saturating_sub(outcome.texts_encoded);
-    let text = state.latency().phases().text(&spec.family.id);
-    Millis(predicted.0 - text.unwrap_or_default().0 * f64::from(n_kept))
+    latency: Millis,
+) -> Option<Finished> {
+    let Phases {
+        queue,
+        text,
+        decode,
+        encode,
+        ..
+    } = outcome.phases;
+    let ran = Ran {
+        family: spec.family,
+        plan: &decision.plan,
+        n_images: spec.plan_request.n_images,
+        n_texts: outcome.texts_encoded,
+    };
+    let took = Took {
+        text,
+        steps: &outcome.steps,
+        decode,
+        encode,
+        whole: Millis(latency.0 - queue.0),
+    };
+    Finished::new(ran, took)
 }

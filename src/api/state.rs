@@ -6,10 +6,9 @@ use super::{error::ApiError, generate::warnings, layers::auth::Keys, menus::Kept
 use crate::{
     catalog::{Catalog, Family},
     config::{ApiKey, Limits},
-    planner::{CostTable, Freshness, LatencyModel, Load, Menus, Planner, Profile},
+    planner::{CostTable, Finished, Freshness, LatencyModel, Load, Menus, Planner, Profile},
     runtime::Runtime,
     telemetry::{Clock, Metrics},
-    units::Millis,
 };
 
 /// What the interface is built from.
@@ -135,12 +134,12 @@ impl AppState {
         latency.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns from a finished request: the predicted sum of its phases, and what it took without the queue.
-    pub(super) fn learn(&self, phases: Millis, actual: Millis) {
+    /// Learns what a finished request took.
+    pub(super) fn learn(&self, finished: &Finished) {
         let latency = self.0.parts.latency.write();
         latency
             .unwrap_or_else(PoisonError::into_inner)
-            .observe(phases, actual);
+            .learn(finished);
         self.freshen();
     }
 

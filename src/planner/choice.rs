@@ -48,7 +48,7 @@ pub struct Decision {
     pub plan: Plan,
     /// What is predicted of it.
     pub estimate: Estimate,
-    /// The sum of the request's phases, to be handed to [`LatencyModel::observe`] when it is done.
+    /// The sum of the request's phases, before machine speed and errors; absent if never timed.
     pub phases: Option<Millis>,
     /// What the client should know.
     pub warnings: Vec<PlanWarning>,

@@ -1,6 +1,8 @@
 //! How long does each phase of the work take on this machine? A table of measured times, and the
 //! work it prices. Never shipped: it is wrong on every other machine.
 
+mod learn;
+
 use serde::{Deserialize, Serialize};
 
 use super::workload::Workload;
@@ -9,79 +11,68 @@ use crate::{
     units::{ImageSize, Millis},
 };
 
-/// Measured times of every phase, in milliseconds, as the probe at start found them.
+/// Observations that a table entry stands for at most: the newest one moves it by one part in so many.
+const MOST: f64 = 50.0;
+/// Observations that the probe's median is worth: few, since a start is a noisy time.
+const PROBE: f64 = 10.0;
+
+/// Times of every phase, in milliseconds: as the probe at start found them, and corrected by what
+/// finished requests took.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(transparent)]
 pub struct PhaseTimes {
-    /// One prompt through a text encoder.
-    pub text: Vec<TextTime>,
-    /// One sampling step.
-    pub step: Vec<StepTime>,
+    times: Vec<PhaseTime>,
+}
+
+/// How long one phase takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseTime {
+    /// The phase.
+    pub of: PhaseKey,
+    /// The time it takes.
+    pub ms: Millis,
+    /// Observations behind it, the probe's and those of finished requests, counted up to a limit.
+    pub weight: f64,
+}
+
+/// What is timed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PhaseKey {
+    /// One prompt through a family's text encoder.
+    Text {
+        /// The family.
+        family: String,
+    },
+    /// One evaluation of a U-Net and the update behind it.
+    Step {
+        /// The model.
+        model: ModelId,
+        /// Size of the pictures.
+        size: ImageSize,
+        /// Rows of the batch: an unguided picture is one, a guided picture two.
+        rows: u32,
+    },
     /// One picture's latents to pixels.
-    pub decode: Vec<DecodeTime>,
+    Decode {
+        /// The family.
+        family: String,
+        /// Size of the picture.
+        size: ImageSize,
+    },
     /// One picture's pixels to a file.
-    pub encode: Vec<EncodeTime>,
+    Encode {
+        /// Size of the picture.
+        size: ImageSize,
+    },
     /// One picture's latents against its prompt.
-    #[serde(default)]
-    pub rank: Vec<RankTime>,
-}
-
-/// One prompt through a family's text encoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TextTime {
-    /// The family.
-    pub family: String,
-    /// The time it takes.
-    pub ms: Millis,
-}
-
-/// One evaluation of a U-Net and the update behind it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StepTime {
-    /// The model.
-    pub model: ModelId,
-    /// Size of the pictures.
-    pub size: ImageSize,
-    /// Rows of the batch: an unguided picture is one, a guided picture two.
-    pub rows: u32,
-    /// The time it takes.
-    pub ms: Millis,
-}
-
-/// One picture through a family's decoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DecodeTime {
-    /// The family.
-    pub family: String,
-    /// Size of the picture.
-    pub size: ImageSize,
-    /// The time it takes.
-    pub ms: Millis,
-}
-
-/// One picture into a file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EncodeTime {
-    /// Size of the picture.
-    pub size: ImageSize,
-    /// The time it takes.
-    pub ms: Millis,
-}
-
-/// One picture's latents against its prompt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RankTime {
-    /// The family.
-    pub family: String,
-    /// Size of the picture.
-    pub size: ImageSize,
-    /// The time it takes.
-    pub ms: Millis,
+    Rank {
+        /// The family.
+        family: String,
+        /// Size of the picture.
+        size: ImageSize,
+    },
 }
 
 /// The times of one family at one size, by the models' places: looked up once for many plans.
@@ -93,12 +84,6 @@ pub struct FamilyTimes {
     rank: Option<Millis>,
     /// One step of one and of two rows.
     steps: Vec<[Option<Millis>; 2]>,
-}
-
-impl StepTime {
-    fn in_proportion(&self, rows: u32) -> Millis {
-        self.ms * (f64::from(rows) / f64::from(self.rows))
-    }
 }
 
 impl FamilyTimes {
@@ -124,103 +109,136 @@ impl FamilyTimes {
 }
 
 impl PhaseTimes {
+    /// Every entry of the table.
+    pub fn entries(&self) -> &[PhaseTime] {
+        &self.times
+    }
+
     /// Records the time of one prompt, replacing an earlier one.
     pub fn set_text(&mut self, family: &str, ms: Millis) {
-        self.text.retain(|known| known.family != family);
         let family = family.to_owned();
-        self.text.push(TextTime { family, ms });
+        self.set(PhaseKey::Text { family }, ms);
     }
 
     /// Records the time of one step, replacing an earlier one.
     pub fn set_step(&mut self, model: &ModelId, size: ImageSize, rows: u32, ms: Millis) {
-        self.step
-            .retain(|known| (&known.model, known.size, known.rows) != (model, size, rows));
         let model = model.clone();
-        self.step.push(StepTime {
-            model,
-            size,
-            rows,
-            ms,
-        });
+        self.set(PhaseKey::Step { model, size, rows }, ms);
     }
 
     /// Records the time of one decode, replacing an earlier one.
     pub fn set_decode(&mut self, family: &str, size: ImageSize, ms: Millis) {
-        self.decode
-            .retain(|known| (known.family.as_str(), known.size) != (family, size));
         let family = family.to_owned();
-        self.decode.push(DecodeTime { family, size, ms });
+        self.set(PhaseKey::Decode { family, size }, ms);
     }
 
     /// Records the time of ranking one picture, replacing an earlier one.
     pub fn set_rank(&mut self, family: &str, size: ImageSize, ms: Millis) {
-        self.rank
-            .retain(|known| (known.family.as_str(), known.size) != (family, size));
         let family = family.to_owned();
-        self.rank.push(RankTime { family, size, ms });
+        self.set(PhaseKey::Rank { family, size }, ms);
     }
 
     /// Records the time of one picture file, replacing an earlier one.
     pub fn set_encode(&mut self, size: ImageSize, ms: Millis) {
-        self.encode.retain(|known| known.size != size);
-        self.encode.push(EncodeTime { size, ms });
+        self.set(PhaseKey::Encode { size }, ms);
+    }
+
+    fn set(&mut self, of: PhaseKey, ms: Millis) {
+        self.times.retain(|known| known.of != of);
+        let weight = PROBE;
+        self.times.push(PhaseTime { of, ms, weight });
+    }
+
+    /// Returns the time of a phase. A number of rows that was not measured is taken in proportion to
+    /// the nearest one that was.
+    pub fn time(&self, of: &PhaseKey) -> Option<Millis> {
+        let (idx, factor) = self.nearest(of)?;
+        Some(self.times[idx].ms * factor)
     }
 
     /// Returns the time of one prompt.
     pub fn text(&self, family: &str) -> Option<Millis> {
-        let of_family = |known: &&TextTime| known.family == family;
-        self.text.iter().find(of_family).map(|known| known.ms)
+        let family = family.to_owned();
+        self.time(&PhaseKey::Text { family })
     }
 
-    /// Returns the time of one step of `rows` rows. A number of rows that was not measured is taken
-    /// in proportion to the nearest one that was.
+    /// Returns the time of one step of `rows` rows.
     pub fn step(&self, model: &ModelId, size: ImageSize, rows: u32) -> Option<Millis> {
-        self.step
-            .iter()
-            .filter(|known| &known.model == model && known.size == size && known.rows > 0)
-            .min_by_key(|known| known.rows.abs_diff(rows))
-            .map(|known| known.in_proportion(rows))
-    }
-
-    /// The times of one step of one and of two rows, for each model of a family: as [`Self::step`] has
-    /// them, in one pass over the table, since every choice asks for all.
-    fn steps(&self, family: &Family, size: ImageSize) -> Vec<[Option<Millis>; 2]> {
-        let mut nearest: Vec<[Option<&StepTime>; 2]> = vec![[None; 2]; family.models.len()];
-        let of_size = self.step.iter();
-        for known in of_size.filter(|known| known.size == size && known.rows > 0) {
-            let mut models = family.models.iter();
-            let Some(place) = models.position(|card| card.id == known.model) else {
-                continue;
-            };
-            for (rows, nearest) in [1_u32, 2].into_iter().zip(&mut nearest[place]) {
-                let distance = |step: &StepTime| step.rows.abs_diff(rows);
-                if nearest.is_none_or(|other| distance(known) < distance(other)) {
-                    *nearest = Some(known);
-                }
-            }
-        }
-        let times = |[one, two]: [Option<&StepTime>; 2]| {
-            [(one, 1), (two, 2)].map(|(known, rows)| known.map(|known| known.in_proportion(rows)))
-        };
-        nearest.into_iter().map(times).collect()
+        let model = model.clone();
+        self.time(&PhaseKey::Step { model, size, rows })
     }
 
     /// Looks up everything that a family's plans need at one size.
     pub fn of_family(&self, family: &Family, size: ImageSize) -> FamilyTimes {
-        let decode = self.decode.iter();
-        let mut decode = decode.filter(|known| known.family == family.id && known.size == size);
-        let encode = self.encode.iter().find(|known| known.size == size);
-        let rank = self.rank.iter();
-        let mut rank = rank.filter(|known| known.family == family.id && known.size == size);
-        FamilyTimes {
-            text: self.text(&family.id),
-            finish: decode
-                .next()
-                .zip(encode)
-                .map(|(decode, encode)| decode.ms + encode.ms),
-            rank: rank.next().map(|known| known.ms),
-            steps: self.steps(family, size),
+        let mut times = FamilyTimes {
+            text: None,
+            finish: None,
+            rank: None,
+            steps: vec![[None; 2]; family.models.len()],
+        };
+        let (mut decode, mut encode) = (None, None);
+        // One pass over the table, since every choice asks for all.
+        let mut nearest = vec![[u32::MAX; 2]; family.models.len()];
+        for known in &self.times {
+            match &known.of {
+                PhaseKey::Text { family: its } if *its == family.id => times.text = Some(known.ms),
+                PhaseKey::Decode {
+                    family: its,
+                    size: at,
+                } if *at == size && *its == family.id => {
+                    decode = Some(known.ms);
+                }
+                PhaseKey::Encode { size: at } if *at == size => encode = Some(known.ms),
+                PhaseKey::Rank {
+                    family: its,
+                    size: at,
+                } if *at == size && *its == family.id => {
+                    times.rank = Some(known.ms);
+                }
+                PhaseKey::Step {
+                    model,
+                    size: at,
+                    rows,
+                } if *at == size && *rows > 0 => {
+                    let mut models = family.models.iter();
+                    let Some(place) = models.position(|card| card.id == *model) else {
+                        continue;
+                    };
+                    for (idx, asked) in [1_u32, 2].into_iter().enumerate() {
+                        let distance = rows.abs_diff(asked);
+                        if distance < nearest[place][idx] {
+                            nearest[place][idx] = distance;
+                            let share = f64::from(asked) / f64::from(*rows);
+                            times.steps[place][idx] = Some(known.ms * share);
+                        }
+                    }
+                }
+                _ => {}
+            }
         }
+        times.finish = decode.zip(encode).map(|(decode, encode)| decode + encode);
+        times
+    }
+
+    /// Returns the place of the entry that prices a phase, and what its time is multiplied by.
+    fn nearest(&self, of: &PhaseKey) -> Option<(usize, f64)> {
+        let PhaseKey::Step { model, size, rows } = of else {
+            let place = self.times.iter().position(|known| known.of == *of);
+            return Some((place?, 1.0));
+        };
+        let rows_of = |known: &PhaseTime| match &known.of {
+            PhaseKey::Step {
+                model: its,
+                size: at,
+                rows,
+            } if its == model && at == size && *rows > 0 => Some(*rows),
+            _ => None,
+        };
+        let known = self.times.iter().enumerate();
+        known
+            .filter_map(|(idx, known)| Some((idx, rows_of(known)?)))
+            .min_by_key(|(_, known)| known.abs_diff(*rows))
+            .map(|(idx, known)| (idx, f64::from(*rows) / f64::from(known)))
     }
 }
 
@@ -289,7 +307,11 @@ mod tests {
         phases.set_step(&ModelId("another's".into()), size, 1, Millis(1.0));
         phases.set_step(&model, "32x32".parse().unwrap(), 1, Millis(1.0));
         let family = family();
-        for (card, steps) in family.models.iter().zip(phases.steps(&family, size)) {
+        for (card, steps) in family
+            .models
+            .iter()
+            .zip(phases.of_family(&family, size).steps)
+        {
             assert_eq!(steps, [1, 2].map(|rows| phases.step(&card.id, size, rows)));
             assert!(steps.iter().all(Option::is_some));
         }
@@ -300,6 +322,6 @@ mod tests {
         let (mut phases, model, size) = measured();
         phases.set_step(&model, size, 2, Millis(7.0));
         assert_eq!(phases.step(&model, size, 2), Some(Millis(7.0)));
-        assert_eq!(phases.step.len(), 2);
+        assert_eq!(phases.entries().len(), 5);
     }
 }

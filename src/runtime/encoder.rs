@@ -18,6 +18,7 @@ pub(super) struct Encoding {
     pub(super) job: Job,
     pub(super) drawn: Drawn,
     pub(super) phases: Phases,
+    pub(super) steps: Vec<Millis>,
     pub(super) reply: Reply,
 }
 
@@ -43,6 +44,7 @@ impl Encoding {
             job,
             drawn,
             mut phases,
+            steps,
             reply,
         } = self;
         let clock = &shared.settings.clock;
@@ -56,6 +58,7 @@ impl Encoding {
                 Ok(Outcome {
                     images,
                     phases,
+                    steps,
                     nfe: drawn.nfe,
                     flops: drawn.flops,
                     texts_encoded: drawn.texts_encoded,

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub images: Vec<Rendered>,
     /// Where the time went.
     pub phases: Phases,
+    /// What each step took, in order, one picture after another.
+    pub steps: Vec<Millis>,
     /// Network evaluations of all pictures together.
     pub nfe: Nfe,
     /// Operations that ran.

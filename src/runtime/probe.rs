@@ -49,12 +49,17 @@ pub struct Probe {
 pub fn probing(load: LoadExecutor, families: Vec<Family>, probe: Probe) -> LoadExecutor {
     Box::new(move |on_loaded| {
         let mut executor = load(on_loaded)?;
+        let mut found = PhaseTimes::default();
         for family in &families {
             for size in &family.sizes {
                 let times = probe.family(&mut *executor, family, *size)?;
-                times.store(&probe.latency, family, *size);
+                times.store(&mut found, family, *size);
             }
         }
+        let latency = probe.latency.write();
+        latency
+            .unwrap_or_else(PoisonError::into_inner)
+            .probed(found);
         Ok(executor)
     })
 }
@@ -173,9 +178,7 @@ impl FamilyTimes {
     }
 
     /// Adds the medians to the times of other families and sizes.
-    fn store(self, latency: &RwLock<LatencyModel>, family: &Family, size: ImageSize) {
-        let mut latency = latency.write().unwrap_or_else(PoisonError::into_inner);
-        let mut phases: PhaseTimes = latency.phases().clone();
+    fn store(self, phases: &mut PhaseTimes, family: &Family, size: ImageSize) {
         phases.set_text(&family.id, median(self.text));
         for (target, steps) in targets(family).iter().zip(self.steps) {
             let step = median(steps);
@@ -188,7 +191,6 @@ impl FamilyTimes {
         if !self.rank.is_empty() {
             phases.set_rank(&family.id, size, median(self.rank));
         }
-        latency.set_phases(phases);
     }
 }
 

@@ -110,7 +110,7 @@ impl LatencyFile {
                 None
             }
             Err(error) => {
-                tracing::warn!(%path, %error, "learned latencies are damaged and are ignored");
+                tracing::warn!(%path, %error, "learned latencies are damaged or of another version and are ignored");
                 None
             }
         }
@@ -187,5 +187,21 @@ mod tests {
         }
         file.save(&learned()).unwrap();
         assert!(file.load().is_some());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_learned_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LatencyFile::new(folder.path(), key());
+        let earlier = serde_json::json!({
+            "key": key(),
+            "latency": {
+                "phases": { "text": [{ "family": "toy", "ms": 0.4 }], "step": [], "decode": [],
+                            "encode": [], "rank": [] },
+                "log_speed": 0.1, "errors": [0.0, 0.1], "recent": [0.1], "n_observed": 2,
+            },
+        });
+        fs::write(folder.path().join("latency.json"), earlier.to_string()).unwrap();
+        assert_eq!(file.load(), None);
     }
 }

@@ -133,6 +133,7 @@ impl Worker {
                     job,
                     drawn,
                     phases,
+                    steps: laps.of(Boundary::Step).collect(),
                     reply,
                 };
                 // The encoder outlives every worker; if it is lost, dropping the reply answers the ticket.

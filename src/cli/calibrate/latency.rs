@@ -9,12 +9,13 @@ use crate::{
     catalog,
     cli::latency::{file, measure},
     config,
-    planner::{LatencyModel, PhaseTimes},
+    planner::{LatencyModel, PhaseKey, PhaseTimes},
 };
 
 /// Times every hosted model on this machine, for `plan` and `serve`
 ///
 /// The server does this at every start; this is for looking, and for machines where it never ran.
+/// What requests taught under the same state folder stays, and is corrected.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The hosted models
@@ -48,22 +49,15 @@ fn table(times: &PhaseTimes) -> String {
     let mut row = |phase: &str, of: &str, ms: f64| {
         writeln!(text, "{phase:<10}{of:<28}{ms:>10.2}").expect("a string takes every line");
     };
-    for time in &times.text {
-        row("text", &time.family, time.ms.0);
-    }
-    for time in &times.step {
-        let of = format!("{} {} x{}", time.model, time.size, time.rows);
-        row("step", &of, time.ms.0);
-    }
-    for time in &times.decode {
-        row(
-            "decode",
-            &format!("{} {}", time.family, time.size),
-            time.ms.0,
-        );
-    }
-    for time in &times.encode {
-        row("encode", &time.size.to_string(), time.ms.0);
+    for time in times.entries() {
+        let (phase, of) = match &time.of {
+            PhaseKey::Text { family } => ("text", family.clone()),
+            PhaseKey::Step { model, size, rows } => ("step", format!("{model} {size} x{rows}")),
+            PhaseKey::Decode { family, size } => ("decode", format!("{family} {size}")),
+            PhaseKey::Encode { size } => ("encode", size.to_string()),
+            PhaseKey::Rank { family, size } => ("rank", format!("{family} {size}")),
+        };
+        row(phase, &of, time.ms.0);
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use goldilocks::planner::PhaseTimes;
+use goldilocks::planner::{LatencyModel, PhaseKey, PhaseTimes};
 use serde_json::json;
 
 use super::toy::Toy;
@@ -11,10 +11,12 @@ use super::toy::Toy;
 fn slow_down(toy: &Toy, factor: f64) {
     let mut latency = toy.latency.write().unwrap();
     let mut phases = latency.phases().clone();
-    for step in &mut phases.step {
-        step.ms = step.ms * factor;
+    for known in latency.phases().entries() {
+        if let PhaseKey::Step { model, size, rows } = &known.of {
+            phases.set_step(model, *size, *rows, known.ms * factor);
+        }
     }
-    latency.set_phases(phases);
+    *latency = LatencyModel::new(phases);
 }
 
 fn n_rebuilds(toy: &Toy) -> u64 {
@@ -73,10 +75,7 @@ async fn a_machine_that_was_just_timed_is_chosen_for_at_once() {
     let body = json!({ "prompt": "a heart", "budget": { "latency_ms": 100 } });
     let expected = toy.post("/v1/plan", body.clone()).await.ok();
     // As before the probe at start, and after.
-    toy.latency
-        .write()
-        .unwrap()
-        .set_phases(PhaseTimes::default());
+    *toy.latency.write().unwrap() = LatencyModel::new(PhaseTimes::default());
     let refused = toy.post("/v1/plan", body.clone()).await;
     refused.refused(503, "latency_unknown");
     rebuilt(&toy, 1).await;

@@ -2,7 +2,7 @@
 
 use goldilocks::{
     catalog::ModelId,
-    planner::{Freshness, LatencyModel, Load, Menus, Objective, PhaseTimes},
+    planner::{Freshness, LatencyModel, Load, Menus, Objective, PhaseKey, PhaseTimes},
     units::Millis,
 };
 
@@ -10,11 +10,13 @@ use super::toy::{Draws, MODELS, Toy, request, size};
 
 /// The same machine with every step slower by these shares.
 fn moved(phases: &PhaseTimes, mut share: impl FnMut() -> f64) -> LatencyModel {
-    let mut phases = phases.clone();
-    for step in &mut phases.step {
-        step.ms = step.ms * (1.0 + share());
+    let mut now = phases.clone();
+    for known in phases.entries() {
+        if let PhaseKey::Step { model, size, rows } = &known.of {
+            now.set_step(model, *size, *rows, known.ms * (1.0 + share()));
+        }
     }
-    LatencyModel::new(phases)
+    LatencyModel::new(now)
 }
 
 #[test]
