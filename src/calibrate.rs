@@ -10,14 +10,15 @@
 //! - [`studio`], [`sweep`], [`store`]: how thousands of pictures are made and judged, and resumed
 //! - [`score`], [`bootstrap`]: what that says about a plan, and how surely
 //! - [`literature`]: what was printed about larger models, for display
-//! - [`mod@file`], [`report`], [`figure`], [`sheet`]: what people and the planner get to see
+//! - [`findings`]: what the measurements say together, in numbers
+//! - [`mod@file`], [`report`], [`sheet`]: what people and the planner get to see
 
 pub mod bootstrap;
 pub mod campaign;
 pub mod captions;
 mod date;
-pub mod figure;
 pub mod file;
+pub mod findings;
 pub mod grid;
 mod held_out;
 pub mod literature;

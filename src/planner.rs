@@ -16,6 +16,7 @@ pub mod latency;
 pub mod menus;
 pub mod phases;
 pub mod plan;
+pub mod predictions;
 pub mod profile;
 pub mod refusal;
 
@@ -36,7 +37,7 @@ mod warning;
 mod workload;
 
 #[cfg(test)]
-mod test_family;
+pub(crate) mod test_family;
 
 pub use budget::{AUTO_TOLERANCE, Budget, Cost, Load, Objective, Pins, PlanRequest, Quality};
 pub use choice::{Decision, Planner};
@@ -49,6 +50,7 @@ pub use menus::{Freshness, Menus};
 pub use phases::{PhaseKey, PhaseTime, PhaseTimes};
 pub use pins_cost::PinsCost;
 pub use plan::{Candidates, Estimate, LatencyEstimate, Plan, ScoreEstimate};
+pub use predictions::{Predictions, Sample};
 pub use profile::{Profile, ProfileError};
 pub use refusal::{Conflict, Infeasible, Limit, MinimumFeasible, Refusal};
 pub use warning::PlanWarning;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::planner::profile::ProfileKind;
 
@@ -14,7 +14,7 @@ use crate::planner::profile::ProfileKind;
 const VERSION: u32 = 1;
 
 /// Printed measurements of models that were never published.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Literature {
     /// The version of the format.
@@ -34,7 +34,7 @@ pub struct Literature {
 }
 
 /// One printed model.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
     /// As it is called in print, after its parameters.

@@ -111,19 +111,27 @@ struct Column {
 impl ScoreTable {
     /// Tabulates what the profile says of the family's models; cells of other models are left out.
     pub(super) fn new(family: &Family, profile: &Profile) -> Self {
-        let mut table = Self {
-            n_replicates: profile.provenance.n_replicates,
-            ..Self::default()
-        };
-        let mut cells: Vec<(Place, &Cell)> = Vec::with_capacity(profile.cells.len());
         // What another network picked says nothing of what this one will.
         let ranks =
             family.ranks(profile.size) && profile.ranker_digest == family.image_encoder_digest;
-        for cell in &profile.cells {
+        let usable = profile.cells.iter();
+        let usable = usable.filter(|cell| ranks || cell.plan.candidates.is_none());
+        Self::of_cells(family, usable, profile.provenance.n_replicates)
+    }
+
+    /// Tabulates measured plans of the family's models.
+    pub(super) fn of_cells<'c>(
+        family: &Family,
+        measured: impl Iterator<Item = &'c Cell>,
+        n_replicates: usize,
+    ) -> Self {
+        let mut table = Self {
+            n_replicates,
+            ..Self::default()
+        };
+        let mut cells: Vec<(Place, &Cell)> = Vec::new();
+        for cell in measured {
             let plan = &cell.plan;
-            if plan.candidates.is_some() && !ranks {
-                continue;
-            }
             let is_known = |model: &ModelId| family.model(&model.0).is_some();
             let model = family.models.iter().position(|card| card.id == plan.model);
             let Some(model) = model.filter(|_| plan.models().all(is_known)) else {
@@ -160,6 +168,23 @@ impl ScoreTable {
             self.variants.push(variant);
             self.variants.len() - 1
         }))
+    }
+
+    /// The row of exactly this plan, if it is measured or lies between measured step counts.
+    pub(super) fn row_of(&self, family: &Family, plan: &Plan) -> Option<usize> {
+        let model = family
+            .models
+            .iter()
+            .position(|card| card.id == plan.model)?;
+        let variant = Variant::of(plan);
+        let is_its_own = |curve: &&Curve| {
+            (curve.model, curve.sampler) == (model, plan.sampler)
+                && curve.guidance_scale == plan.guidance_scale
+                && *self.variant(curve.variant) == variant
+        };
+        let curve = self.curves.iter().find(is_its_own)?;
+        let is_within = curve.steps().contains(&plan.steps);
+        is_within.then(|| curve.nearest_row(plan.steps))
     }
 
     /// The variant with this index, as curves and candidates have it.
@@ -225,7 +250,12 @@ impl ScoreTable {
         gain > 0.0 && gain > self.paired_error(better, last, objective)
     }
 
-    fn replicates(&self, row: usize, objective: Objective) -> impl Iterator<Item = f64> + Clone {
+    /// What the score of a row might have been.
+    pub(super) fn replicates(
+        &self,
+        row: usize,
+        objective: Objective,
+    ) -> impl Iterator<Item = f64> + Clone {
         let range = row * self.n_replicates..(row + 1) * self.n_replicates;
         let alignment = &self.alignment.replicates[range.clone()];
         let fidelity = &self.fidelity.replicates[range];
@@ -289,7 +319,7 @@ impl Column {
 }
 
 /// The sample standard deviation, with n - 1 in the denominator.
-fn standard_deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(super) fn standard_deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let n = values.clone().count() as f64;
     let mean = values.clone().sum::<f64>() / n;
     let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Two models over a schedule of 1000 timesteps with zero terminal SNR.
-pub(super) fn family() -> Family {
+pub(crate) fn family() -> Family {
     let unet = json!({
         "in_channels": 4, "out_channels": 4, "block_out_channels": [8, 16],
         "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],

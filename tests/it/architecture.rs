@@ -84,6 +84,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio", &["runtime", "api", "cli"]),
     ("anyhow", &["cli", "calibrate"]),
     ("indicatif", &["cli", "calibrate"]),
+    ("maud", &["calibrate"]),
 ];
 
 #[test]

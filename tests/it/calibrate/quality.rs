@@ -6,6 +6,7 @@ use goldilocks::{
     calibrate::{
         campaign::Sizes,
         file,
+        findings::{Findings, Material},
         grid::Grid,
         quality::{self, Settings},
         report,
@@ -73,8 +74,17 @@ fn every_plan_is_measured_and_the_planner_reads_the_profile() {
     file::write(&profile, &path).unwrap();
     let read = Profile::from_json(&fs::read_to_string(&path).unwrap(), &family.digest).unwrap();
     assert_eq!(read, profile);
-    let svg = report::figure(&family, &read, Objective::Balanced).svg();
-    assert!(svg.matches("<circle").count() >= 8);
+    let findings = Findings::of(&Material {
+        family: &family,
+        profile: &read,
+        objective: Objective::Balanced,
+        latency: None,
+        requests: &[],
+        literature: None,
+    });
+    let svg = report::figure(&findings).file();
+    assert_eq!(svg.matches("<circle").count(), read.cells.len());
+    assert!(report::page(&findings).contains("<h2>Few-step students against their teachers</h2>"));
     assert!(
         svg.contains(">toy-8-lcm<"),
         "the distilled model has a curve of its own"
