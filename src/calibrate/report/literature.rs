@@ -37,7 +37,7 @@ pub(super) fn section(findings: &Findings) -> Option<Section> {
     let body = html! {
         p { strong { "Printed elsewhere, not measured here: " } (table.title) " (" (table.citation) "). For display beside the family\u{2019}s own numbers; other data, other scores, and nothing is planned with it." }
         (parts::plot(&figure(table), "Frechet distance over the operations of one evaluation; lower is better. Where the printed operations are a misprint, they are recounted."))
-        p class="source" { (table.conditions) " In this section " (table.recount) }
+        p class="source" { (table.conditions) " Of the table below, " (table.recount) }
         (parts::table("The table", &columns, &rows))
     };
     Some(Section {
