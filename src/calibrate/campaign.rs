@@ -204,7 +204,7 @@ impl Campaign<'_> {
         let trials = held_out::trials(cells, &near::near(&self.priced(cells, costs)));
         let set = Set {
             name: "held-out captions",
-            key: " held out",
+            key: &format!(" last {} captions", self.held_out.captions.len()),
             captions: self.held_out.captions,
         };
         let measured = self.sweep.run(set, &trials)?;

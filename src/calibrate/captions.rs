@@ -34,22 +34,35 @@ struct Entry {
 
 /// Reads the first `count` captions of `evaluation/captions.json`; the rest stay held out.
 pub fn read(path: &Path, count: usize) -> Result<Vec<EvaluationCaption>> {
+    Ok(read_split(path, count, 0)?.0)
+}
+
+/// Reads the first captions, as many as scores shall rest on, and the last ones, `held_out` of them: those
+/// stay the same however many the others become.
+pub fn read_split(
+    path: &Path,
+    count: usize,
+    held_out: usize,
+) -> Result<(Vec<EvaluationCaption>, Vec<EvaluationCaption>)> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let document: Document = serde_json::from_str(&text)
         .with_context(|| format!("{} is not a list of captions", path.display()))?;
     let available = document.captions.len();
+    let asked = count.saturating_add(held_out);
     ensure!(
-        (2..=available).contains(&count),
-        "{count} captions were asked for; {} has {available}, and at least 2 are needed",
+        count >= 2 && asked <= available,
+        "{asked} captions were asked for; {} has {available}, and at least 2 are needed",
         path.display()
     );
-    Ok(document
+    let mut known: Vec<EvaluationCaption> = document
         .captions
         .into_iter()
-        .take(count)
         .map(EvaluationCaption::from)
-        .collect())
+        .collect();
+    let last = known.split_off(available - held_out);
+    known.truncate(count);
+    Ok((known, last))
 }
 
 impl From<Entry> for EvaluationCaption {
@@ -100,6 +113,24 @@ mod tests {
             (captions[0].seed, captions[0].attributes["count"].as_str()),
             (710_000, "3")
         );
+    }
+
+    #[test]
+    fn the_last_captions_are_held_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("captions.json");
+        let captions: Vec<_> = (0..7)
+            .map(|seed| serde_json::json!({"caption": "a dog", "seed": seed}))
+            .collect();
+        let document = serde_json::json!({ "captions": captions });
+        std::fs::write(&path, document.to_string()).unwrap();
+        let (known, held_out) = read_split(&path, 3, 2).unwrap();
+        let seeds = |captions: Vec<EvaluationCaption>| -> Vec<u64> {
+            captions.iter().map(|caption| caption.seed).collect()
+        };
+        assert_eq!(seeds(known), [0, 1, 2]);
+        assert_eq!(seeds(held_out), [5, 6]);
+        assert!(read_split(&path, 6, 2).is_err(), "no caption is in both");
     }
 
     #[test]

@@ -59,8 +59,8 @@ pub fn run(
 ) -> Result<Profile> {
     let evaluation = family.path.join("evaluation");
     let sizes = settings.sizes.checked()?;
-    let n_captions = sizes.refined + sizes.held_out;
-    let captions = captions::read(&evaluation.join("captions.json"), n_captions)?;
+    let path = evaluation.join("captions.json");
+    let (known, held_out) = captions::read_split(&path, sizes.refined, sizes.held_out)?;
     let real = RealPictures::read(&evaluation)?;
     let studio = Studio::load(family)?;
     let previous = previous.filter(|profile| profile.weights_digest == family.digest);
@@ -86,19 +86,18 @@ pub fn run(
         let n_equal = settings.sizes.captions;
         Scorer::new(captions, n_equal, accepted, reference.clone(), bandwidth)
     };
-    let (known, held_out) = captions.split_at(settings.sizes.refined);
     let campaign = Campaign {
         family,
         grid: &settings.grid,
         sizes: settings.sizes,
         sweep: &sweep,
         known: Measuring {
-            captions: known,
-            scorer: scorer(known),
+            captions: &known,
+            scorer: scorer(&known),
         },
         held_out: Measuring {
-            captions: held_out,
-            scorer: scorer(held_out),
+            captions: &held_out,
+            scorer: scorer(&held_out),
         },
     };
     let anchor_plan = settings.grid.anchor(family, family.default_size());

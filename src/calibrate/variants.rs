@@ -18,8 +18,7 @@ use crate::{
 const SHARES: [f64; 2] = [0.34, 0.5];
 /// Noise levels that are guided. Pure noise is infinite: without an upper bound the first step is guided,
 /// which decides the layout.
-const INTERVALS: [(f64, Option<f64>); 4] =
-    [(0.5, None), (1.0, None), (0.0, Some(5.0)), (0.5, Some(5.0))];
+const INTERVALS: [(f64, Option<f64>); 3] = [(0.5, None), (0.0, Some(5.0)), (0.5, Some(5.0))];
 /// How many are begun, and the share of the steps after which the best one goes on alone.
 const CANDIDATES: [(u32, Option<f64>); 4] = [(2, None), (4, None), (2, Some(0.5)), (4, Some(0.5))];
 /// Step counts at which samplers are compared.

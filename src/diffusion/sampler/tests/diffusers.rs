@@ -104,7 +104,7 @@ fn every_step_count_is_spread_as_diffusers_does() {
     let golden = golden();
     for expected in &golden.spacing {
         let schedule = NoiseSchedule::new(&golden.configs[expected.config]).unwrap();
-        let mut sums = vec![0.0; 20];
+        let mut sums = [0.0; 20];
         for steps in 1..=1000 {
             let timesteps = timesteps(expected.sampler, &schedule, steps);
             assert_eq!(timesteps.is_err(), expected.refused.contains(&steps));
