@@ -1,5 +1,7 @@
 //! What is each measured plan worth? Assessments of pictures to the cells of a profile.
 
+use std::borrow::Cow;
+
 use super::{
     bootstrap::{self, standard_error},
     captions::EvaluationCaption,
@@ -110,14 +112,25 @@ impl<'a> Scorer<'a> {
         let score = |value: f64| (value * 1e4).round() as f32 / 1e4;
         // A plan that drew fewer captions is resampled by what each draw says of those: plans stay paired.
         let n = verdicts.len();
-        let draws = || self.draws.iter().map(|counts| &counts[..n]);
-        let alignments = draws().map(|counts| score(alignment::weighted_share(verdicts, counts)));
-        let fidelities = draws().map(|counts| score(fidelity(cmmd.weighted(counts))));
+        let draws = || self.draws.iter().map(|counts| of_first(counts, n));
+        let alignments = draws().map(|counts| score(alignment::weighted_share(verdicts, &counts)));
+        let fidelities = draws().map(|counts| score(fidelity(cmmd.weighted(&counts))));
         Replicates {
             alignment: alignments.collect(),
             fidelity: fidelities.collect(),
         }
     }
+}
+
+/// What a draw says of the first `n` captions. One that leaves fewer than two different ones tells nothing
+/// of them: the sample as it is stands in.
+fn of_first(counts: &[f64], n: usize) -> Cow<'_, [f64]> {
+    let first = &counts[..n];
+    let n_different = first.iter().filter(|count| **count > 0.0).count();
+    if n_different < 2 {
+        return vec![1.0; n].into();
+    }
+    first.into()
 }
 
 fn features(assessments: &[Assessment]) -> Features {
@@ -215,6 +228,12 @@ mod tests {
             let ratio = near.alignment.standard_error / expected;
             assert!((0.75..1.25).contains(&ratio), "{ratio}");
         });
+    }
+
+    #[test]
+    fn a_draw_that_leaves_too_few_of_the_first_captions_is_replaced_by_the_sample() {
+        assert_eq!(*of_first(&[2.0, 0.0, 1.0, 1.0], 3), [2.0, 0.0, 1.0]);
+        assert_eq!(*of_first(&[3.0, 0.0, 0.0, 1.0], 3), [1.0; 3]);
     }
 
     #[test]

@@ -179,7 +179,10 @@ fn assemble_shared(key: &str, family: &Path, faults: &mut Faults) -> Option<Shar
 }
 
 /// Returns the family's image encoder, if it has one; the outer `None` is a fault.
-#[expect(clippy::option_option, reason = "having none is not a fault, and both are told apart")]
+#[expect(
+    clippy::option_option,
+    reason = "having none is not a fault, and both are told apart"
+)]
 fn assemble_image_encoder(
     key: &str,
     family: &Path,

@@ -8,6 +8,7 @@ use super::{
     choice::Planner,
     latency::LatencyModel,
     phases::PhaseTimes,
+    refusal::enough_tflops,
 };
 use crate::{catalog::NamedBudgets, units::Flops};
 
@@ -42,7 +43,7 @@ impl Planner {
             medium: at(0.5),
             high: at(0.75),
             // Not a rounding below the plan itself.
-            xhigh: auto,
+            xhigh: Flops::from_tflops(enough_tflops(auto)),
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// Captions in the split.
-pub(crate) const N_CAPTIONS: usize = 6;
+pub(crate) const N_CAPTIONS: usize = 12;
 /// Side of the pictures.
 const SIDE: usize = 64;
 /// Side of what is left of a picture after pooling.
