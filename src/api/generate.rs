@@ -252,6 +252,7 @@ fn finished_request(
     let Phases {
         queue,
         text,
+        rank,
         decode,
         encode,
         ..
@@ -265,6 +266,7 @@ fn finished_request(
     let took = Took {
         text,
         steps: &outcome.steps,
+        rank,
         decode,
         encode,
         whole: Millis(latency.0 - queue.0),

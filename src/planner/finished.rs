@@ -41,6 +41,8 @@ pub struct Took<'a> {
     pub text: Millis,
     /// Each step, in order, one picture after another.
     pub steps: &'a [Millis],
+    /// Comparing candidates with the prompt.
+    pub rank: Millis,
     /// Latents to pixels.
     pub decode: Millis,
     /// Pixels to files.
@@ -71,8 +73,7 @@ impl Finished {
             family: family(),
             size,
         };
-        // What ranking takes is not measured apart.
-        laps.push(lap(rank, workload.n_ranked * n, None));
+        laps.push(lap(rank, workload.n_ranked * n, Some(took.rank)));
         let decode = PhaseKey::Decode {
             family: family(),
             size,
@@ -121,7 +122,7 @@ mod tests {
     use crate::{
         catalog::{ModelId, SamplerKind},
         diffusion::Stage,
-        planner::test_family::family,
+        planner::{Candidates, test_family::family},
     };
 
     fn plan(stages: Vec<Stage>) -> Plan {
@@ -143,6 +144,7 @@ mod tests {
         let took = Took {
             text: Millis(0.5),
             steps: &steps,
+            rank: Millis(0.6),
             decode: Millis(20.0),
             encode: Millis(1.0),
             whole: Millis(64.5),
@@ -159,6 +161,29 @@ mod tests {
             _ => None,
         })
         .collect()
+    }
+
+    #[test]
+    fn candidates_teach_what_ranking_takes() {
+        let best_of = Plan {
+            candidates: Some(Candidates {
+                n: 3,
+                pruned_after: None,
+            }),
+            ..plan(Vec::new())
+        };
+        let told = finished(&best_of, 1, &[1.0; 24]);
+        let rank = told
+            .laps
+            .iter()
+            .find(|lap| matches!(lap.of, PhaseKey::Rank { .. }));
+        let rank = rank.map(|lap| (lap.n, lap.took));
+        assert_eq!(
+            rank,
+            Some((6, Some(Millis(0.6)))),
+            "three for each of two pictures"
+        );
+        assert_eq!(steps_of(&told), [("large", 24, Some(24.0))]);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Shared {
         );
         for (phase, took) in [
             (Phase::Text, phases.text),
-            (Phase::Denoise, phases.denoise),
+            (Phase::Denoise, phases.denoise + phases.rank),
             (Phase::Decode, phases.decode),
             (Phase::Encode, phases.encode),
         ] {

@@ -61,8 +61,10 @@ pub struct Phases {
     pub queue: Millis,
     /// Encoding the prompt.
     pub text: Millis,
-    /// All network evaluations, and the ranking of candidates.
+    /// All network evaluations.
     pub denoise: Millis,
+    /// The ranking of candidates.
+    pub rank: Millis,
     /// Latents to pixels.
     pub decode: Millis,
     /// Pixels to files.
@@ -72,7 +74,7 @@ pub struct Phases {
 impl Phases {
     /// Time on the device and in the encoder, the queue left out.
     pub fn work(&self) -> Millis {
-        self.text + self.denoise + self.decode + self.encode
+        self.text + self.denoise + self.rank + self.decode + self.encode
     }
 }
 

@@ -36,7 +36,8 @@ impl Laps {
     pub(super) fn phases(&self) -> Phases {
         Phases {
             text: self.of(Boundary::Text).sum(),
-            denoise: self.of(Boundary::Step).chain(self.of(Boundary::Rank)).sum(),
+            denoise: self.of(Boundary::Step).sum(),
+            rank: self.of(Boundary::Rank).sum(),
             decode: self.of(Boundary::Decode).sum(),
             ..Phases::default()
         }

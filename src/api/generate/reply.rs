@@ -81,7 +81,7 @@ struct PhasesReply {
     queue: f64,
     /// Encoding the prompt.
     text: f64,
-    /// All network evaluations.
+    /// All network evaluations, and the ranking of candidates.
     denoise: f64,
     /// Latents to pixels.
     decode: f64,
@@ -197,7 +197,7 @@ impl From<Phases> for PhasesReply {
         Self {
             queue: phases.queue.0,
             text: phases.text.0,
-            denoise: phases.denoise.0,
+            denoise: (phases.denoise + phases.rank).0,
             decode: phases.decode.0,
             encode: phases.encode.0,
         }
