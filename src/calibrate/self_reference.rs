@@ -3,7 +3,7 @@
 //!
 //! That plan is the largest model at most steps and the usual guidance: what an operator would run if
 //! nothing cost anything. Every plan draws the same prompts from the same noise, so that its latents can be
-//! compared one by one with the dearest plan's ([`score`]). The score says how little of the dearest
+//! compared one by one with the dearest plan's (`score`). The score says how little of the dearest
 //! picture is given away, and nothing about whether that picture is good: no external data is needed, and
 //! none is replaced.
 
