@@ -87,17 +87,23 @@ class Table:
             of = entry["of"]
             self.phases[tuple(of[key] for key in ("phase", "model", "rows") if key in of)] = entry["ms"]
 
-    def quantiles(self, reply: dict, n_images: int) -> dict:
+    def quantiles(self, reply: dict, n_images: int) -> dict | None:
         """Returns what it predicts of the request behind a reply; texts count as new, as they do
-        in the server's promise."""
+        in the server's promise. None where a reply does not tell which model took which step."""
         plan, nfe = reply["plan"], reply["estimate"]["nfe"]
         # A guided step evaluates two rows, and in a guidance interval only some steps are guided.
-        guided = nfe - plan["steps"]
-        rows = {1: plan["steps"] - guided, 2: guided}
-        if plan.get("stages") or plan.get("candidates") or min(rows.values()) < 0:
-            raise SystemExit(f"the static table has no sum for a plan such as {plan}")
+        candidates = plan.get("candidates")
+        if candidates:
+            is_guided = plan["guidance_scale"] != 1.0
+            rows = {1: 0, 2: nfe // 2} if is_guided else {1: nfe, 2: 0}
+        else:
+            guided = nfe - plan["steps"]
+            rows = {1: plan["steps"] - guided, 2: guided}
+        if plan.get("stages") or (candidates and plan.get("guidance_interval")) or min(rows.values()) < 0:
+            return None
         steps = sum(n * self.phases["step", plan["model"], r] for r, n in rows.items() if n)
-        picture = steps + self.phases["decode",] + self.phases["encode",]
+        rank = candidates["n"] * self.phases["rank",] if candidates else 0.0
+        picture = steps + rank + self.phases["decode",] + self.phases["encode",]
         total = self.phases["text",] + n_images * picture
         return {name: factor * total for name, factor in STATIC.items()}
 
@@ -161,6 +167,8 @@ def run(args: argparse.Namespace) -> list[dict]:
                     "plan": reply["plan"],
                     "at_s": round(at_s, 4),
                 }
+                if line["static_ms"] is None:
+                    continue
                 lines.append(line)
                 output.write(json.dumps(line) + "\n")
     finally:
