@@ -315,7 +315,8 @@ impl From<LimitFlags> for Limits {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Reads a number of seconds.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let fault = || format!("{text:?} is not a number of seconds; write for example 10 or 0.5");
     let seconds: f64 = text.parse().map_err(|_| fault())?;
     Duration::try_from_secs_f64(seconds).map_err(|_| fault())
@@ -331,7 +332,8 @@ pub fn default_state_dir() -> Option<PathBuf> {
     Some(state.join("goldilocks"))
 }
 
-fn read_keys(path: PathBuf) -> Result<Vec<ApiKey>, ConfigError> {
+/// Reads a file of keys: one a line; empty lines and those that begin with `#` do not count.
+pub fn read_keys(path: PathBuf) -> Result<Vec<ApiKey>, ConfigError> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(source) => return Err(ConfigError::KeyFile { path, source }),
