@@ -133,24 +133,27 @@ impl Args {
         Ok(config::read_keys(path)?.into_iter().next())
     }
 
+    /// Nothing is sent to nobody.
+    fn check(&self, presence: Presence) -> Result<()> {
+        let url = &self.url;
+        match presence {
+            Presence::Ready => Ok(()),
+            Presence::NotReady => bail!("the server at {url} is not ready yet; ask again soon"),
+            Presence::Locked => bail!(
+                "the server at {url} wants one of its API keys; name a file that holds it with --api-key-file"
+            ),
+            Presence::Absent(why) => bail!(
+                "nobody answers at {url}: {why}; start `goldilocks serve`, or name the server with --url"
+            ),
+        }
+    }
+
     async fn replay(&self, trace: Trace) -> Result<Replayed> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let key = self.api_key()?;
         let key = key.as_ref().map(config::ApiKey::secret);
         let server = HttpServer::new(self.url.clone(), key, Arc::clone(&clock))?;
-        match server.presence().await {
-            Presence::Ready => {}
-            Presence::NotReady => bail!(
-                "the server at {} is not ready yet; ask again soon",
-                self.url
-            ),
-            Presence::Absent(why) => {
-                bail!(
-                    "nobody answers at {}: {why}; start `goldilocks serve`, or name the server with --url",
-                    self.url
-                )
-            }
-        }
+        self.check(server.presence().await)?;
         let start = Moment(clock.now().0 + LEAD);
         let offsets = trace.arrivals().iter().map(Arrival::at).collect();
         let bar = bar(trace.arrivals().len() as u64)?;

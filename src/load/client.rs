@@ -82,6 +82,8 @@ pub enum Presence {
     Ready,
     /// It says that it is not ready.
     NotReady,
+    /// It wants another key, or one at all.
+    Locked,
     /// It does not answer.
     Absent(String),
 }
@@ -106,20 +108,21 @@ impl HttpServer {
 
     /// Asks whether it is ready. Servers without `/readyz` are taken for ready if they answer at all.
     pub async fn presence(&self) -> Presence {
-        match self.client.get(self.url.route("/readyz")).await {
-            Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                Presence::NotReady
-            }
-            Ok(_) => Presence::Ready,
+        let request = self.request(Method::GET, "/readyz", Bytes::new());
+        match self.client.request(request).await {
+            Ok(response) => match response.status() {
+                StatusCode::SERVICE_UNAVAILABLE => Presence::NotReady,
+                StatusCode::UNAUTHORIZED => Presence::Locked,
+                _ => Presence::Ready,
+            },
             Err(error) => Presence::Absent(causes(&error)),
         }
     }
 
-    fn request(&self, number: usize, arrival: &Arrival) -> Request<Full<Bytes>> {
-        let body = Bytes::from(body(number, arrival).to_string());
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.url.route("/v1/images/generations");
+        *request.method_mut() = method;
+        *request.uri_mut() = self.url.route(path);
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(authorization) = &self.authorization {
@@ -149,7 +152,9 @@ struct Whole {
 
 impl Target for HttpServer {
     async fn ask(&self, number: usize, arrival: &Arrival) -> Reply {
-        let exchanged = self.exchange(self.request(number, arrival)).await;
+        let body = body(number, arrival).to_string().into();
+        let request = self.request(Method::POST, "/v1/images/generations", body);
+        let exchanged = self.exchange(request).await;
         // Reading the reply is the generator's time, not the server's.
         let finished = self.clock.now();
         let outcome = match exchanged {

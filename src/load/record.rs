@@ -34,7 +34,7 @@ pub enum Outcome {
 /// What came, without the pictures. What a server does not tell is none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
-    /// The predicted score of the plan; none if it was never measured.
+    /// The mean predicted score of the pictures; none if that of any is unknown.
     pub score: Option<f64>,
     /// What the server says it took, the network excluded.
     pub server_ms: Option<Millis>,

@@ -253,6 +253,10 @@ async fn it_is_asked_first_whether_anybody_is_there_and_ready() {
         presence(&format!("{}/warming", server.url)).await,
         Presence::NotReady
     );
+    assert_eq!(
+        presence(&format!("{}/locked", server.url)).await,
+        Presence::Locked
+    );
     let gone = server.stop().await;
     let Presence::Absent(why) = presence(&gone).await else {
         panic!("somebody is there");

@@ -30,6 +30,8 @@ struct Picture {
     #[serde(default)]
     late: bool,
     steps_run: Option<Steps>,
+    #[serde(default)]
+    score: Worth,
 }
 
 #[derive(Deserialize)]
@@ -42,9 +44,24 @@ struct Estimate {
     score: Option<Score>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 struct Score {
     mean: f64,
+}
+
+/// A picture's own score; null where it is unknown, and not there at all where only the plan's is told.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(from = "Option<Score>")]
+enum Worth {
+    Own(Option<Score>),
+    #[default]
+    OfPlan,
+}
+
+impl From<Option<Score>> for Worth {
+    fn from(score: Option<Score>) -> Self {
+        Self::Own(score)
+    }
 }
 
 #[derive(Deserialize)]
@@ -84,13 +101,21 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], images:
 
 impl From<Pictures> for Answer {
     fn from(pictures: Pictures) -> Self {
-        let score = pictures.estimate.and_then(|estimate| estimate.score);
+        let promised = pictures.estimate.and_then(|estimate| estimate.score);
+        let scores = pictures.data.iter().map(|picture| {
+            let score = match picture.score {
+                Worth::Own(score) => score,
+                Worth::OfPlan => promised,
+            };
+            score.map(|score| score.mean)
+        });
+        let score: Option<f64> = scores.sum();
         let (server_ms, tflops) = match pictures.actual {
             Some(actual) => (actual.latency_ms, actual.tflops),
             None => (None, None),
         };
         Self {
-            score: score.map(|score| score.mean),
+            score: score.map(|sum| sum / pictures.data.len() as f64),
             server_ms,
             tflops,
             model: pictures.plan.and_then(|plan| plan.model),
@@ -165,6 +190,25 @@ mod tests {
             };
             assert_eq!(ok(&body, 1), Outcome::Answered(expected));
         }
+    }
+
+    #[test]
+    fn pictures_that_have_scores_of_their_own_are_worth_their_mean() {
+        let score = |first: serde_json::Value, second: serde_json::Value| {
+            let body = json!({
+                "data": [{ "score": first }, { "score": second, "degraded": true }],
+                "estimate": { "score": { "mean": 0.9 } },
+            });
+            match ok(&body, 2) {
+                Outcome::Answered(answer) => answer.score,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            score(json!({ "mean": 0.75 }), json!({ "mean": 0.25 })),
+            Some(0.5)
+        );
+        assert_eq!(score(json!({ "mean": 0.75 }), json!(null)), None);
     }
 
     #[test]

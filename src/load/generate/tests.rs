@@ -94,7 +94,14 @@ fn a_flash_crowd_comes_and_goes() {
 #[test]
 fn a_seed_gives_the_same_trace_on_every_machine() {
     let told = made(Process::Poisson { rate: 1.0 }, 3.0, 11).to_csv();
-    assert_eq!(told, "to be filled in");
+    assert_eq!(
+        told,
+        "arrival_seconds,latency_ms,tflops,images,prompt\n\
+         1.052352,60,,4,four frogs\n\
+         1.259062,250,,1,a teal fox on a purple background\n\
+         2.602035,250,,4,two white rockets on a beach\n\
+         2.781683,60,,4,a large blue dog on a teal background\n"
+    );
     let bursty = Process::Bursty {
         rate: 1.0,
         ratio: 3.4,

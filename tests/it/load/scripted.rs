@@ -97,6 +97,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Rep
     match head.uri.path() {
         "/readyz" => return Ok(reply(200, &json!({}))),
         "/warming/readyz" => return Ok(reply(503, &json!({}))),
+        "/locked/readyz" => return Ok(reply(401, &json!({}))),
         path => assert_eq!(path, "/v1/images/generations"),
     }
     let bytes = body.collect().await.unwrap().to_bytes();
@@ -173,7 +174,7 @@ fn busy() -> Reply {
 
 /// Promises more than comes.
 fn half() -> Reply {
-    let mut reply = Response::new(BoxBody::new(Half { sent: false }));
+    let mut reply = Response::new(BoxBody::new(Half::default()));
     let headers = reply.headers_mut();
     headers.insert("content-length", "1000".parse().unwrap());
     reply
@@ -190,8 +191,10 @@ fn whole(bytes: &[u8]) -> BoxBody<Bytes, io::Error> {
     BoxBody::new(body.map_err(|never: Infallible| match never {}))
 }
 
+/// Some bytes, a pause in which they are sent off, and then an error.
+#[derive(Default)]
 struct Half {
-    sent: bool,
+    polls: u32,
 }
 
 impl Body for Half {
@@ -200,12 +203,19 @@ impl Body for Half {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if std::mem::replace(&mut self.sent, true) {
-            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        self.polls += 1;
+        match self.polls {
+            1 => {
+                let start = Bytes::from_static(br#"{"data":[{"b64_json":"iVBO"#);
+                Poll::Ready(Some(Ok(Frame::data(start))))
+            }
+            2 => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
         }
-        let start = Bytes::from_static(br#"{"data":[{"b64_json":"iVBO"#);
-        Poll::Ready(Some(Ok(Frame::data(start))))
     }
 }
