@@ -16,6 +16,7 @@ use super::{
     plan::{Estimate, Plan},
     profile::{Profile, ProfileKind},
     refusal::Refusal,
+    rushed::Rushed,
     scores::{Curve, ScoreTable},
     warning::PlanWarning,
     workload::Workload,
@@ -39,6 +40,7 @@ pub struct Planner {
     pub(super) costs: Arc<CostTable>,
     /// The work of every row of the scores; none where there is no such trajectory.
     works: Arc<[Option<Workload>]>,
+    pub(super) rushed: Arc<Rushed>,
 }
 
 /// The plan that was chosen.
@@ -50,6 +52,8 @@ pub struct Decision {
     pub estimate: Estimate,
     /// The sum of the request's phases, before machine speed and errors; absent if never timed.
     pub phases: Option<Millis>,
+    /// What the plan makes the device do for one picture.
+    pub workload: Workload,
     /// What the client should know.
     pub warnings: Vec<PlanWarning>,
 }
@@ -64,6 +68,7 @@ impl Planner {
     /// As [`Self::new`], with operations that were counted before or elsewhere.
     pub fn with_costs(family: &Family, profile: Option<Profile>, costs: CostTable) -> Self {
         let profile = profile.filter(|profile| profile.kind != ProfileKind::Literature);
+        let rushed = profile.as_ref().map(Rushed::of).unwrap_or_default();
         let scores = profile
             .as_ref()
             .map(|profile| ScoreTable::new(family, profile))
@@ -72,6 +77,7 @@ impl Planner {
         let mut planner = Self {
             works: rows.map(|row| row.workload(family, &scores)).collect(),
             scores: Arc::new(scores),
+            rushed: Arc::new(rushed),
             kind: profile.as_ref().map(|profile| profile.kind),
             measured_size: profile.map(|profile| profile.size),
             family: Arc::new(family.clone()),

@@ -68,6 +68,33 @@ impl Forecast {
         }
     }
 
+    /// What work that does not wait for anything is expected to take, its own overhead left out.
+    pub fn expected(&self, work: Millis) -> Millis {
+        work * self.speed
+    }
+
+    /// The work that takes `span` at today's speed.
+    pub fn work_in(&self, span: Millis) -> Millis {
+        Millis(span.0.max(0.0) / self.speed)
+    }
+
+    /// The most work that a request may have for its 95th percentile to be within `limit`.
+    pub fn most_at_p95(&self, limit: Millis) -> Millis {
+        self.most(limit, self.margins.p95)
+    }
+
+    /// The most work that a request may have for its 99th percentile to be within `limit`.
+    pub fn most_at_p99(&self, limit: Millis) -> Millis {
+        self.most(limit, self.margins.p99)
+    }
+
+    /// The inverse of [`Self::quantile`]; zero where no work at all is too much.
+    fn most(&self, limit: Millis, margin: f64) -> Millis {
+        let expected = (limit.0 - margin * self.margins.constant * self.speed) / (1.0 + margin);
+        let work = (expected - self.queued.0) / self.speed - self.overhead.0;
+        Millis(work.max(0.0))
+    }
+
     /// The 95th percentile alone.
     pub fn p95(&self, sum: Millis) -> Millis {
         self.quantile(sum, self.margins.p95)

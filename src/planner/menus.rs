@@ -21,12 +21,15 @@ use super::{
     latency::LatencyModel,
     menu::Menu,
     phases::PhaseTimes,
+    plan::{Plan, ScoreEstimate},
+    profile::Rush,
     refusal::Refusal,
     search::{Now, Search},
+    timetable::Timetable,
 };
 use crate::{
     catalog::{NamedBudgets, SamplerKind},
-    units::{ImageSize, Steps},
+    units::{ImageSize, Millis, Steps},
 };
 
 /// Menus are stale when a time has changed by more than this share.
@@ -132,6 +135,47 @@ impl Menus {
     ) -> Result<Decision, Refusal> {
         let now = &Now::new(self, request.size, latency, load);
         Search { now, request }.choose()
+    }
+
+    /// Chooses as [`Self::choose`] does on an idle server, among plans whose phases take no longer than
+    /// `most` by the table; none if all of them do.
+    pub fn choose_within(
+        &self,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+        most: Millis,
+    ) -> Result<Option<Decision>, Refusal> {
+        let now = &Now::new(self, request.size, latency, Load::IDLE);
+        Search { now, request }.choose_within(most)
+    }
+
+    /// The fastest plan that a request may end on.
+    pub fn floor(
+        &self,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+    ) -> Result<Decision, Refusal> {
+        let now = &Now::new(self, request.size, latency, Load::IDLE);
+        Search { now, request }.floor()
+    }
+
+    /// Lays out what a decision for a request will take, step by step; none if some phase of it was never
+    /// timed.
+    pub fn timetable(
+        &self,
+        decision: &Decision,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+    ) -> Option<Timetable> {
+        let family = &self.planner.family;
+        let times = latency.phases().of_family(family, request.size);
+        let Decision { plan, workload, .. } = decision;
+        Timetable::new(plan, workload, &times, request.n_prompts())
+    }
+
+    /// The score of a plan that is shortened on its way, if that was measured.
+    pub fn rushed(&self, plan: &Plan, rush: Rush, objective: Objective) -> Option<ScoreEstimate> {
+        self.planner.rushed.score(plan, rush, objective)
     }
 
     /// Chooses as [`Self::choose`] does, and says why.

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::{
-    bill::{Bill, Limits, best},
+    bill::{Bill, Limits, best, cheapest},
     budget::{Cost, Load, PlanRequest},
     candidates::Worth,
     choice::Decision,
@@ -83,6 +83,32 @@ impl<'a> Search<'a> {
         let eligible = self.eligible(&menu)?;
         let chosen = self.select(&eligible, self.limits(&eligible))?;
         Ok(self.decision(&chosen))
+    }
+
+    /// The choice among plans whose phases take no longer than `most`; none if all of them do.
+    pub(super) fn choose_within(&self, most: Millis) -> Result<Option<Decision>, Refusal> {
+        let menu = self.menu()?;
+        let mut eligible = self.eligible(&menu)?;
+        let limits = self.limits(&eligible);
+        eligible.retain(|bill| bill.phases.is_none_or(|sum| sum <= most));
+        let keeps = |bill: &&Bill<'_>| bill.keeps(limits, &self.now.behind);
+        let chosen = best(eligible.iter().filter(keeps), self.request);
+        Ok(chosen.map(|bill| self.decision(&bill)))
+    }
+
+    /// The fastest plan that the request may end on; the one of the fewest operations where no time is
+    /// known.
+    pub(super) fn floor(&self) -> Result<Decision, Refusal> {
+        let menu = self.menu()?;
+        let eligible = self.eligible(&menu)?;
+        let limits = self.limits(&eligible);
+        let keeps = |bill: &&Bill<'_>| bill.keeps(limits, &self.now.behind);
+        match cheapest(eligible.iter().filter(keeps), Cost::Latency) {
+            Some(floor) => Ok(self.decision(&floor)),
+            None => self
+                .select(&eligible, limits)
+                .map(|chosen| self.decision(&chosen)),
+        }
     }
 
     /// The frontier on one axis, cheapest first, as it would be on an idle server. An entry that the
@@ -186,6 +212,7 @@ impl<'a> Search<'a> {
             plan: self.plan(bill),
             estimate: self.estimate(bill),
             phases: bill.phases,
+            workload: bill.offer.workload.clone(),
             warnings: self.warnings(bill),
         }
     }
