@@ -6,6 +6,7 @@
 //! - [`tokenizer`], [`text_encoder`]: prompts to text states, once a request
 //! - [`ranker`]: which of several latents suits a prompt best, before any is decoded
 //! - [`weights`], [`device`]: where the numbers come from, and where they go
+//! - [`preview`]: what latents look like before they are decoded
 //! - [`image`]: pixels to files
 
 use crate::{
@@ -19,6 +20,7 @@ pub mod image;
 pub mod noise;
 pub mod ops;
 pub mod pipeline;
+pub mod preview;
 pub mod ranker;
 pub mod text_encoder;
 pub mod tokenizer;

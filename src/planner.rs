@@ -27,6 +27,7 @@ mod finished;
 mod frontier;
 mod loss;
 mod menu;
+mod move_up;
 mod named_budgets;
 mod pchip;
 mod pins_cost;

@@ -142,6 +142,15 @@ pub enum ApiError {
         /// The limit.
         limit_ms: u64,
     },
+    /// The deadline cannot be kept any more, and the request would rather have nothing than be late.
+    #[error(
+        "budget.latency_ms cannot be kept any more, and budget.on_late or budget.min_score forbid what could \
+         still be done; grant more time, send on_late \"run_late\", or lower min_score"
+    )]
+    DeadlineExceeded,
+    /// Somebody cancelled it by name.
+    #[error("the job was cancelled")]
+    Cancelled,
     /// A fault of the server.
     #[error("{message}")]
     Failed {
@@ -152,7 +161,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every [`Self::kind`] there is.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 23] = [
         "invalid_value",
         "missing_field",
         "unknown_field",
@@ -173,6 +182,8 @@ impl ApiError {
         "loading",
         "shutting_down",
         "request_timeout",
+        "deadline_exceeded",
+        "cancelled",
         "internal_error",
     ];
 
@@ -196,6 +207,8 @@ impl ApiError {
             Self::Loading { .. } => "loading",
             Self::ShuttingDown => "shutting_down",
             Self::RequestTimeout { .. } => "request_timeout",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Cancelled => "cancelled",
             Self::Failed { .. } => "internal_error",
         }
     }
@@ -218,7 +231,8 @@ impl ApiError {
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Loading { .. } | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-            Self::RequestTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::RequestTimeout { .. } | Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Self::Cancelled => StatusCode::CONFLICT,
         }
     }
 }

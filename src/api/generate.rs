@@ -1,6 +1,6 @@
 //! How does a request become a picture? Read, settled, planned, run, answered: one function each.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -16,13 +16,15 @@ use super::{
     state::AppState,
 };
 use crate::{
-    planner::{Decision, Estimate, Finished, Ran, Took},
-    runtime::{Job, JobError, Outcome, Phases, Readiness, SubmitError, Ticket},
+    planner::{Decision, Estimate, Finished, Load, Ran, ScoreEstimate, Took},
+    runtime::{Job, JobError, Outcome, Phases, Readiness, Rendered, SubmitError, Ticket},
     telemetry::BudgetKind,
     units::{Flops, Millis, Moment},
 };
+use binder::MenuBinder;
 use reply::{Actual, BudgetReply, GenerateReply, ImageReply};
 
+mod binder;
 mod bulk;
 mod deadline;
 pub(super) mod reply;
@@ -32,6 +34,9 @@ pub(super) mod warnings;
 
 pub use request::{BudgetRequest, GenerateRequest};
 pub(super) use spec::Spec;
+
+/// Nobody needs to come back sooner than this.
+const SOONEST: Duration = Duration::from_millis(1);
 
 /// Draw.
 ///
@@ -58,14 +63,17 @@ pub(super) async fn generate(
     let request = GenerateRequest::parse(body, state.limits())?;
     let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
     refuse_until_ready(&state)?;
-    let decision = decide(&state, &spec)?;
-    let ticket = submit(&state, &spec, &decision, arrived)?;
+    let ticket = submit(&state, &spec, arrived)?;
     let mut outcome = finished(&state, ticket).await?;
     let images = std::mem::take(&mut outcome.images);
     let bytes = images.iter().map(|image| image.png.len()).sum();
-    let in_base64 = move || images.iter().map(ImageReply::new).collect();
+    let scores = scores(&state, &spec, &outcome.decision, &images);
+    let in_base64 = move || {
+        let pairs = images.iter().zip(scores);
+        pairs.map(|(image, score)| ImageReply::new(image, score)).collect()
+    };
     let data = bulk::run(bytes, in_base64).await?;
-    let reply = answer(&state, &spec, decision, (&outcome, data), arrived);
+    let reply = answer(&state, &spec, (outcome, data), arrived);
     let body = bulk::run(bytes, move || reply.to_json()).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
@@ -84,13 +92,28 @@ fn refuse_until_ready(state: &AppState) -> Result<(), ApiError> {
     }
 }
 
-/// Chooses the plan, and holds it against the server's own limit.
-fn decide(state: &AppState, spec: &Spec<'_>) -> Result<Decision, ApiError> {
+/// Chooses what an idle server would do, and holds it against the server's own limit: what even that one
+/// cannot do is refused for good, and the runtime says what the load leaves of it.
+fn job(state: &AppState, spec: &Spec<'_>, arrived: Moment) -> Result<Job, ApiError> {
     let menus = state.menus(spec.family);
-    let load = state.load();
-    let decision = menus.choose(&spec.plan_request, &state.latency(), load)?;
+    let latency = state.latency();
+    let decision = menus.choose(&spec.plan_request, &latency, Load::IDLE)?;
     refuse_beyond(state.limits().max_flops, &decision.estimate)?;
-    Ok(decision)
+    let binder = MenuBinder::new(menus, spec.plan_request.clone());
+    Ok(Job {
+        prompt: spec.prompt.clone(),
+        negative_prompt: spec.negative_prompt.clone(),
+        seeds: spec.seeds(),
+        models: spec.family.models.iter().map(|card| card.id.clone()).collect(),
+        arrived,
+        limit: spec.plan_request.budget.latency,
+        on_late: spec.on_late,
+        floor: binder.floor(&latency)?,
+        binding: binder.bind(decision, &latency),
+        binder: Arc::new(binder),
+        wants_events: false,
+        partial_images: 0,
+    })
 }
 
 /// Refuses work that is more than the server does for one request, whatever its budget.
@@ -109,32 +132,12 @@ pub(super) fn refuse_beyond(allowed: Flops, estimate: &Estimate) -> Result<(), A
     })
 }
 
-fn submit(
-    state: &AppState,
-    spec: &Spec<'_>,
-    decision: &Decision,
-    arrived: Moment,
-) -> Result<Ticket, ApiError> {
-    let speed = state.latency().speed_factor();
-    let plan = &decision.plan;
-    let job = Job {
-        prompt: spec.prompt.clone(),
-        negative_prompt: spec.negative_prompt.clone(),
-        plan: plan.clone(),
-        seeds: spec.seeds(),
-        arrived,
-        predicted: decision.phases.unwrap_or_default() * speed,
-    };
-    let ticket = state
-        .runtime()
-        .submit(job)
-        .map_err(|error| not_admitted(state, &error))?;
-    state.metrics().planned(&plan.model.0, plan.sampler.name());
+fn submit(state: &AppState, spec: &Spec<'_>, arrived: Moment) -> Result<Ticket, ApiError> {
+    let job = job(state, spec, arrived)?;
+    let submitted = state.runtime().submit(job);
+    let ticket = submitted.map_err(|error| not_admitted(state, &error))?;
     tracing::info!(
-        plan.model = %plan.model,
-        plan.sampler = %plan.sampler,
-        plan.steps = plan.steps,
-        plan.guidance_scale = plan.guidance_scale,
+        job.id = ticket.id.0,
         images = spec.plan_request.n_images,
         "request admitted"
     );
@@ -143,12 +146,10 @@ fn submit(
 
 fn not_admitted(state: &AppState, error: &SubmitError) -> ApiError {
     match error {
-        // A full queue has room again when one job is done, so the wait is one job's share of it.
-        SubmitError::Overloaded { capacity } => {
-            let share = state.load().queued.0 / 1e3 / *capacity as f64;
+        SubmitError::Full { room_in, .. } | SubmitError::NoRoom { room_in } => {
             ApiError::Overloaded {
                 message: error.to_string(),
-                retry_after: Duration::from_secs_f64(share.clamp(0.1, 60.0)),
+                retry_after: (*room_in).max(SOONEST),
             }
         }
         SubmitError::ShuttingDown => ApiError::ShuttingDown,
@@ -171,17 +172,34 @@ async fn finished(state: &AppState, ticket: Ticket) -> Result<Outcome, ApiError>
     })?;
     outcome.map_err(|error| match error {
         JobError::ShuttingDown => ApiError::ShuttingDown,
+        JobError::DeadlineExceeded => ApiError::DeadlineExceeded,
+        JobError::Cancelled => ApiError::Cancelled,
         JobError::Failed(_) | JobError::Panicked => ApiError::Failed {
             message: error.to_string(),
         },
     })
 }
 
+/// What each picture is predicted to be worth: the plan's score, or a shortened one's where it was measured.
+fn scores(
+    state: &AppState,
+    spec: &Spec<'_>,
+    decision: &Decision,
+    images: &[Rendered],
+) -> Vec<Option<ScoreEstimate>> {
+    let menus = state.menus(spec.family);
+    let objective = spec.plan_request.budget.objective;
+    let score = |image: &Rendered| match image.rush {
+        None => decision.estimate.score,
+        Some(rush) => menus.rushed(&decision.plan, rush, objective),
+    };
+    images.iter().map(score).collect()
+}
+
 fn answer(
     state: &AppState,
     spec: &Spec<'_>,
-    decision: Decision,
-    (outcome, mut data): (&Outcome, Vec<ImageReply>),
+    (outcome, mut data): (Outcome, Vec<ImageReply>),
     arrived: Moment,
 ) -> GenerateReply {
     let limit = spec.plan_request.budget.latency;
@@ -191,7 +209,9 @@ fn answer(
     for image in &mut data {
         image.late = late;
     }
-    record(state, spec, &decision, outcome, latency);
+    record(state, spec, &outcome, latency);
+    let actual = Actual::new(&outcome, spec.plan_request.n_images, latency);
+    let (decision, tokens_cut) = (outcome.decision, outcome.tokens_cut);
     GenerateReply {
         created: state.clock().unix_seconds(),
         data,
@@ -202,31 +222,28 @@ fn answer(
         warnings: warnings::of(
             state.metrics(),
             spec,
-            warnings::told(decision.warnings, outcome.tokens_cut),
+            warnings::told(decision.warnings, tokens_cut),
         ),
         budget: BudgetReply::of(spec, state.menus(spec.family).budgets(), &decision.estimate),
-        actual: Actual::new(outcome, spec.plan_request.n_images, latency),
+        actual,
         estimate: decision.estimate,
         plan: decision.plan,
     }
 }
 
 /// Learns from what came out, and counts it.
-fn record(
-    state: &AppState,
-    spec: &Spec<'_>,
-    decision: &Decision,
-    outcome: &Outcome,
-    latency: Millis,
-) {
-    if let Some(finished) = finished_request(spec, decision, outcome, latency) {
-        if let Some(sum) = state.latency().sum(&finished) {
-            let predicted = state.latency().estimate(sum, Millis::ZERO).p50;
-            let actual = latency.0 - outcome.phases.queue.0;
-            state.metrics().latency_ratio(actual / predicted.0);
-        }
-        state.learn(&finished);
+fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, latency: Millis) {
+    let plan = &outcome.decision.plan;
+    state.metrics().planned(&plan.model.0, plan.sampler.name());
+    let finished = finished_request(spec, outcome, latency);
+    // Asked before it is learned from.
+    let sum = state.latency().sum(&finished);
+    if let Some(sum) = sum {
+        let predicted = state.latency().estimate(sum, Millis::ZERO).p50;
+        let actual = latency.0 - outcome.phases.queue.0;
+        state.metrics().latency_ratio(actual / predicted.0);
     }
+    state.learn(&finished);
     let budget = &spec.plan_request.budget;
     if let Some(limit) = budget.latency {
         state
@@ -243,12 +260,7 @@ fn record(
 /// What the latency model learns from. Every promise is made for texts that are new, and texts that were
 /// kept encoded from earlier requests did not run: repeated prompts do not teach that all requests take
 /// less.
-fn finished_request(
-    spec: &Spec<'_>,
-    decision: &Decision,
-    outcome: &Outcome,
-    latency: Millis,
-) -> Option<Finished> {
+fn finished_request(spec: &Spec<'_>, outcome: &Outcome, latency: Millis) -> Finished {
     let Phases {
         queue,
         text,
@@ -259,9 +271,10 @@ fn finished_request(
     } = outcome.phases;
     let ran = Ran {
         family: spec.family,
-        plan: &decision.plan,
+        size: outcome.decision.plan.size,
         n_images: spec.plan_request.n_images,
         n_texts: outcome.texts_encoded,
+        n_ranked: outcome.n_ranked,
     };
     let took = Took {
         text,

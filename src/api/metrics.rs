@@ -21,6 +21,7 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
     responses((status = 200, description = "Prometheus text exposition", body = String, content_type = "text/plain"))
 )]
 pub(super) async fn metrics(State(state): State<AppState>) -> Response {
+    state.runtime().tell_backlog();
     let text = state.metrics().text();
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response()
 }

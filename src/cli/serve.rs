@@ -20,7 +20,7 @@ use crate::{
     config::{LogFormat, ServeFlags, ServerConfig},
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
-        Readiness, Runtime, Settings, executor::pipeline::encode_png, probe::Probe,
+        Readiness, Rules, Runtime, Settings, executor::pipeline::encode_png, probe::Probe,
         state::LatencyFile,
     },
     telemetry::{Metrics, SystemClock, logging},
@@ -83,8 +83,12 @@ async fn serve(
         latency: Arc::clone(&learned),
     };
     let settings = Settings {
-        queue_capacity: config.queue_capacity,
+        rules: Rules {
+            most_jobs: config.queue_capacity,
+            ..Rules::default()
+        },
         encode: encode_png,
+        latency: Arc::clone(&learned),
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
     };

@@ -251,6 +251,21 @@ impl Pipeline {
         row.shorten(&self.schedule, left)
     }
 
+    /// Has other models take the steps that a picture has ahead, as a plan of as many steps distributes
+    /// them: those that are behind it are taken as they were.
+    pub fn restage(
+        &self,
+        row: &mut Trajectory,
+        stages: &[Stage],
+        model: &ModelId,
+    ) -> Result<(), EngineError> {
+        for model in stages.iter().map(|stage| &stage.model).chain([model]) {
+            self.expect_model(model)?;
+        }
+        row.restage(stages, model);
+        Ok(())
+    }
+
     /// Moves every row one step on. All rows must be of one size, and their next steps of one model.
     ///
     /// The outer error means that no row moved; an inner one is about its row alone, which is lost.

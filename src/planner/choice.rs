@@ -58,6 +58,26 @@ pub struct Decision {
     pub warnings: Vec<PlanWarning>,
 }
 
+impl Decision {
+    /// A plan that nobody chose and of which nothing is predicted, of one of the family's models.
+    pub fn unpredicted(plan: Plan, family: &Family) -> Self {
+        let workload = Workload::of(&plan, family).unwrap_or_default();
+        Self {
+            estimate: Estimate {
+                latency_ms: None,
+                tflops: 0.0,
+                tflops_per_image: 0.0,
+                nfe: workload.nfe(),
+                score: None,
+            },
+            plan,
+            phases: None,
+            workload,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 impl Planner {
     /// Prepares the choice for a family, with its profile if it was measured. A literature profile
     /// offers no plans.

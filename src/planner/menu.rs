@@ -162,7 +162,7 @@ impl Planner {
         }
     }
 
-    fn priced(
+    pub(super) fn priced(
         &self,
         plans: &[Candidate],
         request: &PlanRequest,

@@ -159,14 +159,26 @@ impl Menus {
         Search { now, request }.floor()
     }
 
-    /// Lays out what a decision for a request will take, step by step; none if some phase of it was never
-    /// timed.
+    /// The best plan that goes on where a picture of `plan` is after so many steps, better than that and
+    /// whose phases take at most `most` by the table; none if nothing like that was measured.
+    pub fn move_up(
+        &self,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+        (plan, done): (&Plan, Steps),
+        most: Millis,
+    ) -> Option<Decision> {
+        let now = &Now::new(self, request.size, latency, Load::IDLE);
+        Search { now, request }.move_up(plan, done, most)
+    }
+
+    /// Lays out what a decision for a request will take, step by step.
     pub fn timetable(
         &self,
         decision: &Decision,
         request: &PlanRequest,
         latency: &LatencyModel,
-    ) -> Option<Timetable> {
+    ) -> Timetable {
         let family = &self.planner.family;
         let times = latency.phases().of_family(family, request.size);
         let Decision { plan, workload, .. } = decision;

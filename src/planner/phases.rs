@@ -76,7 +76,7 @@ pub enum PhaseKey {
 }
 
 /// The times of one family at one size, by the models' places: looked up once for many plans.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct FamilyTimes {
     pub(super) text: Option<Millis>,
     pub(super) decode: Option<Millis>,

@@ -1,8 +1,9 @@
 //! What will a plan take, step by step? What the runtime reckons with while a picture is on its way.
 //!
-//! Times are those of the phase table; what the machine makes of them is the forecast's business.
+//! Times are those of the phase table; what the machine makes of them is the forecast's business. A phase
+//! that was never timed counts as nothing, so that nothing is refused for it.
 
-use super::{phases::FamilyTimes, plan::Plan, workload::Workload};
+use super::{choice::Decision, phases::FamilyTimes, plan::Plan, workload::Workload};
 use crate::units::{Millis, Nfe, Steps};
 
 /// The predicted times of one request's plan.
@@ -36,48 +37,51 @@ pub struct StepTime {
 }
 
 impl Timetable {
-    /// Lays out the work of a plan; none if some phase of it was never timed.
+    /// Lays out the work of a plan.
     pub(super) fn new(
         plan: &Plan,
         workload: &Workload,
         times: &FamilyTimes,
         n_prompts: u32,
-    ) -> Option<Self> {
+    ) -> Self {
         let n_candidates = plan.n_begun();
         let shared = plan
             .candidates
             .map_or(plan.steps, |candidates| candidates.shared_steps(plan.steps));
-        let mut legs = workload.legs.iter().copied();
-        let mut leg = legs.next()?;
         let mut steps = Vec::with_capacity(plan.steps as usize);
-        for step in 0..plan.steps {
-            while leg.steps == 0 {
-                leg = legs.next()?;
-            }
-            // A leg counts the steps of all candidates together.
-            let begun = if step < shared { n_candidates } else { 1 };
-            leg.steps = leg.steps.saturating_sub(begun);
-            steps.push(StepTime {
+        for leg in &workload.legs {
+            let step = StepTime {
                 model: leg.model,
                 rows: leg.rows,
-                ms: times.step(leg.model, leg.rows)?,
-            });
+                ms: times.step(leg.model, leg.rows).unwrap_or_default(),
+            };
+            // A leg counts the steps of all candidates together.
+            let mut left = leg.steps;
+            while left > 0 {
+                let begun = if (steps.len() as Steps) < shared {
+                    n_candidates
+                } else {
+                    1
+                };
+                left = left.saturating_sub(begun);
+                steps.push(step);
+            }
         }
-        let ranked = f64::from(workload.n_ranked);
-        let rank = if workload.n_ranked > 0 {
-            times.rank? * ranked
-        } else {
-            Millis::ZERO
-        };
-        Some(Self {
-            text: times.text? * f64::from(n_prompts),
+        Self {
+            text: times.text.unwrap_or_default() * f64::from(n_prompts),
             steps,
             shared,
             n_candidates,
-            rank,
-            decode: times.decode?,
-            encode: times.encode?,
-        })
+            rank: times.rank.unwrap_or_default() * f64::from(workload.n_ranked),
+            decode: times.decode.unwrap_or_default(),
+            encode: times.encode.unwrap_or_default(),
+        }
+    }
+
+    /// The work of a plan on a machine of which nothing is known.
+    pub fn untimed(decision: &Decision) -> Self {
+        let Decision { plan, workload, .. } = decision;
+        Self::new(plan, workload, &FamilyTimes::default(), 1)
     }
 
     /// The steps of one trajectory from the `done`-th on.
@@ -95,7 +99,7 @@ impl Timetable {
         shared * f64::from(self.n_candidates) + self.rest_of_steps(self.shared) + self.rank + self.decode
     }
 
-    /// The whole request's time on the device.
+    /// The time of so many pictures and their prompt on the device.
     pub fn device(&self, n_images: u32) -> Millis {
         self.text + self.picture() * f64::from(n_images)
     }
@@ -132,7 +136,7 @@ mod tests {
 
     fn laid_out(plan: &Plan) -> Timetable {
         let workload = Workload::of(plan, &family()).unwrap();
-        let table = Timetable::new(plan, &workload, &times(), 1).unwrap();
+        let table = Timetable::new(plan, &workload, &times(), 1);
         let whole = times().request(&workload, 1, 1).unwrap();
         let told = table.device(1) + table.encode;
         assert!((told.0 - whole.0).abs() < 1e-9, "{told:?} is not {whole:?}");

@@ -55,7 +55,8 @@ impl IntoResponses for RunErrors {
                 429,
                 "overloaded: only the load prevents it; see Retry-After",
             ),
-            (504, "request_timeout"),
+            (409, "cancelled: somebody stopped it by name"),
+            (504, "deadline_exceeded, of requests that reject being late; or request_timeout"),
         ])
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     catalog::SamplerKind,
     config::Limits,
     planner::{Cost, Objective, Quality},
+    runtime::OnLate,
     units::{ImageSize, Steps},
 };
 
@@ -133,10 +134,10 @@ pub struct BudgetRequest {
     /// The dual problem: the cheapest plan that reaches `min_score`, which it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimize: Option<Cost>,
-    /// What happens when the work takes longer than predicted; only `run_late` for now: the
-    /// picture is finished and marked `late`.
+    /// What happens when `latency_ms` cannot be kept any more: `degrade` takes fewer steps, as far as
+    /// `min_score` allows; `reject` answers 504; `run_late` finishes the picture and marks it `late`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(default = "run_late", pattern = "^run_late$")]
+    #[schema(default = "degrade", pattern = "^(degrade|reject|run_late)$")]
     pub on_late: Option<String>,
 }
 
@@ -153,6 +154,13 @@ const OBJECTIVES: [(&str, Objective); 3] = [
     ("fidelity", Objective::Fidelity),
     ("alignment", Objective::Alignment),
     ("balanced", Objective::Balanced),
+];
+
+/// What `on_late` may say.
+pub(in crate::api) const ON_LATE: [(&str, OnLate); 3] = [
+    ("degrade", OnLate::Degrade),
+    ("reject", OnLate::Reject),
+    ("run_late", OnLate::RunLate),
 ];
 
 const COSTS: [(&str, Cost); 2] = [("latency", Cost::Latency), ("tflops", Cost::Tflops)];
@@ -230,13 +238,7 @@ impl BudgetRequest {
                 (0.0..=1.0).contains(&score)
             })?,
             minimize: fields.choice("minimize", &COSTS)?,
-            on_late: only(
-                &mut fields,
-                "on_late",
-                &["run_late"],
-                "run_late",
-                &["degrade", "reject"],
-            )?,
+            on_late: on_late(&mut fields)?,
         };
         fields.finish()?;
         if budget.minimize.is_some() && budget.min_score.is_none() {
@@ -285,6 +287,11 @@ fn within_length(param: &str, text: &str, limits: &Limits) -> Result<(), ApiErro
         param: param.to_owned(),
         message: format!("{param} has {found} characters; at most {longest} are read"),
     })
+}
+
+fn on_late(fields: &mut Fields) -> Result<Option<String>, ApiError> {
+    let names = ON_LATE.map(|(name, _)| (name, name));
+    Ok(fields.choice("on_late", &names)?.map(str::to_owned))
 }
 
 /// Checks the spelling; which sizes there are depends on the family.

@@ -8,13 +8,14 @@ use axum::http::HeaderMap;
 
 use super::{
     deadline::{self, LatencySource},
-    request::{BudgetRequest, GenerateRequest},
+    request::{BudgetRequest, GenerateRequest, ON_LATE},
 };
 use crate::{
     api::{error::ApiError, fields::MAX_EXACT_INTEGER, fields::shortened},
     catalog::{Catalog, Family, ModelId},
     config::Limits,
     planner::{Budget, Pins, PlanRequest, Quality},
+    runtime::OnLate,
     units::{Flops, ImageSize, Millis},
 };
 
@@ -33,6 +34,8 @@ pub(in crate::api) struct Spec<'a> {
     seed: Option<u64>,
     /// Who limited the latency.
     pub(in crate::api) latency_from: Option<LatencySource>,
+    /// What happens when that limit cannot be kept.
+    pub(in crate::api) on_late: OnLate,
 }
 
 impl<'a> Spec<'a> {
@@ -70,6 +73,7 @@ impl<'a> Spec<'a> {
             negative_prompt,
             seed: request.seed,
             latency_from: latency.map(|(_, source)| source),
+            on_late: on_late(granted.on_late.as_deref()),
         })
     }
 
@@ -83,6 +87,11 @@ impl<'a> Spec<'a> {
             .map(|image_idx| first + image_idx)
             .collect()
     }
+}
+
+fn on_late(name: Option<&str>) -> OnLate {
+    let known = ON_LATE.iter().find(|(known, _)| Some(*known) == name);
+    known.map(|(_, kind)| *kind).unwrap_or_default()
 }
 
 fn budget(granted: &BudgetRequest, latency: Option<Millis>, quality: Option<Quality>) -> Budget {
