@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     catalog::{Family, NamedBudgets},
+    diffusion::noise_schedule::NoiseSchedule,
     units::{ImageSize, Millis},
 };
 
@@ -94,8 +95,11 @@ impl Planner {
             .map(|profile| ScoreTable::new(family, profile))
             .unwrap_or_default();
         let rows = scores.curves.iter().flat_map(Curve::candidates);
+        let schedule = NoiseSchedule::new(&family.noise_schedule).ok();
         let mut planner = Self {
-            works: rows.map(|row| row.workload(family, &scores)).collect(),
+            works: rows
+                .map(|row| row.workload(family, &scores, schedule.as_ref()))
+                .collect(),
             scores: Arc::new(scores),
             rushed: Arc::new(rushed),
             kind: profile.as_ref().map(|profile| profile.kind),
@@ -149,7 +153,8 @@ impl Planner {
     pub(super) fn workload(&self, candidate: &Candidate) -> Option<Workload> {
         match candidate.worth {
             Worth::Measured(row) => self.works[row].clone(),
-            Worth::Like(_) | Worth::Rank(_) => candidate.workload(&self.family, &self.scores),
+            // What was not measured has no variant, and so no interval.
+            Worth::Like(_) | Worth::Rank(_) => candidate.workload(&self.family, &self.scores, None),
         }
     }
 }
