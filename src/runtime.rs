@@ -21,6 +21,7 @@ mod encoder;
 pub mod executor;
 pub mod job;
 mod laps;
+pub mod parameters;
 pub mod probe;
 mod pulse;
 mod queue;
@@ -32,6 +33,7 @@ pub use executor::{
     Boundary, DrawError, Drawn, EncodeImage, Executor, LoadExecutor, OnBoundary, OnLoaded, Picture,
 };
 pub use job::{Job, JobError, Outcome, Phases, Rendered, Ticket};
+pub use parameters::Parameters;
 pub use readiness::{Liveness, Progress, Readiness};
 
 use crate::{

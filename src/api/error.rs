@@ -47,6 +47,14 @@ pub enum ApiError {
         /// The fields that are known at this place.
         known: Vec<&'static str>,
     },
+    /// Two fields of the request exclude each other.
+    #[error("{message}")]
+    ConflictingFields {
+        /// The field that had better be left out.
+        param: String,
+        /// Why, and what would work.
+        message: String,
+    },
     /// A value that the interface knows and this version does not do yet.
     #[error("{message}")]
     NotImplemented {
@@ -182,6 +190,7 @@ impl ApiError {
             Self::InvalidValue { .. } => "invalid_value",
             Self::MissingField { .. } => "missing_field",
             Self::UnknownField { .. } => "unknown_field",
+            Self::ConflictingFields { .. } => "conflicting_fields",
             Self::NotImplemented { .. } => "not_implemented",
             Self::InvalidJson { .. } => "invalid_json",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
@@ -206,6 +215,7 @@ impl ApiError {
             Self::InvalidValue { .. }
             | Self::MissingField { .. }
             | Self::UnknownField { .. }
+            | Self::ConflictingFields { .. }
             | Self::NotImplemented { .. }
             | Self::InvalidJson { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,

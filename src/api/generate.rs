@@ -62,7 +62,7 @@ pub(super) async fn generate(
     let ticket = submit(&state, &spec, &decision, arrived)?;
     let mut outcome = finished(&state, ticket).await?;
     let images = std::mem::take(&mut outcome.images);
-    let bytes = images.iter().map(|image| image.png.len()).sum();
+    let bytes = images.iter().map(|image| image.file.len()).sum();
     let in_base64 = move || images.iter().map(ImageReply::new).collect();
     let data = bulk::run(bytes, in_base64).await?;
     let reply = answer(&state, &spec, decision, (&outcome, data), arrived);
@@ -122,6 +122,7 @@ fn submit(
         negative_prompt: spec.negative_prompt.clone(),
         plan: plan.clone(),
         seeds: spec.seeds(),
+        format: spec.format,
         arrived,
         predicted: decision.phases.unwrap_or_default() * speed,
     };
@@ -195,7 +196,7 @@ fn answer(
     GenerateReply {
         created: state.clock().unix_seconds(),
         data,
-        output_format: "png",
+        output_format: spec.format,
         size: decision.plan.size,
         quality: spec.plan_request.budget.quality.unwrap_or_default(),
         background: "opaque",

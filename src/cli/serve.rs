@@ -20,7 +20,7 @@ use crate::{
     config::{LogFormat, ServeFlags, ServerConfig},
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
-        Readiness, Runtime, Settings, executor::pipeline::encode_png, probe::Probe,
+        Readiness, Runtime, Settings, executor::pipeline::encode_file, probe::Probe,
         state::LatencyFile,
     },
     telemetry::{Metrics, SystemClock, logging},
@@ -79,12 +79,12 @@ async fn serve(
     let metrics = Arc::new(Metrics::new(models.map(|model| model.id.0.as_str())));
     let probe = Probe {
         clock: clock.clone(),
-        encode: encode_png,
+        encode: encode_file,
         latency: Arc::clone(&learned),
     };
     let settings = Settings {
         queue_capacity: config.queue_capacity,
-        encode: encode_png,
+        encode: encode_file,
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
     };

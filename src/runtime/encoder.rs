@@ -85,7 +85,7 @@ impl Encoding {
 fn encode(shared: &Shared, job: &Job, drawn: &Drawn) -> Result<Vec<Rendered>, String> {
     let encode_one = |picture| {
         Ok(Rendered {
-            png: (shared.settings.encode)(job, picture)?,
+            file: (shared.settings.encode)(job, picture)?,
             seed: picture.seed,
             steps_run: picture.steps_run,
         })

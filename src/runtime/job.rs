@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     planner::Plan,
-    units::{Flops, Millis, Moment, Nfe, Steps},
+    units::{FileFormat, Flops, Millis, Moment, Nfe, Steps},
 };
 
 /// One request's work, fully decided.
@@ -18,6 +18,8 @@ pub struct Job {
     pub plan: Plan,
     /// One picture for each seed.
     pub seeds: Vec<u64>,
+    /// What each picture becomes.
+    pub format: FileFormat,
     /// When the request's head was parsed.
     pub arrived: Moment,
     /// What the work is predicted to take, for the queue's length in seconds.
@@ -46,8 +48,8 @@ pub struct Outcome {
 /// One finished picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
-    /// The encoded file.
-    pub png: Vec<u8>,
+    /// The file, in the job's format.
+    pub file: Vec<u8>,
     /// The seed that reproduces it alone.
     pub seed: u64,
     /// Steps that ran.

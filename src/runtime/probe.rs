@@ -13,7 +13,7 @@ use crate::{
     catalog::{Family, ModelCard, ModelId, SamplerKind},
     planner::{LatencyModel, PhaseTimes, Plan},
     telemetry::Clock,
-    units::{ImageSize, Millis, Moment, Steps},
+    units::{FileFormat, ImageSize, Millis, Moment, Steps},
 };
 
 /// How often the models are gone through. Other work on the machine comes in bursts, which then spoil
@@ -221,6 +221,7 @@ fn job(target: &Target, steps: Steps, size: ImageSize) -> Job {
             size,
         ),
         seeds: vec![0],
+        format: FileFormat::default(),
         arrived: Moment::default(),
         predicted: Millis::ZERO,
     }

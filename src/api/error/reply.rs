@@ -101,6 +101,7 @@ impl ApiError {
             Self::InvalidValue { param, .. }
             | Self::MissingField { param, .. }
             | Self::UnknownField { param, .. }
+            | Self::ConflictingFields { param, .. }
             | Self::NotImplemented { param, .. } => Some(param),
             Self::Refused(refusal) => refusal.param(),
             Self::UnknownModel { .. } => Some("model"),

@@ -15,7 +15,7 @@ use crate::{
     catalog::{Catalog, Family, ModelId},
     config::Limits,
     planner::{Budget, Pins, PlanRequest, Quality},
-    units::{Flops, ImageSize, Millis},
+    units::{FileFormat, Flops, ImageSize, Millis},
 };
 
 /// A request that can be planned.
@@ -29,6 +29,8 @@ pub(in crate::api) struct Spec<'a> {
     pub(in crate::api) prompt: String,
     /// What to steer away from; empty for none.
     pub(in crate::api) negative_prompt: String,
+    /// What each picture becomes.
+    pub(in crate::api) format: FileFormat,
     /// The seed of the first picture, if the client chose one.
     seed: Option<u64>,
     /// Who limited the latency.
@@ -43,6 +45,7 @@ impl<'a> Spec<'a> {
         catalog: &'a Catalog,
         limits: &Limits,
     ) -> Result<Self, ApiError> {
+        let format = format(&request)?;
         let (family, model) = named(request.model.as_deref(), catalog)?;
         let size = size(request.size.as_deref(), family, limits)?;
         let n_images = request.n.unwrap_or(1);
@@ -68,6 +71,7 @@ impl<'a> Spec<'a> {
             },
             prompt: request.prompt,
             negative_prompt,
+            format,
             seed: request.seed,
             latency_from: latency.map(|(_, source)| source),
         })
@@ -83,6 +87,26 @@ impl<'a> Spec<'a> {
             .map(|image_idx| first + image_idx)
             .collect()
     }
+}
+
+/// Only one format has anything to lose.
+fn format(request: &GenerateRequest) -> Result<FileFormat, ApiError> {
+    let quality = request.output_compression.unwrap_or(100).min(100) as u8;
+    let format = match request.output_format.as_deref() {
+        Some("jpeg") => return Ok(FileFormat::Jpeg { quality }),
+        Some("webp") => FileFormat::Webp,
+        _ => FileFormat::Png,
+    };
+    if quality == 100 {
+        return Ok(format);
+    }
+    Err(ApiError::ConflictingFields {
+        param: "output_compression".to_owned(),
+        message: format!(
+            "output_compression {quality} is for output_format \"jpeg\"; {format} pictures are written without \
+             loss, so ask for jpeg or leave output_compression out"
+        ),
+    })
 }
 
 fn budget(granted: &BudgetRequest, latency: Option<Millis>, quality: Option<Quality>) -> Budget {
