@@ -16,7 +16,7 @@ use super::{
     state::AppState,
 };
 use crate::{
-    planner::{Decision, Estimate, Finished, Ran, Took},
+    planner::{Decision, Estimate, Finished, PlanToken, Ran, Took},
     runtime::{Job, JobError, Outcome, Phases, Readiness, SubmitError, Ticket},
     telemetry::BudgetKind,
     units::{Flops, Millis, Moment},
@@ -208,6 +208,7 @@ fn answer(
         budget: BudgetReply::of(spec, state.menus(spec.family).budgets(), &decision.estimate),
         actual: Actual::new(outcome, spec.plan_request.n_images, latency),
         estimate: decision.estimate,
+        plan_token: PlanToken::new(&decision.plan, spec.family).to_string(),
         plan: decision.plan,
     }
 }

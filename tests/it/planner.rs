@@ -5,4 +5,5 @@ mod explains;
 mod keeps;
 mod laws;
 mod refuses;
+mod replays;
 mod toy;

@@ -105,6 +105,7 @@ impl ApiError {
             | Self::NotImplemented { param, .. } => Some(param),
             Self::Refused(refusal) => refusal.param(),
             Self::UnknownModel { .. } => Some("model"),
+            Self::InvalidPlanToken(_) | Self::StalePlanToken { .. } => Some("plan_token"),
             _ => None,
         }
     }

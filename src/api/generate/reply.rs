@@ -32,6 +32,8 @@ pub(in crate::api) struct GenerateReply {
     pub(super) background: &'static str,
     /// What was run.
     pub(super) plan: Plan,
+    /// The same in one word, which replays it exactly where a later request has it as `plan_token`.
+    pub(super) plan_token: String,
     /// What was predicted when the plan was chosen.
     pub(super) estimate: Estimate,
     /// What came out.

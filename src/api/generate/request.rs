@@ -106,6 +106,11 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^(ddim|dpmpp_2m|euler|euler_ancestral|ddpm|lcm)$")]
     pub sampler: Option<SamplerKind>,
+    /// Replays the plan of an earlier reply, exactly: its `plan_token`. Excludes all other fields that pin a part
+    /// of the plan; the budget must allow it, and the weights must be the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024, pattern = "^[A-Za-z0-9_-]+$")]
+    pub plan_token: Option<String>,
     /// What this request grants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetRequest>,
@@ -214,6 +219,7 @@ impl GenerateRequest {
             )?,
             seed: fields.integer("seed", 0..=MAX_EXACT_INTEGER)?,
             sampler: fields.choice("sampler", &samplers)?,
+            plan_token: fields.text("plan_token")?,
             budget: BudgetRequest::take_from(fields)?,
         })
     }

@@ -14,7 +14,7 @@ use crate::{
     api::{error::ApiError, fields::MAX_EXACT_INTEGER, fields::shortened},
     catalog::{Catalog, Family, ModelId},
     config::Limits,
-    planner::{Budget, Pins, PlanRequest, Quality},
+    planner::{Budget, Pins, PlanRequest, PlanToken, Quality},
     units::{FileFormat, Flops, ImageSize, Millis},
 };
 
@@ -46,8 +46,14 @@ impl<'a> Spec<'a> {
         limits: &Limits,
     ) -> Result<Self, ApiError> {
         let format = format(&request)?;
-        let (family, model) = named(request.model.as_deref(), catalog)?;
-        let size = size(request.size.as_deref(), family, limits)?;
+        let token = token(request.plan_token.as_deref())?;
+        let (family, model) = match &token {
+            Some(token) => replayed(token, request.model.as_deref(), catalog)?,
+            None => named(request.model.as_deref(), catalog)?,
+        };
+        let asked = request.size.as_deref().filter(|text| *text != "auto");
+        let own = token.as_ref().map(|token| token.plan().size.to_string());
+        let size = size(asked.or(own.as_deref()), family, limits)?;
         let n_images = request.n.unwrap_or(1);
         within_seeds(request.seed, n_images)?;
         within_training(&request, family)?;
@@ -59,6 +65,7 @@ impl<'a> Spec<'a> {
             sampler: request.sampler,
             steps: request.num_inference_steps,
             guidance_scale: request.guidance_scale,
+            plan: token.map(PlanToken::into_plan),
         };
         Ok(Self {
             family,
@@ -120,6 +127,41 @@ fn budget(granted: &BudgetRequest, latency: Option<Millis>, quality: Option<Qual
     }
 }
 
+fn token(text: Option<&str>) -> Result<Option<PlanToken>, ApiError> {
+    text.map(str::parse)
+        .transpose()
+        .map_err(ApiError::InvalidPlanToken)
+}
+
+/// Finds the family of a plan that is to be replayed. `model` may name that family too; a model there is one
+/// pin too many, which the planner refuses as it does the others.
+fn replayed<'a>(
+    token: &PlanToken,
+    name: Option<&str>,
+    catalog: &'a Catalog,
+) -> Result<(&'a Family, Option<ModelId>), ApiError> {
+    let id = &token.plan().model;
+    let (family, _) = catalog
+        .model(&id.0)
+        .ok_or_else(|| unknown_model(&id.0, catalog))?;
+    let (asked, model) = named(name, catalog)?;
+    let is_named = !matches!(name, None | Some("auto"));
+    if is_named && asked.id != family.id {
+        return Err(ApiError::ConflictingFields {
+            param: "model".to_owned(),
+            message: format!(
+                "the plan of plan_token is one of family {:?}; leave model out",
+                family.id
+            ),
+        });
+    }
+    if !token.suits(family) {
+        let family = family.id.clone();
+        return Err(ApiError::StalePlanToken { family });
+    }
+    Ok((family, model))
+}
+
 /// Finds the family, and the model if one was named.
 pub(in crate::api) fn named<'a>(
     name: Option<&str>,
@@ -135,10 +177,14 @@ pub(in crate::api) fn named<'a>(
     catalog
         .model(name)
         .map(|(family, card)| (family, Some(card.id.clone())))
-        .ok_or_else(|| ApiError::UnknownModel {
-            asked: shortened(name),
-            known: known_names(catalog),
-        })
+        .ok_or_else(|| unknown_model(name, catalog))
+}
+
+fn unknown_model(name: &str, catalog: &Catalog) -> ApiError {
+    ApiError::UnknownModel {
+        asked: shortened(name),
+        known: known_names(catalog),
+    }
 }
 
 /// Lists everything that `model` may say.
