@@ -97,7 +97,7 @@ async fn serve(
         metrics,
         clock,
         limits: config.limits,
-        api_keys: config.api_keys,
+        access: config.access,
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening; models load in the background");

@@ -137,7 +137,7 @@ impl Toy {
             metrics: metrics.clone(),
             clock: clock.clone(),
             limits: config.limits,
-            api_keys: config.api_keys,
+            access: config.access,
         });
         Self {
             app: api::app(state.clone()),
