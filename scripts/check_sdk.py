@@ -48,6 +48,20 @@ def several_pictures_with_every_neutral_field(client):
     assert seeds[1] == seeds[0] + 1, seeds
 
 
+def every_file_format(client):
+    starts = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "webp": b"RIFF"}
+    for name, start in starts.items():
+        reply = client.images.generate(
+            model="auto", prompt=PROMPT, output_format=name, output_compression=80 if name == "jpeg" else 100
+        )
+        assert reply.output_format == name
+        assert base64.b64decode(reply.data[0].b64_json).startswith(start), name
+    call = lambda: client.images.generate(  # noqa: E731
+        model="auto", prompt=PROMPT, output_format="png", output_compression=80
+    )
+    assert refused(call, openai.BadRequestError).param == "output_compression"
+
+
 def budget_and_what_came_of_it(client):
     extra = {"budget": {"tflops": 1000.0}, "seed": 7}
     reply = client.images.generate(model="auto", prompt=PROMPT, extra_body=extra).model_extra
@@ -112,6 +126,7 @@ CHECKS = [
     models,
     picture,
     several_pictures_with_every_neutral_field,
+    every_file_format,
     budget_and_what_came_of_it,
     pinned_steps_and_the_same_seed_twice,
     deadline_header_is_echoed,

@@ -5,7 +5,7 @@
 //!
 //! In reading order: a [`Profile`] is what was measured, `scores` what lies between the measured
 //! step counts, `candidates` every plan that may be offered, `frontier` the ones worth offering, `menu`
-//! what one kind of request is offered, [`menus`] those that are kept, `bill` what a request would pay,
+//! what one kind of request is offered (`exact`, if it names its whole plan), [`menus`] those that are kept, `bill` what a request would pay,
 //! `search` the choice, [`explain`] the same search with its reasons.
 
 pub mod budget;
@@ -23,6 +23,7 @@ pub mod refusal;
 mod bill;
 mod candidates;
 mod cost_table;
+mod exact;
 mod finished;
 mod frontier;
 mod loss;
@@ -36,6 +37,7 @@ mod scores;
 mod search;
 mod shortfall;
 mod timetable;
+mod token;
 mod warning;
 mod workload;
 
@@ -57,5 +59,6 @@ pub use predictions::{Predictions, Sample};
 pub use profile::{Profile, ProfileError, Rush};
 pub use refusal::{Conflict, Infeasible, Limit, MinimumFeasible, Refusal};
 pub use timetable::{StepTime, Timetable};
+pub use token::{PlanToken, PlanTokenError};
 pub use warning::PlanWarning;
 pub use workload::{Leg, Workload};

@@ -27,6 +27,7 @@ mod encoder;
 pub mod executor;
 pub mod job;
 mod lane;
+pub mod parameters;
 pub mod policy;
 pub mod probe;
 mod pulse;
@@ -41,6 +42,7 @@ pub use executor::{
     Stepped, Texts,
 };
 pub use job::{Event, Job, JobError, JobId, OnLate, Outcome, Phases, Rendered, Ticket};
+pub use parameters::Parameters;
 pub use policy::Policy;
 pub use readiness::{Liveness, Progress, Readiness};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use crate::planner::Refusal;
+use crate::planner::{PlanTokenError, Refusal};
 
 mod documented;
 mod reply;
@@ -46,6 +46,14 @@ pub enum ApiError {
         nearest: Option<&'static str>,
         /// The fields that are known at this place.
         known: Vec<&'static str>,
+    },
+    /// Two fields of the request exclude each other.
+    #[error("{message}")]
+    ConflictingFields {
+        /// The field that had better be left out.
+        param: String,
+        /// Why, and what would work.
+        message: String,
     },
     /// A value that the interface knows and this version does not do yet.
     #[error("{message}")]
@@ -96,6 +104,18 @@ pub enum ApiError {
         asked: String,
         /// Every id that would work.
         known: Vec<String>,
+    },
+    /// The text in `plan_token` is none.
+    #[error("plan_token cannot be read: {0}")]
+    InvalidPlanToken(PlanTokenError),
+    /// The plan in `plan_token` was made for other weights.
+    #[error(
+        "plan_token was made for other weights than those of family {family:?} now, so what it promised \
+         does not hold; ask for a new plan"
+    )]
+    StalePlanToken {
+        /// The family.
+        family: String,
     },
     /// No such route.
     #[error("there is nothing at {path}; GET /docs lists every route")]
@@ -161,7 +181,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every [`Self::kind`] there is.
-    pub const KINDS: [&'static str; 23] = [
+    pub const KINDS: [&'static str; 25] = [
         "invalid_value",
         "missing_field",
         "unknown_field",
@@ -175,6 +195,8 @@ impl ApiError {
         "route_not_found",
         "method_not_allowed",
         "conflicting_fields",
+        "invalid_plan_token",
+        "stale_plan_token",
         "min_score_out_of_reach",
         "budget_infeasible",
         "latency_unknown",
@@ -193,6 +215,7 @@ impl ApiError {
             Self::InvalidValue { .. } => "invalid_value",
             Self::MissingField { .. } => "missing_field",
             Self::UnknownField { .. } => "unknown_field",
+            Self::ConflictingFields { .. } => "conflicting_fields",
             Self::NotImplemented { .. } => "not_implemented",
             Self::InvalidJson { .. } => "invalid_json",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
@@ -200,6 +223,8 @@ impl ApiError {
             Self::BodyTimeout { .. } => "body_timeout",
             Self::Unauthorized { .. } => "invalid_api_key",
             Self::UnknownModel { .. } => "model_not_found",
+            Self::InvalidPlanToken(_) => "invalid_plan_token",
+            Self::StalePlanToken { .. } => "stale_plan_token",
             Self::UnknownRoute { .. } => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Refused(refusal) => refusal_kind(refusal),
@@ -219,8 +244,11 @@ impl ApiError {
             Self::InvalidValue { .. }
             | Self::MissingField { .. }
             | Self::UnknownField { .. }
+            | Self::ConflictingFields { .. }
             | Self::NotImplemented { .. }
+            | Self::InvalidPlanToken(_)
             | Self::InvalidJson { .. } => StatusCode::BAD_REQUEST,
+            Self::StalePlanToken { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::UnknownModel { .. } | Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,

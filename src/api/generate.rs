@@ -16,7 +16,7 @@ use super::{
     state::AppState,
 };
 use crate::{
-    planner::{Decision, Estimate, Finished, Load, Ran, ScoreEstimate, Took},
+    planner::{Decision, Estimate, Finished, Load, PlanToken, Ran, ScoreEstimate, Took},
     runtime::{Job, JobError, Outcome, Phases, Readiness, Rendered, SubmitError, Ticket},
     telemetry::BudgetKind,
     units::{Flops, Millis, Moment},
@@ -66,7 +66,7 @@ pub(super) async fn generate(
     let ticket = submit(&state, &spec, arrived)?;
     let mut outcome = finished(&state, ticket).await?;
     let images = std::mem::take(&mut outcome.images);
-    let bytes = images.iter().map(|image| image.png.len()).sum();
+    let bytes = images.iter().map(|image| image.file.len()).sum();
     let scores = scores(&state, &spec, &outcome.decision, &images);
     let in_base64 = move || {
         let pairs = images.iter().zip(scores);
@@ -104,6 +104,7 @@ fn job(state: &AppState, spec: &Spec<'_>, arrived: Moment) -> Result<Job, ApiErr
         prompt: spec.prompt.clone(),
         negative_prompt: spec.negative_prompt.clone(),
         seeds: spec.seeds(),
+        format: spec.format,
         models: spec.family.models.iter().map(|card| card.id.clone()).collect(),
         arrived,
         limit: spec.plan_request.budget.latency,
@@ -215,7 +216,7 @@ fn answer(
     GenerateReply {
         created: state.clock().unix_seconds(),
         data,
-        output_format: "png",
+        output_format: spec.format,
         size: decision.plan.size,
         quality: spec.plan_request.budget.quality.unwrap_or_default(),
         background: "opaque",
@@ -227,6 +228,7 @@ fn answer(
         budget: BudgetReply::of(spec, state.menus(spec.family).budgets(), &decision.estimate),
         actual,
         estimate: decision.estimate,
+        plan_token: PlanToken::new(&decision.plan, spec.family).to_string(),
         plan: decision.plan,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use super::{error::ApiError, generate::warnings, layers::auth::Keys, menus::KeptMenus};
 use crate::{
     catalog::{Catalog, Family},
-    config::{ApiKey, Limits},
+    config::{Access, CorsOrigin, Limits},
     planner::{CostTable, Finished, Freshness, LatencyModel, Load, Menus, Planner, Profile},
     runtime::Runtime,
     telemetry::{Clock, Metrics},
@@ -28,8 +28,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is refused.
     pub limits: Limits,
-    /// Who may ask; empty for everybody.
-    pub api_keys: Vec<ApiKey>,
+    /// Who may ask.
+    pub access: Access,
 }
 
 /// What is known of one family.
@@ -68,7 +68,7 @@ impl AppState {
             .metrics
             .declare_codes(&ApiError::KINDS, &warnings::CODES);
         Self(Arc::new(Shared {
-            keys: Keys::new(&parts.api_keys),
+            keys: Keys::new(&parts.access),
             menus,
             parts,
         }))
@@ -95,6 +95,10 @@ impl AppState {
 
     pub(super) fn clock(&self) -> &dyn Clock {
         &*self.0.parts.clock
+    }
+
+    pub(super) fn cors_origins(&self) -> &[CorsOrigin] {
+        &self.0.parts.access.cors_origins
     }
 
     pub(super) fn keys(&self) -> &Keys {

@@ -139,6 +139,7 @@ fn request(args: &Args, family: &Family, model: Option<ModelId>) -> PlanRequest 
             sampler: args.sampler,
             steps: args.steps,
             guidance_scale: args.guidance,
+            plan: None,
         },
         has_negative_prompt: args.negative_prompt,
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::plan::Plan;
 use crate::{
     catalog::{ModelId, NamedBudgets, SamplerKind},
     units::{Flops, ImageSize, Millis, Steps},
@@ -121,6 +122,9 @@ pub struct Pins {
     pub steps: Option<Steps>,
     /// Only this guidance scale.
     pub guidance_scale: Option<f64>,
+    /// Exactly this plan, which is then held against the budget and never replaced. It excludes all other
+    /// pins, and the request's size must be its own.
+    pub plan: Option<Plan>,
 }
 
 impl Pins {

@@ -216,6 +216,10 @@ impl Menus {
     /// The request's menu, from what is kept or made now.
     pub(super) fn menu(&self, request: &PlanRequest) -> Result<Arc<Menu>, Refusal> {
         self.planner.check(request)?;
+        if request.pins.plan.is_some() {
+            // A menu of one is made sooner than it is found.
+            return self.planner.menu(request, &self.phases).map(Arc::new);
+        }
         let key = self.key(request);
         if let Some(menu) = self.common.get(&key).cloned() {
             return Ok(menu);

@@ -42,7 +42,9 @@ impl Search<'_> {
             return None;
         }
         let phases = self.now.latency.phases();
-        let mut offers: Vec<Offer> = planner.priced(&better, self.request, phases).ok()?;
+        let better = better.into_iter();
+        let priced = better.filter_map(|next| Some((next, planner.workload(&next)?)));
+        let mut offers: Vec<Offer> = planner.priced(priced, self.request, phases).ok()?;
         for offer in &mut offers {
             offer.score = offer.candidate.worth.score(scores, objective);
         }

@@ -218,6 +218,9 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn plan(&self, bill: &Bill<'_>) -> Plan {
+        if let Some(exact) = &self.request.pins.plan {
+            return exact.clone();
+        }
         let planner = &self.now.menus.planner;
         let candidate = &bill.offer.candidate;
         candidate.plan(&planner.family, &planner.scores, self.request.size)
@@ -253,6 +256,7 @@ impl<'a> Search<'a> {
         let known_size = self.now.menus.planner.measured_size == Some(self.request.size);
         let unmeasured = match bill.offer.candidate.worth {
             Worth::Measured(_) => None,
+            _ if self.request.pins.plan.is_some() => Some(PlanWarning::UnmeasuredPlan),
             Worth::Like(_) if known_size => Some(PlanWarning::UnmeasuredPin),
             Worth::Like(_) | Worth::Rank(_) => Some(PlanWarning::Unmeasured),
         };

@@ -113,9 +113,9 @@ impl Shared {
         let mut files = showing.files.lock();
         files.took = files.took + took;
         match encoded {
-            Ok(png) => {
+            Ok(file) => {
                 let rendered = Rendered {
-                    png,
+                    file,
                     seed: showing.picture.seed,
                     steps_run: run.steps,
                     rush: run.rush,

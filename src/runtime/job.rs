@@ -8,7 +8,7 @@ use super::binding::{Binder, Binding};
 use crate::{
     catalog::{Family, ModelId},
     planner::{Decision, Plan, Rush, StepLap},
-    units::{Flops, Millis, Moment, Nfe, Steps},
+    units::{FileFormat, Flops, Millis, Moment, Nfe, Steps},
 };
 
 /// One request's work.
@@ -22,6 +22,8 @@ pub struct Job {
     pub seeds: Vec<u64>,
     /// The family's models, in the order that timetables count them by.
     pub models: Arc<[ModelId]>,
+    /// What each picture becomes.
+    pub format: FileFormat,
     /// When the request's head was parsed.
     pub arrived: Moment,
     /// What was granted from then to the last byte of the reply; none for no limit.
@@ -49,6 +51,7 @@ impl Job {
             negative_prompt: String::new(),
             seeds: seeds.to_vec(),
             models: family.models.iter().map(|card| card.id.clone()).collect(),
+            format: FileFormat::default(),
             arrived: Moment::default(),
             limit: None,
             on_late: OnLate::RunLate,
@@ -103,8 +106,8 @@ pub struct Outcome {
 /// One finished picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
-    /// The encoded file.
-    pub png: Vec<u8>,
+    /// The file, in the job's format.
+    pub file: Vec<u8>,
     /// The seed that reproduces it alone.
     pub seed: u64,
     /// Steps that ran.

@@ -9,6 +9,7 @@ mod menus;
 mod models;
 mod plans;
 mod refusals;
+mod replays;
 mod robustness;
 mod serving;
 mod toy;

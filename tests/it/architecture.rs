@@ -75,6 +75,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("candle_core", &["engine", "evaluator"]),
     ("candle_nn", &["engine", "evaluator"]),
+    ("jpeg_encoder", &["engine"]),
+    ("image_webp", &["engine"]),
     ("axum", &["api"]),
     ("tower", &["api"]),
     ("tower_http", &["api"]),

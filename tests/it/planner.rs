@@ -6,4 +6,5 @@ mod keeps;
 mod laws;
 mod refuses;
 mod synthetic;
+mod replays;
 mod toy;

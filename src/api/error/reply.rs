@@ -101,9 +101,11 @@ impl ApiError {
             Self::InvalidValue { param, .. }
             | Self::MissingField { param, .. }
             | Self::UnknownField { param, .. }
+            | Self::ConflictingFields { param, .. }
             | Self::NotImplemented { param, .. } => Some(param),
             Self::Refused(refusal) => refusal.param(),
             Self::UnknownModel { .. } => Some("model"),
+            Self::InvalidPlanToken(_) | Self::StalePlanToken { .. } => Some("plan_token"),
             _ => None,
         }
     }

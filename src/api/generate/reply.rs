@@ -9,7 +9,7 @@ use crate::{
     catalog::NamedBudgets,
     planner::{Cost, Estimate, Notice, Objective, Plan, Quality, ScoreEstimate},
     runtime::{OnLate, Outcome, Phases, Rendered},
-    units::{Flops, ImageSize, Millis, Nfe, Steps},
+    units::{FileFormat, Flops, ImageSize, Millis, Nfe, Steps},
 };
 
 /// The pictures, the plan that made them, and how the prediction did.
@@ -20,8 +20,8 @@ pub(in crate::api) struct GenerateReply {
     /// One entry for each picture, in the order of their seeds.
     pub(super) data: Vec<ImageReply>,
     /// The file format of the pictures.
-    #[schema(example = "png")]
-    pub(super) output_format: &'static str,
+    #[schema(value_type = String, example = "png")]
+    pub(super) output_format: FileFormat,
     /// The size of the pictures.
     #[schema(value_type = String, example = "128x128")]
     pub(super) size: ImageSize,
@@ -32,6 +32,8 @@ pub(in crate::api) struct GenerateReply {
     pub(super) background: &'static str,
     /// What was run.
     pub(super) plan: Plan,
+    /// The same in one word, which replays it exactly where a later request has it as `plan_token`.
+    pub(super) plan_token: String,
     /// What was predicted when the plan was chosen.
     pub(super) estimate: Estimate,
     /// What came out.
@@ -179,7 +181,7 @@ impl GenerateReply {
 impl ImageReply {
     pub(super) fn new(image: &Rendered, score: Option<ScoreEstimate>) -> Self {
         Self {
-            b64_json: STANDARD.encode(&image.png),
+            b64_json: STANDARD.encode(&image.file),
             seed: image.seed,
             steps_run: image.steps_run,
             degraded: image.rush.is_some(),

@@ -16,7 +16,7 @@ use crate::{
     config::Limits,
     planner::{Cost, Objective, Quality},
     runtime::OnLate,
-    units::{ImageSize, Steps},
+    units::{FileFormat, ImageSize, Steps},
 };
 
 /// Guidance scales beyond this only burn the picture.
@@ -59,13 +59,14 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(default = "b64_json", pattern = "^b64_json$")]
     pub response_format: Option<String>,
-    /// The file format of the pictures.
+    /// The file format of the pictures: `png` and `webp` lose nothing, `jpeg` what `output_compression` says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(default = "png", pattern = "^png$")]
+    #[schema(default = "png", pattern = "^(png|jpeg|webp)$")]
     pub output_format: Option<String>,
-    /// Compression of lossy formats; only 100 for now.
+    /// From 0 for the smallest file to 100 for the best picture. Below 100 only with `jpeg`, since the other
+    /// formats are written without loss.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 100, maximum = 100)]
+    #[schema(minimum = 0, maximum = 100, default = 100)]
     pub output_compression: Option<u32>,
     /// `auto` or `opaque`; transparent pictures are not made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +107,11 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^(ddim|dpmpp_2m|euler|euler_ancestral|ddpm|lcm)$")]
     pub sampler: Option<SamplerKind>,
+    /// Replays the plan of an earlier reply, exactly: its `plan_token`. Excludes all other fields that pin a part
+    /// of the plan; the budget must allow it, and the weights must be the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024, pattern = "^[A-Za-z0-9_-]+$")]
+    pub plan_token: Option<String>,
     /// What this request grants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetRequest>,
@@ -195,8 +201,10 @@ impl GenerateRequest {
                 "b64_json",
                 &["url"],
             )?,
-            output_format: only(fields, "output_format", &["png"], "png", &["jpeg", "webp"])?,
-            output_compression: only_number(fields, "output_compression", 100)?,
+            output_format: only(fields, "output_format", &FileFormat::NAMES, "png", &[])?,
+            output_compression: fields
+                .integer("output_compression", 0..=100)?
+                .map(|quality| quality as u32),
             background: only(
                 fields,
                 "background",
@@ -219,6 +227,7 @@ impl GenerateRequest {
             )?,
             seed: fields.integer("seed", 0..=MAX_EXACT_INTEGER)?,
             sampler: fields.choice("sampler", &samplers)?,
+            plan_token: fields.text("plan_token")?,
             budget: BudgetRequest::take_from(fields)?,
         })
     }

@@ -10,13 +10,13 @@ use crate::{
     catalog::{Catalog, DeviceSpec, Family, ModelId},
     engine::{
         EngineError,
-        image::{Parameters, Pixels},
+        image::Pixels,
         ops::native::Level,
         pipeline::{Pipeline, Trajectory},
         preview::LatentColors,
     },
     planner::{CostTable, Plan, SizeCost},
-    runtime::{Job, JobId},
+    runtime::{Job, JobId, Parameters},
     units::{Flops, ImageSize, Memory, Steps},
 };
 
@@ -73,27 +73,17 @@ pub fn loading(families: Vec<Family>) -> LoadExecutor {
     })
 }
 
-/// Encodes a picture as PNG, with the parameters that reproduce it.
-pub fn encode_png(job: &Job, plan: &Plan, picture: &Picture) -> Result<Vec<u8>, String> {
-    let size = ImageSize {
-        width: picture.width,
-        height: picture.height,
-    };
-    let parameters = Parameters {
-        prompt: &job.prompt,
-        negative_prompt: &job.negative_prompt,
-        steps: picture.steps_run,
-        sampler: plan.sampler,
-        guidance_scale: plan.guidance_scale,
-        seed: picture.seed,
-        size,
-        model: &plan.model.0,
-    };
+/// Writes a picture as the file that its job asks for, with the parameters that reproduce it.
+pub fn encode_file(job: &Job, plan: &Plan, picture: &Picture) -> Result<Vec<u8>, String> {
+    let parameters = Parameters::of(job, plan, picture.seed, picture.steps_run);
     let pixels = Pixels {
-        size,
+        size: ImageSize {
+            width: picture.width,
+            height: picture.height,
+        },
         rgb: picture.rgb.clone(),
     };
-    let file = pixels.to_png(Some(&parameters.text()));
+    let file = pixels.to_file(job.format, Some(&parameters.text()));
     file.map_err(|error| error.to_string())
 }
 

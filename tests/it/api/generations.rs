@@ -37,6 +37,20 @@ async fn everything_at_once_is_understood_and_echoed() {
 }
 
 #[tokio::test]
+async fn every_format_is_written_and_told() {
+    let toy = Toy::start().await;
+    for (format, compression) in [("jpeg", 0), ("jpeg", 80), ("webp", 100), ("png", 100)] {
+        let body = json!({
+            "prompt": "a heart", "seed": 1, "output_format": format, "output_compression": compression,
+        });
+        let reply = toy.draw(body).await.ok();
+        assert_eq!(reply["output_format"], format);
+        let file = decode(reply["data"][0]["b64_json"].as_str().unwrap());
+        assert_eq!(file, format!("{} of seed 1", format.to_uppercase()));
+    }
+}
+
+#[tokio::test]
 async fn a_larger_budget_buys_a_better_plan() {
     let toy = Toy::start().await;
     let mut scores = Vec::new();

@@ -34,9 +34,15 @@ async fn a_bad_field_is_named() {
         ),
         (
             "output_format",
-            json!("webp"),
-            "not_implemented",
+            json!("gif"),
+            "invalid_value",
             "output_format",
+        ),
+        (
+            "output_compression",
+            json!(80),
+            "conflicting_fields",
+            "output_compression",
         ),
         ("stream", json!(true), "not_implemented", "stream"),
         (
@@ -85,7 +91,7 @@ async fn a_bad_field_is_named() {
     }
     let text = toy.metrics.text();
     assert!(
-        text.contains("goldilocks_refusals_total{code=\"not_implemented\"} 4"),
+        text.contains("goldilocks_refusals_total{code=\"not_implemented\"} 3"),
         "{text}"
     );
 }

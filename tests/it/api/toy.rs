@@ -114,7 +114,10 @@ impl Toy {
             vec![worker(&clock, setup.gate, setup.load_gate)],
             Settings {
                 queue_capacity: config.queue_capacity,
-                encode: |_job, picture| Ok(format!("PNG of seed {}", picture.seed).into_bytes()),
+                encode: |job, picture| {
+                    let format = job.format.name().to_uppercase();
+                    Ok(format!("{format} of seed {}", picture.seed).into_bytes())
+                },
                 clock: clock.clone(),
                 metrics: metrics.clone(),
             },
@@ -134,7 +137,7 @@ impl Toy {
             metrics: metrics.clone(),
             clock: clock.clone(),
             limits: config.limits,
-            api_keys: config.api_keys,
+            access: config.access,
         });
         Self {
             app: api::app(state.clone()),

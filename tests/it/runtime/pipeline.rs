@@ -6,7 +6,7 @@ use goldilocks::{
     catalog::{self, Catalog, DeviceSpec},
     runtime::{
         Job, Outcome, Runtime, Settings, WorkerSpec,
-        executor::pipeline::{devices, encode_png, loading},
+        executor::pipeline::{devices, encode_file, loading},
     },
     telemetry::{ManualClock, Metrics},
 };
@@ -29,7 +29,7 @@ async fn started() -> Runtime {
     };
     let settings = Settings {
         queue_capacity: 8,
-        encode: encode_png,
+        encode: encode_file,
         clock: Arc::new(ManualClock::default()),
         metrics: Arc::new(Metrics::new(["sd1"])),
     };
@@ -56,9 +56,9 @@ async fn a_seed_gives_the_same_file_alone_and_in_company() {
     let alone = draw(&runtime, picture(3.0, &[12])).await;
     let together = draw(&runtime, picture(3.0, &[11, 12])).await;
     assert_eq!(alone.images[0], together.images[1]);
-    assert_ne!(together.images[0].png, together.images[1].png);
-    assert!(alone.images[0].png.starts_with(b"\x89PNG\r\n\x1a\n"));
-    let text = String::from_utf8_lossy(&alone.images[0].png).into_owned();
+    assert_ne!(together.images[0].file, together.images[1].file);
+    assert!(alone.images[0].file.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let text = String::from_utf8_lossy(&alone.images[0].file).into_owned();
     assert!(
         text.contains("a red circle") && text.contains("Seed: 12"),
         "no parameters"

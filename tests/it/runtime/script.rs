@@ -130,6 +130,7 @@ pub(crate) fn job(prompt: &str, seeds: &[u64]) -> Job {
             "64x64".parse().unwrap(),
         ),
         seeds: seeds.to_vec(),
+        format: goldilocks::units::FileFormat::default(),
         arrived: goldilocks::units::Moment::default(),
         predicted: Millis(42.0) * seeds.len() as f64,
     }

@@ -18,7 +18,7 @@ async fn an_outcome_has_its_pictures_and_where_the_time_went() {
     let files: Vec<&[u8]> = outcome
         .images
         .iter()
-        .map(|image| image.png.as_slice())
+        .map(|image| image.file.as_slice())
         .collect();
     assert_eq!(files, [b"7", b"8"]);
     assert_eq!(outcome.images[1].steps_run, 4);

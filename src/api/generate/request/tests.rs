@@ -89,9 +89,6 @@ fn what_is_written_is_read_again() {
 fn what_is_known_but_not_done_yet_says_so() {
     for (name, value) in [
         ("response_format", json!("url")),
-        ("output_format", json!("jpeg")),
-        ("output_format", json!("webp")),
-        ("output_compression", json!(80)),
         ("background", json!("transparent")),
         ("stream", json!(true)),
         ("partial_images", json!(2)),
@@ -124,7 +121,8 @@ fn a_value_out_of_range_is_refused_with_what_would_work() {
             "auto, low, medium, high, xhigh, max",
         ),
         ("response_format", json!("png"), "one of b64_json"),
-        ("output_format", json!("gif"), "one of png"),
+        ("output_format", json!("gif"), "one of png, jpeg, webp"),
+        ("output_compression", json!(101), "0 to 100"),
         ("num_inference_steps", json!(0), "1 to 1000"),
         ("guidance_scale", json!(0.5), "from 1 (unguided) to 30"),
         ("seed", json!(-1), "0 to 9007199254740991"),

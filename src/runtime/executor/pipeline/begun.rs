@@ -64,15 +64,8 @@ impl Begun {
     ) -> Result<(), DrawError> {
         let plan = &self.plan;
         let spec = ImageSpec {
-            stages: plan.stages.clone(),
-            sampler: plan.sampler,
-            steps: plan.steps,
-            guidance_scale: plan.guidance_scale,
-            guidance_interval: plan.guidance_interval,
-            seed,
             candidate: row.candidate,
-            size: plan.size,
-            initial_noise: None,
+            ..ImageSpec::new(plan.route(), plan.size, seed)
         };
         let text = self.conditioning.clone();
         let trajectory = hosted.pipeline.begin(&plan.model, &spec, text)?;
