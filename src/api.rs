@@ -12,6 +12,7 @@ mod fields;
 mod frontier;
 mod generate;
 mod health;
+mod jobs;
 mod layers;
 mod menus;
 mod metrics;

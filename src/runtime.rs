@@ -36,7 +36,7 @@ pub mod state;
 mod worker;
 
 pub use agenda::{Rules, Standing};
-pub use binding::{Binder, Binding};
+pub use binding::{Binder, Binding, MenuBinder};
 pub use executor::{
     Decoded, DrawError, EncodeImage, Executor, LoadExecutor, OnLoaded, Picture, Ranked, RowKey,
     Stepped, Texts,

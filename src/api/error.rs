@@ -117,6 +117,12 @@ pub enum ApiError {
         /// The family.
         family: String,
     },
+    /// No such job.
+    #[error("there is no job {id:?}; results are kept for ten minutes")]
+    UnknownJob {
+        /// The id that was asked for.
+        id: String,
+    },
     /// No such route.
     #[error("there is nothing at {path}; GET /docs lists every route")]
     UnknownRoute {
@@ -181,7 +187,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every [`Self::kind`] there is.
-    pub const KINDS: [&'static str; 25] = [
+    pub const KINDS: [&'static str; 26] = [
         "invalid_value",
         "missing_field",
         "unknown_field",
@@ -192,6 +198,7 @@ impl ApiError {
         "body_timeout",
         "invalid_api_key",
         "model_not_found",
+        "job_not_found",
         "route_not_found",
         "method_not_allowed",
         "conflicting_fields",
@@ -225,6 +232,7 @@ impl ApiError {
             Self::UnknownModel { .. } => "model_not_found",
             Self::InvalidPlanToken(_) => "invalid_plan_token",
             Self::StalePlanToken { .. } => "stale_plan_token",
+            Self::UnknownJob { .. } => "job_not_found",
             Self::UnknownRoute { .. } => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Refused(refusal) => refusal_kind(refusal),
@@ -250,7 +258,9 @@ impl ApiError {
             | Self::InvalidJson { .. } => StatusCode::BAD_REQUEST,
             Self::StalePlanToken { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-            Self::UnknownModel { .. } | Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
+            Self::UnknownModel { .. } | Self::UnknownJob { .. } | Self::UnknownRoute { .. } => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

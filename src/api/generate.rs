@@ -1,6 +1,5 @@
-//! How does a request become a picture? Read, settled, planned, run, answered: one function each.
-
-use std::{sync::Arc, time::Duration};
+//! How does a request become a picture? Read and settled here, planned and run in [`run`], and answered at once,
+//! as a [`stream`] or later on (`super::jobs`).
 
 use axum::{
     Extension,
@@ -15,34 +14,44 @@ use super::{
     layers::Arrival,
     state::AppState,
 };
-use crate::{
-    planner::{Decision, Estimate, Finished, Load, PlanToken, Ran, ScoreEstimate, Took},
-    runtime::{Job, JobError, Outcome, Phases, Readiness, Rendered, SubmitError, Ticket},
-    telemetry::BudgetKind,
-    units::{Flops, Millis, Moment},
-};
-use binder::MenuBinder;
-use reply::{Actual, BudgetReply, GenerateReply, ImageReply};
+use crate::units::Moment;
 
-mod binder;
 mod bulk;
 mod deadline;
 pub(super) mod reply;
 pub(super) mod request;
+pub(super) mod run;
 pub(super) mod spec;
+mod stream;
 pub(super) mod warnings;
 
 pub use request::{BudgetRequest, GenerateRequest};
+pub(super) use run::{Audience, Run, refuse_beyond};
 pub(super) use spec::Spec;
 
-/// Nobody needs to come back sooner than this.
-const SOONEST: Duration = Duration::from_millis(1);
+/// A request that was read and not yet settled: it outlives the connection that it came by.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) request: GenerateRequest,
+    pub(super) headers: HeaderMap,
+    pub(super) arrived: Moment,
+}
+
+impl Asked {
+    /// Settles it against what is hosted.
+    pub(super) fn spec<'a>(&self, state: &'a AppState) -> Result<Spec<'a>, ApiError> {
+        let request = self.request.clone();
+        Spec::new(request, &self.headers, state.catalog(), state.limits())
+    }
+}
 
 /// Draw.
 ///
 /// Chooses the plan that is predicted to be the best one within the budget, runs it, and answers
 /// with the pictures, the plan, what was predicted and what came out. The headers
-/// `Request-Timeout-Ms`, `grpc-timeout` and `X-Request-Timeout` lower `budget.latency_ms`.
+/// `Request-Timeout-Ms`, `grpc-timeout` and `X-Request-Timeout` lower `budget.latency_ms`. With `stream`
+/// the answer is a stream of server-sent events, OpenAI's `image_generation.partial_image` and
+/// `image_generation.completed`, and `error`.
 #[utoipa::path(
     post,
     path = "/v1/images/generations",
@@ -50,7 +59,10 @@ const SOONEST: Duration = Duration::from_millis(1);
     tag = "images",
     request_body = GenerateRequest,
     responses(
-        (status = 200, description = "Every picture, as base64", body = GenerateReply),
+        (status = 200, description = "Every picture, as base64", content(
+            (reply::GenerateReply = "application/json"),
+            (String = "text/event-stream")
+        )),
         RequestErrors, RunErrors, AnyRouteErrors
     )
 )]
@@ -60,231 +72,18 @@ pub(super) async fn generate(
     headers: HeaderMap,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
-    let request = GenerateRequest::parse(body, state.limits())?;
-    let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
-    refuse_until_ready(&state)?;
-    let ticket = submit(&state, &spec, arrived)?;
-    let mut outcome = finished(&state, ticket).await?;
-    let images = std::mem::take(&mut outcome.images);
-    let bytes = images.iter().map(|image| image.file.len()).sum();
-    let scores = scores(&state, &spec, &outcome.decision, &images);
-    let in_base64 = move || {
-        let pairs = images.iter().zip(scores);
-        pairs.map(|(image, score)| ImageReply::new(image, score)).collect()
+    let asked = Asked {
+        request: GenerateRequest::parse(body, state.limits())?,
+        headers,
+        arrived,
     };
-    let data = bulk::run(bytes, in_base64).await?;
-    let reply = answer(&state, &spec, (outcome, data), arrived);
+    if asked.request.stream == Some(true) {
+        return stream::reply(state, asked).await;
+    }
+    let spec = asked.spec(&state)?;
+    let run = Run::admit(&state, &spec, arrived, Audience::Nobody)?;
+    let reply = run.reply().await?;
+    let bytes = reply.bytes();
     let body = bulk::run(bytes, move || reply.to_json()).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-/// Tells how far the warm-up is rather than promise a plan that nobody can run yet.
-fn refuse_until_ready(state: &AppState) -> Result<(), ApiError> {
-    match state.runtime().readiness() {
-        Readiness::Ready => Ok(()),
-        Readiness::Warming(progress) => Err(ApiError::Loading {
-            progress: progress.into(),
-        }),
-        Readiness::Draining => Err(ApiError::ShuttingDown),
-        Readiness::Failed { reason } => Err(ApiError::Failed {
-            message: format!("the models could not be loaded: {reason}"),
-        }),
-    }
-}
-
-/// Chooses what an idle server would do, and holds it against the server's own limit: what even that one
-/// cannot do is refused for good, and the runtime says what the load leaves of it.
-fn job(state: &AppState, spec: &Spec<'_>, arrived: Moment) -> Result<Job, ApiError> {
-    let menus = state.menus(spec.family);
-    let latency = state.latency();
-    let decision = menus.choose(&spec.plan_request, &latency, Load::IDLE)?;
-    refuse_beyond(state.limits().max_flops, &decision.estimate)?;
-    let binder = MenuBinder::new(menus, spec.plan_request.clone());
-    Ok(Job {
-        prompt: spec.prompt.clone(),
-        negative_prompt: spec.negative_prompt.clone(),
-        seeds: spec.seeds(),
-        format: spec.format,
-        models: spec.family.models.iter().map(|card| card.id.clone()).collect(),
-        arrived,
-        limit: spec.plan_request.budget.latency,
-        on_late: spec.on_late,
-        floor: binder.floor(&latency)?,
-        binding: binder.bind(decision, &latency),
-        binder: Arc::new(binder),
-        wants_events: false,
-        partial_images: 0,
-    })
-}
-
-/// Refuses work that is more than the server does for one request, whatever its budget.
-pub(super) fn refuse_beyond(allowed: Flops, estimate: &Estimate) -> Result<(), ApiError> {
-    if estimate.flops() <= allowed {
-        return Ok(());
-    }
-    Err(ApiError::InvalidValue {
-        param: "budget.tflops".to_owned(),
-        message: format!(
-            "the plan for this request needs {:.3} tflops, and this server allows {:.3}; \
-             ask for fewer pictures or steps, or set budget.tflops to at most that",
-            estimate.tflops,
-            allowed.tflops()
-        ),
-    })
-}
-
-fn submit(state: &AppState, spec: &Spec<'_>, arrived: Moment) -> Result<Ticket, ApiError> {
-    let job = job(state, spec, arrived)?;
-    let submitted = state.runtime().submit(job);
-    let ticket = submitted.map_err(|error| not_admitted(state, &error))?;
-    tracing::info!(
-        job.id = ticket.id.0,
-        images = spec.plan_request.n_images,
-        "request admitted"
-    );
-    Ok(ticket)
-}
-
-fn not_admitted(state: &AppState, error: &SubmitError) -> ApiError {
-    match error {
-        SubmitError::Full { room_in, .. } | SubmitError::NoRoom { room_in } => {
-            ApiError::Overloaded {
-                message: error.to_string(),
-                retry_after: (*room_in).max(SOONEST),
-            }
-        }
-        SubmitError::ShuttingDown => ApiError::ShuttingDown,
-        SubmitError::NotReady => refuse_until_ready(state)
-            .err()
-            .unwrap_or(ApiError::ShuttingDown),
-        SubmitError::UnknownModel(_) => ApiError::Failed {
-            message: error.to_string(),
-        },
-    }
-}
-
-/// Waits for the outcome. A client that leaves drops this future, and with it the ticket, which
-/// cancels the job at its next step; so does the time limit.
-async fn finished(state: &AppState, ticket: Ticket) -> Result<Outcome, ApiError> {
-    let limit = state.limits().request_timeout;
-    let outcome = tokio::time::timeout(limit, ticket.outcome()).await;
-    let outcome = outcome.map_err(|_elapsed| ApiError::RequestTimeout {
-        limit_ms: limit.as_millis() as u64,
-    })?;
-    outcome.map_err(|error| match error {
-        JobError::ShuttingDown => ApiError::ShuttingDown,
-        JobError::DeadlineExceeded => ApiError::DeadlineExceeded,
-        JobError::Cancelled => ApiError::Cancelled,
-        JobError::Failed(_) | JobError::Panicked => ApiError::Failed {
-            message: error.to_string(),
-        },
-    })
-}
-
-/// What each picture is predicted to be worth: the plan's score, or a shortened one's where it was measured.
-fn scores(
-    state: &AppState,
-    spec: &Spec<'_>,
-    decision: &Decision,
-    images: &[Rendered],
-) -> Vec<Option<ScoreEstimate>> {
-    let menus = state.menus(spec.family);
-    let objective = spec.plan_request.budget.objective;
-    let score = |image: &Rendered| match image.rush {
-        None => decision.estimate.score,
-        Some(rush) => menus.rushed(&decision.plan, rush, objective),
-    };
-    images.iter().map(score).collect()
-}
-
-fn answer(
-    state: &AppState,
-    spec: &Spec<'_>,
-    (outcome, mut data): (Outcome, Vec<ImageReply>),
-    arrived: Moment,
-) -> GenerateReply {
-    let limit = spec.plan_request.budget.latency;
-    // The clock is read after base64, so `late` is filled in here.
-    let latency = Millis::from(state.clock().now().since(arrived));
-    let late = limit.is_some_and(|limit| latency > limit);
-    for image in &mut data {
-        image.late = late;
-    }
-    record(state, spec, &outcome, latency);
-    let actual = Actual::new(&outcome, spec.plan_request.n_images, latency);
-    let (decision, tokens_cut) = (outcome.decision, outcome.tokens_cut);
-    GenerateReply {
-        created: state.clock().unix_seconds(),
-        data,
-        output_format: spec.format,
-        size: decision.plan.size,
-        quality: spec.plan_request.budget.quality.unwrap_or_default(),
-        background: "opaque",
-        warnings: warnings::of(
-            state.metrics(),
-            spec,
-            warnings::told(decision.warnings, tokens_cut),
-        ),
-        budget: BudgetReply::of(spec, state.menus(spec.family).budgets(), &decision.estimate),
-        actual,
-        estimate: decision.estimate,
-        plan_token: PlanToken::new(&decision.plan, spec.family).to_string(),
-        plan: decision.plan,
-    }
-}
-
-/// Learns from what came out, and counts it.
-fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, latency: Millis) {
-    let plan = &outcome.decision.plan;
-    state.metrics().planned(&plan.model.0, plan.sampler.name());
-    let finished = finished_request(spec, outcome, latency);
-    // Asked before it is learned from.
-    let sum = state.latency().sum(&finished);
-    if let Some(sum) = sum {
-        let predicted = state.latency().estimate(sum, Millis::ZERO).p50;
-        let actual = latency.0 - outcome.phases.queue.0;
-        state.metrics().latency_ratio(actual / predicted.0);
-    }
-    state.learn(&finished);
-    let budget = &spec.plan_request.budget;
-    if let Some(limit) = budget.latency {
-        state
-            .metrics()
-            .budget(BudgetKind::Latency, latency <= limit);
-    }
-    if let Some(limit) = budget.flops {
-        state
-            .metrics()
-            .budget(BudgetKind::Tflops, outcome.flops <= limit);
-    }
-}
-
-/// What the latency model learns from. Every promise is made for texts that are new, and texts that were
-/// kept encoded from earlier requests did not run: repeated prompts do not teach that all requests take
-/// less.
-fn finished_request(spec: &Spec<'_>, outcome: &Outcome, latency: Millis) -> Finished {
-    let Phases {
-        queue,
-        text,
-        rank,
-        decode,
-        encode,
-        ..
-    } = outcome.phases;
-    let ran = Ran {
-        family: spec.family,
-        size: outcome.decision.plan.size,
-        n_images: spec.plan_request.n_images,
-        n_texts: outcome.texts_encoded,
-        n_ranked: outcome.n_ranked,
-    };
-    let took = Took {
-        text,
-        steps: &outcome.steps,
-        rank,
-        decode,
-        encode,
-        whole: Millis(latency.0 - queue.0),
-    };
-    Finished::new(ran, took)
 }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use super::{error::ApiError, generate::warnings, layers::auth::Keys, menus::KeptMenus};
+use super::{
+    error::ApiError, generate::warnings, jobs::KeptJobs, layers::auth::Keys, menus::KeptMenus,
+};
 use crate::{
     catalog::{Catalog, Family},
     config::{Access, CorsOrigin, Limits},
@@ -48,6 +50,7 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     parts: Parts,
     menus: KeptMenus,
+    jobs: KeptJobs,
     keys: Keys,
 }
 
@@ -70,6 +73,7 @@ impl AppState {
         Self(Arc::new(Shared {
             keys: Keys::new(&parts.access),
             menus,
+            jobs: KeptJobs::default(),
             parts,
         }))
     }
@@ -82,6 +86,10 @@ impl AppState {
     /// Returns who runs the work.
     pub fn runtime(&self) -> &Runtime {
         &self.0.parts.runtime
+    }
+
+    pub(super) fn jobs(&self) -> &KeptJobs {
+        &self.0.jobs
     }
 
     /// Returns what is refused.

@@ -501,8 +501,6 @@ impl Agenda {
         let in_house = Millis::from(now.since(entry.admitted)).0;
         tally.phases.queue = Millis((in_house - tally.phases.on_device().0).max(0.0));
         Some(Finished {
-            id,
-            job: entry.job,
             decision: entry.binding.decision,
             tally,
         })

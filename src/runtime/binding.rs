@@ -1,5 +1,7 @@
 //! Who says what a job may do with the time that it has? The planner, asked again as late as possible.
 
+mod menu_binder;
+
 use std::fmt;
 
 use crate::{
@@ -7,6 +9,8 @@ use crate::{
     planner::{Decision, LatencyModel, Plan, Rush, Timetable},
     units::{Millis, Steps},
 };
+
+pub use menu_binder::MenuBinder;
 
 /// A plan that was chosen, and what it will take.
 #[derive(Debug, Clone, PartialEq)]

@@ -141,7 +141,7 @@ impl ApiError {
         )
     }
 
-    fn body(&self) -> ErrorReply {
+    pub(in crate::api) fn body(&self) -> ErrorReply {
         let infeasible = match self {
             Self::Refused(refusal) => match &**refusal {
                 Refusal::Infeasible(infeasible) => Some(infeasible),

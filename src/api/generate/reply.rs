@@ -172,6 +172,16 @@ fn on_late_name(on_late: OnLate) -> &'static str {
 }
 
 impl GenerateReply {
+    /// Hands its pictures over, in order.
+    pub(super) fn take_images(&mut self) -> Vec<ImageReply> {
+        std::mem::take(&mut self.data)
+    }
+
+    /// Bytes of its pictures, as they will be written.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.iter().map(|image| image.b64_json.len()).sum()
+    }
+
     /// Returns the body of the reply.
     pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a reply of plain values can be written")

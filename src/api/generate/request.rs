@@ -22,6 +22,9 @@ use crate::{
 /// Guidance scales beyond this only burn the picture.
 const MAX_GUIDANCE_SCALE: f64 = 30.0;
 
+/// As many as OpenAI shows.
+const MAX_PARTIAL_IMAGES: u64 = 3;
+
 /// What to draw, and what it may cost. Fields that are not listed are refused, never ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -76,14 +79,17 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^(auto|low)$")]
     pub moderation: Option<String>,
-    /// Only `false` for now.
+    /// Whether the answer is a stream of server-sent events.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(default = false)]
     pub stream: Option<bool>,
-    /// Only 0 for now.
+    /// Pictures on their way that a stream shows, for each picture.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0, maximum = 0)]
+    #[schema(minimum = 0, maximum = 3)]
     pub partial_images: Option<u32>,
+    /// What else a stream tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<StreamOptions>,
     /// The client's own name for its user; neither stored nor logged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -115,6 +121,34 @@ pub struct GenerateRequest {
     /// What this request grants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetRequest>,
+}
+
+/// What a stream tells besides pictures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamOptions {
+    /// An event `image_generation.plan` when the device begins.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub include_plan: bool,
+    /// An event `image_generation.progress` for every step.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub include_progress: bool,
+}
+
+impl StreamOptions {
+    fn take_from(request: &mut Fields) -> Result<Option<Self>, ApiError> {
+        let Some(mut fields) = request.object("stream_options", "stream_options.")? else {
+            return Ok(None);
+        };
+        let options = Self {
+            include_plan: fields.flag("include_plan")?.unwrap_or_default(),
+            include_progress: fields.flag("include_progress")?.unwrap_or_default(),
+        };
+        fields.finish()?;
+        Ok(Some(options))
+    }
 }
 
 /// What a request grants. Every limit that is present holds.
@@ -180,6 +214,7 @@ impl GenerateRequest {
         let mut fields = Fields::of_body(body);
         let request = Self::take_from(&mut fields, limits)?;
         fields.finish()?;
+        request.refuse_unshown()?;
         Ok(request)
     }
 
@@ -213,8 +248,11 @@ impl GenerateRequest {
                 &["transparent"],
             )?,
             moderation: only(fields, "moderation", &["auto", "low"], "auto", &[])?,
-            stream: not_streamed(fields)?,
-            partial_images: only_number(fields, "partial_images", 0)?,
+            stream: fields.flag("stream")?,
+            partial_images: fields
+                .integer("partial_images", 0..=MAX_PARTIAL_IMAGES)?
+                .map(|n| n as u32),
+            stream_options: StreamOptions::take_from(fields)?,
             user: fields.text("user")?,
             negative_prompt: negative_prompt(fields, limits)?,
             num_inference_steps: fields
@@ -230,6 +268,23 @@ impl GenerateRequest {
             plan_token: fields.text("plan_token")?,
             budget: BudgetRequest::take_from(fields)?,
         })
+    }
+}
+
+impl GenerateRequest {
+    /// Without a stream there is no place for pictures on their way, and none to wait for what else it tells.
+    fn refuse_unshown(&self) -> Result<(), ApiError> {
+        let shown = [
+            ("partial_images", self.partial_images.unwrap_or(0) > 0),
+            ("stream_options", self.stream_options.is_some()),
+        ];
+        match shown.iter().find(|(_, is_asked)| *is_asked) {
+            Some((param, _)) if self.stream != Some(true) => Err(ApiError::ConflictingFields {
+                param: (*param).to_owned(),
+                message: format!("{param} needs stream: true; add that, or leave {param} out"),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -349,32 +404,6 @@ fn only(
             param,
         }),
         chosen => Ok(chosen.map(str::to_owned)),
-    }
-}
-
-fn only_number(
-    fields: &mut Fields,
-    name: &'static str,
-    neutral: u32,
-) -> Result<Option<u32>, ApiError> {
-    match fields.integer(name, 0..=100)? {
-        Some(number) if number != u64::from(neutral) => Err(ApiError::NotImplemented {
-            param: name.to_owned(),
-            message: format!(
-                "{name} {number} is not implemented yet; leave it out or send {neutral}"
-            ),
-        }),
-        number => Ok(number.map(|number| number as u32)),
-    }
-}
-
-fn not_streamed(fields: &mut Fields) -> Result<Option<bool>, ApiError> {
-    match fields.flag("stream")? {
-        Some(true) => Err(ApiError::NotImplemented {
-            param: "stream".to_owned(),
-            message: "streaming is not implemented yet; leave stream out or send false".to_owned(),
-        }),
-        stream => Ok(stream),
     }
 }
 

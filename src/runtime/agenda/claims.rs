@@ -46,12 +46,6 @@ impl Claims {
         (Self(all), place)
     }
 
-    /// All work before a moment's deadline, in order.
-    pub(crate) fn ahead_of(&self, due: Moment, turn: u64) -> Millis {
-        let before = self.0.iter().take_while(|c| (c.due, c.turn) < (due, turn));
-        before.map(|claim| claim.work).sum()
-    }
-
     /// The multiple of its floor that the waiting claim at `place` may take without making itself or one
     /// behind it late; none if even its floor does. Its own time is judged at the 95th percentile, as budgets
     /// are, that of others at the 99th. One that would be late anyway has no say.

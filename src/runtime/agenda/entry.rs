@@ -60,8 +60,6 @@ pub(crate) struct Tally {
 /// A job whose pictures are all decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Finished {
-    pub(crate) id: JobId,
-    pub(crate) job: Arc<Job>,
     pub(crate) decision: Decision,
     pub(crate) tally: Tally,
 }

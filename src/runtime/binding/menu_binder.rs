@@ -3,34 +3,40 @@
 
 use std::sync::Arc;
 
+use super::{Binder, Binding};
 use crate::{
     planner::{
-        Decision, LatencyEstimate, LatencyModel, Menus, Plan, PlanRequest, Refusal, Rush,
+        Decision, LatencyEstimate, LatencyModel, Load, Menus, Plan, PlanRequest, Refusal, Rush,
     },
-    runtime::{Binder, Binding},
     units::{Millis, Steps},
 };
 
 /// Chooses for one request.
 #[derive(Debug)]
-pub(super) struct MenuBinder {
+pub struct MenuBinder {
     menus: Arc<Menus>,
     request: PlanRequest,
 }
 
 impl MenuBinder {
-    pub(super) fn new(menus: Arc<Menus>, request: PlanRequest) -> Self {
+    /// Chooses from these menus.
+    pub fn new(menus: Arc<Menus>, request: PlanRequest) -> Self {
         Self { menus, request }
     }
 
+    /// What an idle server would do, or why not even that one can do it.
+    pub fn on_idle(&self, latency: &LatencyModel) -> Result<Binding, Refusal> {
+        let decision = self.menus.choose(&self.request, latency, Load::IDLE)?;
+        Ok(self.bind(decision, latency))
+    }
+
     /// The least that the request may end on.
-    pub(super) fn floor(&self, latency: &LatencyModel) -> Result<Binding, Refusal> {
+    pub fn floor(&self, latency: &LatencyModel) -> Result<Binding, Refusal> {
         let floor = self.menus.floor(&self.request, latency)?;
         Ok(self.bind(floor, latency))
     }
 
-    /// Lays out a decision.
-    pub(super) fn bind(&self, decision: Decision, latency: &LatencyModel) -> Binding {
+    fn bind(&self, decision: Decision, latency: &LatencyModel) -> Binding {
         Binding {
             timetable: self.menus.timetable(&decision, &self.request, latency),
             decision,
