@@ -3,9 +3,7 @@
 //! Two models, 64x64 pictures, scores that rise with steps. Text takes 2 ms, a decode 10 ms, one row
 //! of one step 1 ms on `toy-8` and 4 ms on `toy-16`.
 
-use std::{
-    sync::{Arc, RwLock, mpsc},
-};
+use std::sync::{Arc, RwLock, mpsc};
 
 use axum::{
     Router,
@@ -43,8 +41,6 @@ const MODELS: [(&str, Millis, f64); 2] = [
 ];
 const TEXT_TFLOPS: f64 = 0.0005;
 const DECODE_TFLOPS: f64 = 0.01;
-/// The device has this one encoded already.
-pub(super) const KEPT_PROMPT: &str = "a heart, once more";
 
 /// What differs from test to test.
 pub(super) struct Setup {
