@@ -96,7 +96,10 @@ impl Timetable {
             .iter()
             .map(|step| step.ms)
             .sum();
-        shared * f64::from(self.n_candidates) + self.rest_of_steps(self.shared) + self.rank + self.decode
+        shared * f64::from(self.n_candidates)
+            + self.rest_of_steps(self.shared)
+            + self.rank
+            + self.decode
     }
 
     /// The time of so many pictures and their prompt on the device.
@@ -123,7 +126,12 @@ mod tests {
         phases.set_rank("toy", size, Millis(0.5));
         for (model, ms) in [("small", 3.0), ("large", 9.0)] {
             for rows in [1, 2] {
-                phases.set_step(&ModelId(model.into()), size, rows, Millis(ms * f64::from(rows)));
+                phases.set_step(
+                    &ModelId(model.into()),
+                    size,
+                    rows,
+                    Millis(ms * f64::from(rows)),
+                );
             }
         }
         phases.of_family(&family, size)
@@ -167,7 +175,10 @@ mod tests {
             n: 3,
             pruned_after: Some(0.5),
         });
-        let table = laid_out(&Plan { candidates, ..plan() });
+        let table = laid_out(&Plan {
+            candidates,
+            ..plan()
+        });
         assert_eq!((table.shared, table.n_candidates), (2, 3));
         assert_eq!(table.steps.len(), 4);
         assert_eq!(table.rank, Millis(1.5));

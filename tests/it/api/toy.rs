@@ -3,9 +3,7 @@
 //! Two models, 64x64 pictures, scores that rise with steps. Text takes 2 ms, a decode 10 ms, one row
 //! of one step 1 ms on `toy-8` and 4 ms on `toy-16`.
 
-use std::{
-    sync::{Arc, RwLock, mpsc},
-};
+use std::sync::{Arc, RwLock, mpsc};
 
 use axum::{
     Router,

@@ -8,9 +8,7 @@ use std::{
 
 use goldilocks::{
     planner::Plan,
-    runtime::{
-        Decoded, DrawError, Executor, Job, JobId, Picture, Ranked, RowKey, Stepped, Texts,
-    },
+    runtime::{Decoded, DrawError, Executor, Job, JobId, Picture, Ranked, RowKey, Stepped, Texts},
     telemetry::ManualClock,
     units::{Flops, Millis, Steps},
 };
