@@ -6,10 +6,14 @@ pub mod calibrate;
 pub mod flops;
 pub mod generate;
 mod latency;
+pub mod load;
 pub mod models;
 pub mod openapi;
 pub mod plan;
 pub mod serve;
+pub mod simulate;
+mod table;
+pub mod trace;
 
 /// A text-to-image server that takes a budget with every request: milliseconds, FLOPs, or both.
 ///
@@ -34,6 +38,12 @@ pub enum Command {
     Plan(plan::Args),
     /// Measure what the planner uses
     Calibrate(calibrate::Args),
+    /// Make up a trace of requests: who asks for what, and when
+    Trace(trace::Args),
+    /// Replay a trace against a running server and report what its users got
+    Load(load::Args),
+    /// Run a trace in virtual time, and compare policies
+    Simulate(simulate::Args),
     /// Count the floating-point operations of one U-Net forward
     Flops(flops::Args),
     /// List the hosted families and models
@@ -50,6 +60,9 @@ impl Cli {
             Command::Generate(args) => generate::run(&args),
             Command::Plan(args) => plan::run(&args),
             Command::Calibrate(args) => calibrate::run(args),
+            Command::Trace(args) => trace::run(&args),
+            Command::Load(args) => load::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
             Command::Flops(args) => flops::run(&args),
             Command::Models(args) => models::run(&args),
             Command::Openapi(args) => openapi::run(&args),

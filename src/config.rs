@@ -18,7 +18,7 @@ mod access;
 mod cors_origin;
 
 use access::AccessFlags;
-pub use access::{Access, ApiKey};
+pub use access::{Access, ApiKey, read_keys};
 pub use cors_origin::CorsOrigin;
 
 /// What was typed after `goldilocks serve`, or set in the environment.
@@ -309,7 +309,8 @@ impl From<LimitFlags> for Limits {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Reads a number of seconds.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let fault = || format!("{text:?} is not a number of seconds; write for example 10 or 0.5");
     let seconds: f64 = text.parse().map_err(|_| fault())?;
     Duration::try_from_secs_f64(seconds).map_err(|_| fault())

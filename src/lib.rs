@@ -12,6 +12,7 @@
 //! - [`runtime`]: who runs the work, and when?
 //! - [`evaluator`]: how good is a picture?
 //! - [`calibrate`]: what does each plan cost here, and what is it worth?
+//! - [`load`]: what do users ask for, and what do they get?
 //! - [`telemetry`]: what does the operator see?
 //! - [`api`]: what does a client see?
 //! - [`config`] and [`cli`]: what does the person at the terminal see?
@@ -25,7 +26,9 @@ pub mod diffusion;
 pub mod engine;
 pub mod evaluator;
 pub mod files;
+pub mod load;
 pub mod planner;
 pub mod runtime;
+pub mod simulate;
 pub mod telemetry;
 pub mod units;

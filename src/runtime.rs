@@ -21,7 +21,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-mod agenda;
+pub(crate) mod agenda;
 pub mod binding;
 mod encoder;
 pub mod executor;

@@ -103,11 +103,7 @@ pub(super) async fn create(
 }
 
 /// Runs a job to its end, whoever waits for it.
-async fn run(
-    state: AppState,
-    asked: Asked,
-    admitted: oneshot::Sender<Result<String, ApiError>>,
-) {
+async fn run(state: AppState, asked: Asked, admitted: oneshot::Sender<Result<String, ApiError>>) {
     let spec = match asked.spec(&state) {
         Ok(spec) => spec,
         Err(error) => return drop(admitted.send(Err(error))),
@@ -117,7 +113,9 @@ async fn run(
         Err(error) => return drop(admitted.send(Err(error))),
     };
     let now = state.clock().now();
-    let id = state.jobs().begin(run.id(), state.clock().unix_seconds(), now);
+    let id = state
+        .jobs()
+        .begin(run.id(), state.clock().unix_seconds(), now);
     if admitted.send(Ok(id.clone())).is_err() {
         // Nobody ever heard of it.
         return state.jobs().forget(&id);

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
-use super::{latency, serve};
+use super::{latency, serve, table::aligned};
 use crate::{
     catalog::{self, Catalog, Family, ModelId, SamplerKind},
     config,
@@ -209,21 +209,6 @@ fn row(role: &str, plan: &Plan, estimate: &Estimate, note: String) -> [String; 6
         format!("{:.4}", estimate.tflops),
         note,
     ]
-}
-
-/// Columns as wide as their widest cell, two spaces apart.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths);
-        let line: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        let _ = writeln!(text, "{}", line.join("  ").trim_end());
-    }
-    text
 }
 
 #[cfg(test)]

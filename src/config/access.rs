@@ -78,7 +78,8 @@ impl AccessFlags {
     }
 }
 
-fn read_keys(path: PathBuf) -> Result<Vec<ApiKey>, ConfigError> {
+/// Reads a file of keys: one a line; empty lines and those that begin with `#` do not count.
+pub fn read_keys(path: PathBuf) -> Result<Vec<ApiKey>, ConfigError> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(source) => return Err(ConfigError::KeyFile { path, source }),

@@ -117,7 +117,11 @@ fn features(latents: &Latents, at: usize) -> Vec<f64> {
 }
 
 /// The mean color of the pixels above one latent position, from 0 to 255.
-fn mean_color(pixels: &Pixels, (x, columns): (usize, usize), (y, rows): (usize, usize)) -> [f64; 3] {
+fn mean_color(
+    pixels: &Pixels,
+    (x, columns): (usize, usize),
+    (y, rows): (usize, usize),
+) -> [f64; 3] {
     let (width, height) = (pixels.size.width as usize, pixels.size.height as usize);
     let xs = x * width / columns..(x + 1) * width / columns;
     let ys = y * height / rows..(y + 1) * height / rows;
@@ -197,7 +201,10 @@ mod tests {
         for seed in 0..4 {
             colors.learn(&latents(seed), &decoded(&latents(seed)));
         }
-        let (shown, expected) = (colors.show(&latents(9), SIZE).unwrap(), decoded(&latents(9)));
+        let (shown, expected) = (
+            colors.show(&latents(9), SIZE).unwrap(),
+            decoded(&latents(9)),
+        );
         assert_eq!(shown.rgb.len(), expected.rgb.len());
         // The pixels right around a cell's center.
         for (row, column) in [(1, 1), (2, 5), (5, 10), (6, 14)] {
@@ -220,7 +227,12 @@ mod tests {
         }
         let shown = colors.show(&flat(0.5), SIZE).unwrap();
         for pixel in shown.rgb.chunks_exact(3) {
-            assert!(pixel[0].abs_diff(178) <= 2 && pixel[1].abs_diff(50) <= 1 && pixel[2].abs_diff(78) <= 2, "{pixel:?}");
+            assert!(
+                pixel[0].abs_diff(178) <= 2
+                    && pixel[1].abs_diff(50) <= 1
+                    && pixel[2].abs_diff(78) <= 2,
+                "{pixel:?}"
+            );
         }
     }
 
@@ -231,7 +243,10 @@ mod tests {
             colors.learn(&latents(seed), &decoded(&latents(seed)));
         }
         let before = colors.show(&latents(40), SIZE);
-        let odd = Pixels { size: SIZE, rgb: vec![255; 3 * 128] };
+        let odd = Pixels {
+            size: SIZE,
+            rgb: vec![255; 3 * 128],
+        };
         colors.learn(&latents(41), &odd);
         assert_eq!(colors.show(&latents(40), SIZE), before);
     }

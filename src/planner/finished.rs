@@ -80,7 +80,11 @@ impl Finished {
             n,
             took: Some(took),
         };
-        let mut laps = vec![lap(PhaseKey::Text { family: family() }, ran.n_texts, took.text)];
+        let mut laps = vec![lap(
+            PhaseKey::Text { family: family() },
+            ran.n_texts,
+            took.text,
+        )];
         for step in took.steps {
             let (model, rows) = (step.model.clone(), step.rows);
             add(&mut laps, PhaseKey::Step { model, size, rows }, step.took);
@@ -181,7 +185,11 @@ mod tests {
             .collect();
         assert_eq!(
             of_steps,
-            [("small", 2, 2, 3.0), ("large", 2, 2, 10.0), ("large", 6, 1, 5.0)]
+            [
+                ("small", 2, 2, 3.0),
+                ("large", 2, 2, 10.0),
+                ("large", 6, 1, 5.0)
+            ]
         );
     }
 

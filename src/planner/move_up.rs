@@ -35,7 +35,9 @@ impl Search<'_> {
             })
             .filter(|next| {
                 let next = next.plan(&planner.family, scores, plan.size);
-                models_of(&next).take(done as usize).eq(behind.iter().copied())
+                models_of(&next)
+                    .take(done as usize)
+                    .eq(behind.iter().copied())
             })
             .collect();
         if better.is_empty() {

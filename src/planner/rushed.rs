@@ -40,7 +40,9 @@ impl Rushed {
     ) -> Option<ScoreEstimate> {
         let mut cells = self.0.iter();
         let cell = cells.find(|cell| cell.rush == rush && cell.plan == *plan)?;
-        let place = Objective::ALL.iter().position(|known| *known == objective)?;
+        let place = Objective::ALL
+            .iter()
+            .position(|known| *known == objective)?;
         Some(cell.scores[place])
     }
 }

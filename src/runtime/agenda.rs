@@ -237,7 +237,15 @@ impl Agenda {
             let Some(targets) = self.choose(now, latency, forecast) else {
                 return turn;
             };
-            self.prepare(&targets, Known { now, latency, forecast }, &mut turn);
+            self.prepare(
+                &targets,
+                Known {
+                    now,
+                    latency,
+                    forecast,
+                },
+                &mut turn,
+            );
         }
         turn
     }
@@ -537,12 +545,7 @@ impl Agenda {
     }
 
     /// Where a job stands, if it is not done.
-    pub(crate) fn standing(
-        &self,
-        id: JobId,
-        now: Moment,
-        forecast: &Forecast,
-    ) -> Option<Standing> {
+    pub(crate) fn standing(&self, id: JobId, now: Moment, forecast: &Forecast) -> Option<Standing> {
         let entry = self.entries.get(&id)?;
         let key = |entry: &Entry| (entry.due(now, self.rules.patience), entry.turn);
         let mine = key(entry);
@@ -623,6 +626,25 @@ impl Agenda {
         }
     }
 
+    /// What a piece of work is expected to take, together with what shares it.
+    pub(crate) fn expected(&self, work: &Work, latency: &LatencyModel) -> Millis {
+        let forecast = latency.behind(Millis::ZERO);
+        let Work::Step {
+            rows,
+            model,
+            n_rows,
+        } = work
+        else {
+            return forecast.expected(self.takes(work));
+        };
+        let together = self.entries.get(&rows[0].job).and_then(|entry| {
+            let model = &entry.job.models[*model];
+            let size = entry.binding.plan().size;
+            latency.phases().step(model, size, *n_rows)
+        });
+        forecast.expected(together.unwrap_or_default())
+    }
+
     fn deadline(&self, job: &Job) -> Moment {
         let limit = job.limit.map_or(self.rules.patience, |limit| {
             Duration::try_from_secs_f64(limit.0 / 1e3).unwrap_or(Duration::MAX / 4)
@@ -632,7 +654,10 @@ impl Agenda {
 
     fn places(&self, models: &[ModelId]) -> Arc<[usize]> {
         let place = |model| self.models.iter().position(|known| known == model);
-        models.iter().map(|model| place(model).unwrap_or(0)).collect()
+        models
+            .iter()
+            .map(|model| place(model).unwrap_or(0))
+            .collect()
     }
 }
 

@@ -11,11 +11,7 @@ use super::{
     Event, Finished, Job, JobError, Outcome, Picture, Rendered, Shared, agenda::Run, lane::Reply,
     worker::fault_text,
 };
-use crate::{
-    planner::Plan,
-    telemetry::Phase,
-    units::Millis,
-};
+use crate::{planner::Plan, telemetry::Phase, units::Millis};
 
 /// What the thread is asked to do, in order.
 pub(super) enum Errand {
@@ -123,7 +119,10 @@ impl Shared {
                 if showing.job.wants_events {
                     let picture = showing.place;
                     let rendered = rendered.clone();
-                    showing.events.send(Event::Picture { picture, rendered }).ok();
+                    showing
+                        .events
+                        .send(Event::Picture { picture, rendered })
+                        .ok();
                 }
                 files.images.push((showing.place, rendered));
             }

@@ -270,7 +270,13 @@ fn targets(family: &Family) -> Vec<Target> {
 impl Target {
     fn plan(&self, steps: Steps, size: ImageSize) -> Plan {
         let guidance_scale = if self.rows == 1 { 1.0 } else { GUIDED };
-        Plan::plain(self.model.clone(), self.sampler, steps, guidance_scale, size)
+        Plan::plain(
+            self.model.clone(),
+            self.sampler,
+            steps,
+            guidance_scale,
+            size,
+        )
     }
 }
 

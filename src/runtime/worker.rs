@@ -244,11 +244,7 @@ impl Bench<'_> {
         for row in rows {
             match self.attempt(|executor| executor.step(&[*row])) {
                 Ok(moved) => {
-                    let n_rows = moved
-                        .iter()
-                        .flatten()
-                        .map(|stepped| stepped.nfe)
-                        .sum();
+                    let n_rows = moved.iter().flatten().map(|stepped| stepped.nfe).sum();
                     self.moved(&[*row], moved, (model, n_rows));
                 }
                 Err(fault) => self.fail(row.job, fault),
@@ -442,7 +438,9 @@ impl Work {
             Self::Step { rows, .. } => rows.as_slice(),
             _ => &[],
         };
-        [self.lead()].into_iter().chain(rows.iter().map(|row| row.job))
+        [self.lead()]
+            .into_iter()
+            .chain(rows.iter().map(|row| row.job))
     }
 }
 

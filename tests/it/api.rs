@@ -5,6 +5,7 @@ mod documents;
 mod frontier;
 mod generations;
 mod headers;
+mod load;
 mod menus;
 mod models;
 mod plans;

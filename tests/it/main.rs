@@ -8,6 +8,7 @@ mod calibrate;
 mod dashboards;
 mod engine;
 mod evaluator;
+mod load;
 mod models_toml;
 mod openapi;
 mod planner;

@@ -5,6 +5,6 @@ mod explains;
 mod keeps;
 mod laws;
 mod refuses;
-mod synthetic;
 mod replays;
+mod synthetic;
 mod toy;

@@ -56,7 +56,10 @@ impl IntoResponses for RunErrors {
                 "overloaded: only the load prevents it; see Retry-After",
             ),
             (409, "cancelled: somebody stopped it by name"),
-            (504, "deadline_exceeded, of requests that reject being late; or request_timeout"),
+            (
+                504,
+                "deadline_exceeded, of requests that reject being late; or request_timeout",
+            ),
         ])
     }
 }

@@ -32,7 +32,6 @@ pub(in crate::api) enum Audience {
 }
 
 /// A request that was admitted. Dropping it cancels it at its next step.
-#[derive(Debug)]
 pub(in crate::api) struct Run<'a> {
     state: &'a AppState,
     spec: &'a Spec<'a>,

@@ -51,7 +51,10 @@ pub(super) async fn reply(state: AppState, asked: Asked) -> Result<Response, Api
     let mut response = stream.keep_alive(KeepAlive::default()).into_response();
     // Proxies that collect a reply before they pass it on would defeat it.
     let headers = response.headers_mut();
-    headers.insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    headers.insert(
+        "x-accel-buffering",
+        axum::http::HeaderValue::from_static("no"),
+    );
     Ok(response)
 }
 

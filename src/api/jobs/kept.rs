@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn names_differ_and_results_are_forgotten_in_time() {
         let jobs = KeptJobs::default();
-        let (first, second) = (jobs.begin(JobId(1), 0, at(0)), jobs.begin(JobId(1), 0, at(0)));
+        let (first, second) = (
+            jobs.begin(JobId(1), 0, at(0)),
+            jobs.begin(JobId(1), 0, at(0)),
+        );
         assert_ne!(first, second);
         assert_eq!(first.len(), "job_".len() + 32);
         jobs.cancel(&first, at(10));
@@ -168,7 +171,10 @@ mod tests {
         jobs.cancel(&id, at(1));
         jobs.end(&id, Err(ApiError::ShuttingDown), at(2));
         let kept = jobs.get(&id, at(3)).unwrap();
-        assert_eq!((kept.status, kept.error), (Status::Cancelled, Some(ApiError::Cancelled)));
+        assert_eq!(
+            (kept.status, kept.error),
+            (Status::Cancelled, Some(ApiError::Cancelled))
+        );
     }
 
     #[test]

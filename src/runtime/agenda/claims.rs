@@ -152,7 +152,10 @@ mod tests {
         let first = stretch_of(&two, 0).unwrap();
         let second = stretch_of(&two, 1).unwrap();
         let most = forecast().most_at_p99(Millis(1001.0)).0 - 1.0;
-        assert!((first * 300.0 - most).abs() < 1e-9, "the second one's deadline binds both");
+        assert!(
+            (first * 300.0 - most).abs() < 1e-9,
+            "the second one's deadline binds both"
+        );
         assert!(second >= first, "its own deadline is judged more leniently");
     }
 
@@ -161,7 +164,10 @@ mod tests {
         let both = [claim(500.0, 300.0, false), claim(1000.0, 100.0, true)];
         let alone = stretch_of(&both[1..], 0).unwrap();
         let behind = stretch_of(&both, 1).unwrap();
-        assert!((alone - behind - 3.0).abs() < 1e-9, "300 ms less for a floor of 100");
+        assert!(
+            (alone - behind - 3.0).abs() < 1e-9,
+            "300 ms less for a floor of 100"
+        );
     }
 
     #[test]

@@ -81,7 +81,10 @@ impl Picture {
     pub(super) fn ready_rows(&self) -> impl Iterator<Item = &Row> {
         let until = self.until();
         let ready = (self.stage == Stage::Steps).then_some(&self.rows);
-        ready.into_iter().flatten().filter(move |row| row.done < until)
+        ready
+            .into_iter()
+            .flatten()
+            .filter(move |row| row.done < until)
     }
 
     /// Says that the device is given a trajectory's noise; false if it has it.
@@ -115,7 +118,11 @@ impl Picture {
             Stage::Decode => self.decode,
             Stage::Rank => self.rank + self.rest_of_best() + self.decode,
             Stage::Steps if self.rows.len() > 1 => {
-                let shared: Millis = self.rows.iter().map(|row| row.rest_until(self.shared)).sum();
+                let shared: Millis = self
+                    .rows
+                    .iter()
+                    .map(|row| row.rest_until(self.shared))
+                    .sum();
                 shared + self.rank + self.rest_of_best() + self.decode
             }
             Stage::Steps => self.rest_of_steps() + self.decode,
@@ -245,13 +252,22 @@ mod tests {
         let table = timetable(1, 4);
         let mut picture = Picture::new(&table);
         for left in [30.0, 29.0, 27.0, 24.0] {
-            assert_eq!((picture.stage(), picture.rest()), (Stage::Steps, Millis(left)));
+            assert_eq!(
+                (picture.stage(), picture.rest()),
+                (Stage::Steps, Millis(left))
+            );
             assert_eq!(picture.ready_rows().count(), 1);
             picture.stepped(0);
         }
-        assert_eq!((picture.stage(), picture.rest()), (Stage::Decode, Millis(20.0)));
+        assert_eq!(
+            (picture.stage(), picture.rest()),
+            (Stage::Decode, Millis(20.0))
+        );
         picture.decoded();
-        assert_eq!((picture.stage(), picture.rest()), (Stage::Done, Millis::ZERO));
+        assert_eq!(
+            (picture.stage(), picture.rest()),
+            (Stage::Done, Millis::ZERO)
+        );
         assert_eq!(picture.steps_run(), 4);
     }
 
@@ -265,9 +281,15 @@ mod tests {
             assert!(picture.ready_rows().any(|row| row.candidate == candidate));
             picture.stepped(candidate);
         }
-        assert_eq!((picture.stage(), picture.rest()), (Stage::Rank, Millis(24.5)));
+        assert_eq!(
+            (picture.stage(), picture.rest()),
+            (Stage::Rank, Millis(24.5))
+        );
         picture.ranked(1);
-        assert_eq!((picture.stage(), picture.rest()), (Stage::Steps, Millis(24.0)));
+        assert_eq!(
+            (picture.stage(), picture.rest()),
+            (Stage::Steps, Millis(24.0))
+        );
         picture.stepped(1);
         assert_eq!((picture.stage(), picture.steps_run()), (Stage::Decode, 4));
     }

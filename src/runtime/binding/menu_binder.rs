@@ -36,7 +36,8 @@ impl MenuBinder {
         Ok(self.bind(floor, latency))
     }
 
-    fn bind(&self, decision: Decision, latency: &LatencyModel) -> Binding {
+    /// Lays out a decision.
+    pub(crate) fn bind(&self, decision: Decision, latency: &LatencyModel) -> Binding {
         Binding {
             timetable: self.menus.timetable(&decision, &self.request, latency),
             decision,

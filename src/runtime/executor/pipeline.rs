@@ -113,7 +113,11 @@ impl Executor for PipelineExecutor {
         // Out of the books for the step: one evaluation borrows rows of several jobs.
         let mut out: Vec<Trajectory> = Vec::with_capacity(rows.len());
         for row in rows {
-            match self.jobs.get_mut(&row.job).and_then(|begun| begun.take(*row)) {
+            match self
+                .jobs
+                .get_mut(&row.job)
+                .and_then(|begun| begun.take(*row))
+            {
                 Some(trajectory) => out.push(trajectory),
                 None => {
                     self.put_back(rows, out);
@@ -123,7 +127,9 @@ impl Executor for PipelineExecutor {
         }
         let costs = self.jobs[&first.job].costs(hosted)?;
         let charges: Vec<Stepped> = out.iter().map(|row| hosted.charge(row, costs)).collect();
-        let moved = hosted.pipeline.step(&mut out.iter_mut().collect::<Vec<_>>());
+        let moved = hosted
+            .pipeline
+            .step(&mut out.iter_mut().collect::<Vec<_>>());
         self.put_back(rows, out);
         let moved = moved?.into_iter().zip(charges);
         Ok(moved

@@ -100,7 +100,9 @@ fn run(policy: Policy, tasks: &[Task], most_rows: Nfe, shared: f64) -> Vec<f64> 
 
 fn n_in_time(tasks: &[Task], done: &[f64]) -> usize {
     let pairs = tasks.iter().zip(done);
-    pairs.filter(|(task, done)| **done <= task.due + 1e-6).count()
+    pairs
+        .filter(|(task, done)| **done <= task.due + 1e-6)
+        .count()
 }
 
 /// Whether tasks that are all there from the start can be done in time in any order at all. One after
@@ -224,5 +226,9 @@ fn sharing_stops_where_it_would_make_the_lead_late() {
         .map(|(i, task)| piece(i, task, 3, &time))
         .collect();
     let chosen = choose(Policy::default(), at(0.0), &pieces, 64, &time);
-    assert_eq!(chosen.as_slice(), [1, 0], "the second one would cost 0.2 ms of 0.1 left");
+    assert_eq!(
+        chosen.as_slice(),
+        [1, 0],
+        "the second one would cost 0.2 ms of 0.1 left"
+    );
 }

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::toy::{Gate, Toy};
 
-async fn serve(toy: &Toy) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
+pub(super) async fn serve(toy: &Toy) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();

@@ -1,6 +1,9 @@
 //! Do pictures share evaluations where that pays, and fail alone all the same?
 
-use goldilocks::{runtime::{JobError, Rules}, units::Millis};
+use goldilocks::{
+    runtime::{JobError, Rules},
+    units::Millis,
+};
 
 use super::script::{Set, Stage, job};
 
@@ -55,7 +58,10 @@ async fn a_row_that_fails_fails_alone() {
         let bad = stage.runtime.submit(job(fatal, &[2])).unwrap();
         let too = stage.runtime.submit(job("a dog", &[3])).unwrap();
         stage.release();
-        assert!(matches!(bad.outcome().await, Err(JobError::Failed(_))), "{fatal}");
+        assert!(
+            matches!(bad.outcome().await, Err(JobError::Failed(_))),
+            "{fatal}"
+        );
         assert_eq!(good.outcome().await.unwrap().nfe, 4, "{fatal}");
         assert_eq!(too.outcome().await.unwrap().nfe, 4, "{fatal}");
         stage.shows("goldilocks_jobs_failed_total 1");

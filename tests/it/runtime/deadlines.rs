@@ -18,9 +18,14 @@ async fn roomy(is_gated: bool) -> Stage {
 #[tokio::test]
 async fn an_idle_device_gives_a_request_all_that_it_has_time_for() {
     let stage = roomy(false).await;
-    let rich = stage.runtime.submit(flexible("rich", 500.0, OnLate::Degrade)).unwrap();
+    let rich = stage
+        .runtime
+        .submit(flexible("rich", 500.0, OnLate::Degrade))
+        .unwrap();
     assert_eq!(rich.outcome().await.unwrap().images[0].steps_run, 10);
-    let poor = stage.runtime.submit(flexible("poor", 500.0, OnLate::Degrade));
+    let poor = stage
+        .runtime
+        .submit(flexible("poor", 500.0, OnLate::Degrade));
     // The clock has moved, so a job that arrived at moment zero has less of its time left.
     poor.unwrap().outcome().await.unwrap();
 }
@@ -28,10 +33,18 @@ async fn an_idle_device_gives_a_request_all_that_it_has_time_for() {
 #[tokio::test]
 async fn behind_others_a_request_starts_smaller_and_everybody_is_in_time() {
     let mut stage = roomy(true).await;
-    let first = stage.runtime.submit(flexible("first", 400.0, OnLate::Degrade)).unwrap();
+    let first = stage
+        .runtime
+        .submit(flexible("first", 400.0, OnLate::Degrade))
+        .unwrap();
     stage.begun.recv().await.unwrap();
     let waiting: Vec<_> = (0..5)
-        .map(|_| stage.runtime.submit(flexible("waiting", 400.0, OnLate::Degrade)).unwrap())
+        .map(|_| {
+            stage
+                .runtime
+                .submit(flexible("waiting", 400.0, OnLate::Degrade))
+                .unwrap()
+        })
         .collect();
     stage.release();
     let mut steps = vec![first.outcome().await.unwrap().images[0].steps_run];
@@ -54,16 +67,25 @@ async fn what_cannot_be_done_in_time_is_refused_with_a_time_that_is_true() {
     let mut stage = roomy(true).await;
     let long = stage.runtime.submit(job("long", &[1, 2, 3, 4])).unwrap();
     stage.begun.recv().await.unwrap();
-    let refused = stage.runtime.submit(flexible("hurried", 60.0, OnLate::Degrade)).unwrap();
+    let refused = stage
+        .runtime
+        .submit(flexible("hurried", 60.0, OnLate::Degrade))
+        .unwrap();
     // The long job has no deadline of its own, so that a hurried one goes first.
     stage.release();
     refused.outcome().await.unwrap();
     long.outcome().await.unwrap();
 
     let mut stage = roomy(true).await;
-    let first = stage.runtime.submit(flexible("first", 90.0, OnLate::Degrade)).unwrap();
+    let first = stage
+        .runtime
+        .submit(flexible("first", 90.0, OnLate::Degrade))
+        .unwrap();
     stage.begun.recv().await.unwrap();
-    let refused = stage.runtime.submit(flexible("second", 60.0, OnLate::Degrade)).unwrap_err();
+    let refused = stage
+        .runtime
+        .submit(flexible("second", 60.0, OnLate::Degrade))
+        .unwrap_err();
     let SubmitError::NoRoom { room_in } = refused else {
         panic!("{refused}");
     };
@@ -72,13 +94,22 @@ async fn what_cannot_be_done_in_time_is_refused_with_a_time_that_is_true() {
     first.outcome().await.unwrap();
     let mut again = flexible("second", 60.0, OnLate::Degrade);
     again.arrived = stage.now();
-    stage.runtime.submit(again).unwrap().outcome().await.unwrap();
+    stage
+        .runtime
+        .submit(again)
+        .unwrap()
+        .outcome()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_device_that_is_slower_than_predicted_takes_fewer_steps() {
     let mut stage = roomy(true).await;
-    let slow = stage.runtime.submit(flexible("slow", 120.0, OnLate::Degrade)).unwrap();
+    let slow = stage
+        .runtime
+        .submit(flexible("slow", 120.0, OnLate::Degrade))
+        .unwrap();
     stage.begun.recv().await.unwrap();
     stage.let_step();
     stage.until_ran(1).await;
@@ -87,7 +118,10 @@ async fn a_device_that_is_slower_than_predicted_takes_fewer_steps() {
     stage.release();
     let image = slow.outcome().await.unwrap().images.remove(0);
     let rush = image.rush.expect("it was shortened");
-    assert!(image.steps_run < 10 && rush.after + rush.then == image.steps_run, "{rush:?}");
+    assert!(
+        image.steps_run < 10 && rush.after + rush.then == image.steps_run,
+        "{rush:?}"
+    );
     stage.shows("goldilocks_images_degraded_total 1");
 }
 
@@ -95,7 +129,10 @@ async fn a_device_that_is_slower_than_predicted_takes_fewer_steps() {
 async fn one_that_would_rather_not_be_late_is_refused_and_one_that_would_is_finished() {
     for (on_late, is_refused) in [(OnLate::Reject, true), (OnLate::RunLate, false)] {
         let mut stage = roomy(true).await;
-        let ticket = stage.runtime.submit(flexible("slow", 120.0, on_late)).unwrap();
+        let ticket = stage
+            .runtime
+            .submit(flexible("slow", 120.0, on_late))
+            .unwrap();
         stage.begun.recv().await.unwrap();
         stage.let_step();
         stage.until_ran(1).await;

@@ -25,13 +25,20 @@ async fn a_job_tells_its_plan_its_steps_its_partial_pictures_and_the_finished_on
     let mut partials = Vec::new();
     for event in events {
         match event {
-            Event::Begun(decision) => told.push(format!("begun with {} steps", decision.plan.steps)),
+            Event::Begun(decision) => {
+                told.push(format!("begun with {} steps", decision.plan.steps))
+            }
             Event::Step { done, total, .. } => told.push(format!("{done}/{total}")),
-            Event::Partial { number, file, .. } => partials.push((number, String::from_utf8(file).unwrap())),
+            Event::Partial { number, file, .. } => {
+                partials.push((number, String::from_utf8(file).unwrap()))
+            }
             Event::Picture { rendered, .. } => told.push(String::from_utf8(rendered.file).unwrap()),
         }
     }
-    assert_eq!(told, ["begun with 4 steps", "1/4", "2/4", "3/4", "4/4", "7"]);
+    assert_eq!(
+        told,
+        ["begun with 4 steps", "1/4", "2/4", "3/4", "4/4", "7"]
+    );
     assert_eq!(partials, [(0, "7000".to_owned()), (1, "7000".to_owned())]);
 }
 
@@ -52,7 +59,9 @@ async fn a_cancelled_job_takes_no_further_step() {
     let next = stage.runtime.submit(job("next", &[1])).unwrap();
     assert!(!stage.runtime.cancel(goldilocks::runtime::JobId(9999)));
     next.outcome().await.unwrap();
-    stage.shows(&format!("goldilocks_wasted_evaluations_total{{reason=\"cancelled\"}} {n_ran}"));
+    stage.shows(&format!(
+        "goldilocks_wasted_evaluations_total{{reason=\"cancelled\"}} {n_ran}"
+    ));
 }
 
 #[tokio::test]

@@ -335,7 +335,9 @@ impl Scripted {
     }
 
     fn says(&self, row: &RowKey, prompt: &str) -> bool {
-        self.jobs.get(&row.job).is_some_and(|(its, _)| its == prompt)
+        self.jobs
+            .get(&row.job)
+            .is_some_and(|(its, _)| its == prompt)
     }
 }
 
@@ -357,7 +359,10 @@ impl Executor for Scripted {
     }
 
     fn begin(&mut self, row: RowKey, seed: u64) -> Result<(), DrawError> {
-        assert!(self.rows.insert(row, Row { seed, done: 0 }).is_none(), "begun twice");
+        assert!(
+            self.rows.insert(row, Row { seed, done: 0 }).is_none(),
+            "begun twice"
+        );
         Ok(())
     }
 
@@ -366,11 +371,17 @@ impl Executor for Scripted {
             gate.recv().ok();
         }
         self.steps.lock().unwrap().push(rows.to_vec());
-        assert!(!rows.iter().any(|row| self.says(row, "panic in a step")), "told to panic");
+        assert!(
+            !rows.iter().any(|row| self.says(row, "panic in a step")),
+            "told to panic"
+        );
         if rows.iter().any(|row| self.says(row, "break the batch")) {
             return Err(DrawError("the evaluation failed".into()));
         }
-        let nfe: Vec<u32> = rows.iter().map(|row| self::rows(&self.jobs[&row.job].1)).collect();
+        let nfe: Vec<u32> = rows
+            .iter()
+            .map(|row| self::rows(&self.jobs[&row.job].1))
+            .collect();
         let n_rows: u32 = nfe.iter().sum();
         self.take(STEP + self.further_row * f64::from(n_rows - 1));
         let stepped = |(row, nfe): (&RowKey, u32)| {
