@@ -89,9 +89,9 @@ class Table:
             of = entry["of"]
             self.phases[tuple(of[key] for key in ("phase", "model", "rows") if key in of)] = entry["ms"]
 
-    def quantiles(self, reply: dict, n_images: int) -> dict | None:
-        """Returns what it predicts of the request behind a reply; texts count as new, as they do
-        in the server's promise. None where a reply does not tell which model took which step."""
+    def quantiles(self, reply: dict, n_images: int, n_texts: int) -> dict | None:
+        """Returns what it predicts of the request behind a reply, with so many texts that are new: it knows
+        what the server knows. None where a reply does not tell which model took which step."""
         plan = reply["plan"]
         runs = evaluations(plan, reply["estimate"]["nfe"])
         if runs is None:
@@ -100,7 +100,7 @@ class Table:
         ranked = (plan.get("candidates") or {"n": 0})["n"]
         rank = ranked * self.phases["rank",] if ranked else 0.0
         picture = steps + rank + self.phases["decode",] + self.phases["encode",]
-        total = self.phases["text",] + n_images * picture
+        total = n_texts * self.phases["text",] + n_images * picture
         return {name: factor * total for name, factor in STATIC.items()}
 
 
@@ -175,6 +175,7 @@ class Load:
 def run(args: argparse.Namespace) -> list[dict]:
     """Sends the requests and writes their lines."""
     mix, table, load = Mix(args.server, args.seed), Table(args.table), Load(args.load)
+    answered: set[str] = set()
     lines, refused, unpriced, started = [], 0, 0, time.monotonic()
     try:
         with Path(args.output).open("w") as output:
@@ -195,12 +196,13 @@ def run(args: argparse.Namespace) -> list[dict]:
                 line = {
                     "predicted": reply["estimate"]["latency_ms"],
                     "actual_ms": reply["actual"]["latency_ms"],
-                    "static_ms": table.quantiles(reply, body["n"]),
+                    "static_ms": table.quantiles(reply, body["n"], body["prompt"] not in answered),
                     "plan": reply["plan"],
                     "n": body["n"],
                     "phases_ms": reply["actual"]["phases_ms"],
                     "at_s": round(at_s, 4),
                 }
+                answered.add(body["prompt"])
                 if line["static_ms"] is None:
                     unpriced += 1
                     continue
