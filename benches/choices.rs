@@ -121,6 +121,7 @@ pub(crate) fn requests(n: usize) -> Vec<(PlanRequest, Load)> {
                     ..Pins::default()
                 },
                 has_negative_prompt: i % 13 == 0,
+                kept_texts: 0,
             };
             let queued = Millis(if i % 4 == 0 { 20.0 } else { 0.0 });
             (request, Load { queued })

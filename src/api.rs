@@ -22,6 +22,7 @@ mod plan;
 mod router;
 mod serve;
 mod state;
+mod texts;
 
 pub use generate::{BudgetRequest, GenerateRequest};
 pub use openapi::document;

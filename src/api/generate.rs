@@ -41,7 +41,8 @@ impl Asked {
     /// Settles it against what is hosted.
     pub(super) fn spec<'a>(&self, state: &'a AppState) -> Result<Spec<'a>, ApiError> {
         let request = self.request.clone();
-        Spec::new(request, &self.headers, state.catalog(), state.limits())
+        let spec = Spec::new(request, &self.headers, state.catalog(), state.limits())?;
+        Ok(spec.with_known(state.texts()))
     }
 }
 

@@ -57,6 +57,7 @@ pub(super) async fn plan(
 ) -> Result<Json<PlanReply>, ApiError> {
     let request = GenerateRequest::parse(body, state.limits())?;
     let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
+    let spec = spec.with_known(state.texts());
     let menus = state.menus(spec.family);
     let load = state.load();
     let explained = menus.explain(&spec.plan_request, &state.latency(), load)?;

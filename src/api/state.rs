@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{
     error::ApiError, generate::warnings, jobs::KeptJobs, layers::auth::Keys, menus::KeptMenus,
+    texts::KnownTexts,
 };
 use crate::{
     catalog::{Catalog, Family},
@@ -51,6 +52,7 @@ struct Shared {
     parts: Parts,
     menus: KeptMenus,
     jobs: KeptJobs,
+    texts: KnownTexts,
     keys: Keys,
 }
 
@@ -74,6 +76,7 @@ impl AppState {
             keys: Keys::new(&parts.access),
             menus,
             jobs: KeptJobs::default(),
+            texts: KnownTexts::default(),
             parts,
         }))
     }
@@ -90,6 +93,10 @@ impl AppState {
 
     pub(super) fn jobs(&self) -> &KeptJobs {
         &self.0.jobs
+    }
+
+    pub(super) fn texts(&self) -> &KnownTexts {
+        &self.0.texts
     }
 
     /// Returns what is refused.

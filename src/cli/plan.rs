@@ -142,6 +142,7 @@ fn request(args: &Args, family: &Family, model: Option<ModelId>) -> PlanRequest 
             plan: None,
         },
         has_negative_prompt: args.negative_prompt,
+        kept_texts: 0,
     }
 }
 

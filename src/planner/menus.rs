@@ -182,7 +182,7 @@ impl Menus {
         let family = &self.planner.family;
         let times = latency.phases().of_family(family, request.size);
         let Decision { plan, workload, .. } = decision;
-        Timetable::new(plan, workload, &times, request.n_prompts())
+        Timetable::new(plan, workload, &times, request.n_new_texts())
     }
 
     /// The score of a plan that is shortened on its way, if that was measured.
@@ -287,5 +287,6 @@ fn unpinned(size: ImageSize, objective: Objective, has_negative_prompt: bool) ->
         },
         pins: Pins::default(),
         has_negative_prompt,
+        kept_texts: 0,
     }
 }

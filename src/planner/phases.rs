@@ -14,7 +14,7 @@ use crate::{
 /// Observations that a table entry stands for at most: the newest one moves it by one part in so many.
 const MOST: f64 = 50.0;
 /// Observations that the probe's median is worth: few, since a start is a noisy time.
-const PROBE: f64 = 10.0;
+const PROBE: f64 = 3.0;
 
 /// Times of every phase, in milliseconds: as the probe at start found them, and corrected by what
 /// finished requests took.

@@ -134,12 +134,12 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn bill<'m>(&self, offer: &'m Offer) -> Bill<'m> {
-        let (n_prompts, n_images) = (self.request.n_prompts(), self.request.n_images);
-        let text = self.now.menus.planner.costs.text * f64::from(n_prompts);
+        let n_images = self.request.n_images;
+        let text = self.now.menus.planner.costs.text * f64::from(self.request.n_prompts());
         let times = &self.now.times;
         Bill {
             flops: text + offer.flops * f64::from(n_images),
-            phases: times.request(&offer.workload, n_prompts, n_images),
+            phases: times.request(&offer.workload, self.request.n_new_texts(), n_images),
             offer,
         }
     }

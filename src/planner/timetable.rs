@@ -42,7 +42,7 @@ impl Timetable {
         plan: &Plan,
         workload: &Workload,
         times: &FamilyTimes,
-        n_prompts: u32,
+        n_new_texts: u32,
     ) -> Self {
         let n_candidates = plan.n_begun();
         let shared = plan
@@ -68,7 +68,7 @@ impl Timetable {
             }
         }
         Self {
-            text: times.text.unwrap_or_default() * f64::from(n_prompts),
+            text: times.text.unwrap_or_default() * f64::from(n_new_texts),
             steps,
             shared,
             n_candidates,

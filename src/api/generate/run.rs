@@ -267,6 +267,7 @@ fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, latency: Millis)
         state.metrics().latency_ratio(actual / predicted.0);
     }
     state.learn(&finished);
+    state.texts().remember(&spec.family.id, &spec.texts());
     let budget = &spec.plan_request.budget;
     if let Some(limit) = budget.latency {
         state
@@ -280,9 +281,8 @@ fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, latency: Millis)
     }
 }
 
-/// What the latency model learns from. Every promise is made for texts that are new, and texts that were
-/// kept encoded from earlier requests did not run: repeated prompts do not teach that all requests take
-/// less.
+/// What the latency model learns from. Texts that were kept encoded from earlier requests did not run:
+/// repeated prompts do not teach that all requests take less.
 fn finished_request(spec: &Spec<'_>, outcome: &Outcome, latency: Millis) -> Finished {
     let Phases {
         queue,

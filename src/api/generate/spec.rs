@@ -11,7 +11,11 @@ use super::{
     request::{BudgetRequest, GenerateRequest, ON_LATE},
 };
 use crate::{
-    api::{error::ApiError, fields::MAX_EXACT_INTEGER, fields::shortened},
+    api::{
+        error::ApiError,
+        fields::{MAX_EXACT_INTEGER, shortened},
+        texts::KnownTexts,
+    },
     catalog::{Catalog, Family, ModelId},
     config::Limits,
     planner::{Budget, Pins, PlanRequest, PlanToken, Quality},
@@ -78,6 +82,7 @@ impl<'a> Spec<'a> {
                 budget: budget(&granted, latency.map(|(limit, _)| limit), request.quality),
                 pins,
                 has_negative_prompt: !negative_prompt.trim().is_empty(),
+                kept_texts: 0,
             },
             prompt: request.prompt,
             negative_prompt,
@@ -86,6 +91,19 @@ impl<'a> Spec<'a> {
             latency_from: latency.map(|(_, source)| source),
             on_late: on_late(granted.on_late.as_deref()),
         })
+    }
+
+    /// The same for a server that knows some of its texts already.
+    pub(in crate::api) fn with_known(mut self, texts: &KnownTexts) -> Self {
+        self.plan_request.kept_texts = texts.count(&self.family.id, &self.texts());
+        self
+    }
+
+    /// What has to be encoded for it, if it was not before.
+    pub(in crate::api) fn texts(&self) -> Vec<&str> {
+        let negative = Some(self.negative_prompt.as_str());
+        let negative = negative.filter(|_| self.plan_request.has_negative_prompt);
+        [self.prompt.as_str()].into_iter().chain(negative).collect()
     }
 
     /// Returns one seed for each picture. Without one from the client the first is random, and of 32

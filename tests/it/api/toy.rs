@@ -41,8 +41,6 @@ const MODELS: [(&str, Millis, f64); 2] = [
 ];
 const TEXT_TFLOPS: f64 = 0.0005;
 const DECODE_TFLOPS: f64 = 0.01;
-/// The device has this one encoded already.
-pub(super) const KEPT_PROMPT: &str = "a heart, once more";
 
 /// What differs from test to test.
 pub(super) struct Setup {

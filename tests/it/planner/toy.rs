@@ -97,6 +97,7 @@ pub(super) fn request() -> PlanRequest {
         budget: Budget::default(),
         pins: Pins::default(),
         has_negative_prompt: false,
+        kept_texts: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Moves the clock by what the work would take. The prompt can ask for a fault.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use goldilocks::{
     units::{Flops, Millis, Steps},
 };
 
-use super::{DECODE, DECODE_TFLOPS, Gate, KEPT_PROMPT, MODELS, SIZE, TEXT, TEXT_TFLOPS};
+use super::{DECODE, DECODE_TFLOPS, Gate, MODELS, SIZE, TEXT, TEXT_TFLOPS};
 
 pub(super) struct Device {
     clock: Arc<ManualClock>,
@@ -21,6 +21,8 @@ pub(super) struct Device {
     jobs: BTreeMap<JobId, Plan>,
     /// Seeds, and the steps behind them.
     rows: BTreeMap<RowKey, (u64, Steps)>,
+    /// Prompts that need no encoding again.
+    kept: BTreeSet<String>,
 }
 
 impl Device {
@@ -30,6 +32,7 @@ impl Device {
             gate: gate.map(Mutex::new),
             jobs: BTreeMap::new(),
             rows: BTreeMap::new(),
+            kept: BTreeSet::new(),
         }
     }
 
@@ -59,7 +62,7 @@ impl Executor for Device {
         }
         self.say("begun");
         self.jobs.insert(id, plan.clone());
-        let n_encoded = u32::from(job.prompt != KEPT_PROMPT);
+        let n_encoded = u32::from(self.kept.insert(job.prompt.clone()));
         self.takes(TEXT * f64::from(n_encoded));
         Ok(Texts {
             n_encoded,
