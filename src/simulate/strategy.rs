@@ -134,6 +134,7 @@ pub(super) fn request(ask: &Ask<'_>) -> PlanRequest {
         },
         pins: Pins::default(),
         has_negative_prompt: false,
+        kept_texts: 0,
     }
 }
 
