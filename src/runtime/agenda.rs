@@ -41,6 +41,8 @@ pub struct Rules {
     pub most_rows: Nfe,
     /// Most jobs that are admitted and not done.
     pub most_jobs: usize,
+    /// Share of the steps ahead that a picture which has begun gives up for the sake of newcomers, if it must.
+    pub yields: f64,
 }
 
 impl Default for Rules {
@@ -50,6 +52,7 @@ impl Default for Rules {
             patience: Duration::from_secs(30),
             most_rows: 64,
             most_jobs: 64,
+            yields: 0.5,
         }
     }
 }
@@ -205,13 +208,16 @@ impl Agenda {
             turn,
             job.floor.clone(),
         );
-        let claim = entry.claim(deadline);
+        let claim = entry.claim(deadline, 0.0);
         if self.entries.len() >= self.rules.most_jobs {
             let first = claims.room_in(claim, now, forecast);
             return Err(NoRoom::Full { room_in: first });
         }
         let (all, place) = claims.with(claim);
-        let Some(stretch) = all.stretch(place, now, forecast) else {
+        let room = all.stretch(place, now, forecast);
+        // An idle device is not waited for: what is too tight for that was refused before it came here.
+        let alone = self.entries.is_empty().then_some(1.0);
+        let Some(stretch) = room.or(alone) else {
             let room_in = claims.room_in(claim, now, forecast);
             return Err(NoRoom::Late { room_in });
         };
@@ -265,6 +271,7 @@ impl Agenda {
         let (mut pieces, targets): (Vec<Piece>, Vec<Target>) = found.into_iter().unzip();
         for piece in &mut pieces {
             piece.rest = forecast.expected(piece.rest);
+            piece.takes = forecast.expected(piece.takes);
         }
         let time_of = |key: StepKey, rows: Nfe| {
             let model = &self.models[key.model];
@@ -371,7 +378,7 @@ impl Agenda {
             forecast,
         } = known;
         let entry = &self.entries[&id];
-        let claim = entry.claim(entry.due(now, self.rules.patience));
+        let claim = entry.claim(entry.due(now, self.rules.patience), 0.0);
         let (all, place) = self.claims_without(id, now, forecast).with(claim);
         let granted = all
             .stretch(place, now, forecast)
@@ -389,7 +396,7 @@ impl Agenda {
     /// Jobs that would rather not run than be late, and will be.
     fn hopeless(&self, now: Moment, forecast: &Forecast) -> Vec<JobId> {
         let is_hopeless = |entry: &Entry| {
-            let least = forecast.expected(entry.claim(entry.deadline).work + entry.tail());
+            let least = forecast.expected(entry.claim(entry.deadline, 0.0).work + entry.tail());
             entry.rejects_lateness() && least > Millis::from(entry.deadline.since(now))
         };
         let entries = self.entries.iter();
@@ -592,7 +599,7 @@ impl Agenda {
     ) -> Claims {
         let entries = self.entries.iter().filter(|(id, _)| counts(**id));
         let claims = entries.map(|(id, entry)| {
-            let mut claim = entry.claim(entry.due(now, self.rules.patience));
+            let mut claim = entry.claim(entry.due(now, self.rules.patience), self.rules.yields);
             if self.busy.is_some_and(|busy| busy.job == *id) {
                 let behind = self.behind(now, forecast).0;
                 claim.work = Millis((claim.work.0 - behind).max(0.0));

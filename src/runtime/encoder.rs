@@ -14,7 +14,7 @@ use super::{
 use crate::{planner::Plan, telemetry::Phase, units::Millis};
 
 /// What the thread is asked to do, in order.
-pub(super) enum Errand {
+pub(super) enum Chore {
     /// Show a picture on its way.
     Partial(Showing, u32),
     /// Write a finished picture.
@@ -56,15 +56,15 @@ impl Files {
 pub(super) fn start(
     shared: Arc<Shared>,
     running: tokio::sync::mpsc::Sender<()>,
-) -> io::Result<mpsc::Sender<Errand>> {
-    let (sender, inbox) = mpsc::channel::<Errand>();
+) -> io::Result<mpsc::Sender<Chore>> {
+    let (sender, inbox) = mpsc::channel::<Chore>();
     let name = "encoder".to_owned();
     thread::Builder::new().name(name).spawn(move || {
-        for errand in inbox {
-            match errand {
-                Errand::Partial(showing, number) => shared.show(&showing, number),
-                Errand::Picture(showing, run) => shared.write(&showing, run),
-                Errand::Answer(finished, reply) => shared.answer(*finished, reply),
+        for chore in inbox {
+            match chore {
+                Chore::Partial(showing, number) => shared.show(&showing, number),
+                Chore::Picture(showing, run) => shared.write(&showing, run),
+                Chore::Answer(finished, reply) => shared.answer(*finished, reply),
             }
         }
         drop(running);

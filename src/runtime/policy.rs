@@ -46,13 +46,15 @@ pub struct Piece {
     pub kind: PieceKind,
     /// What is expected of all that its picture still needs the device for, this piece included.
     pub rest: Millis,
+    /// What is expected of this piece, done alone.
+    pub takes: Millis,
 }
 
 /// What could be done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PieceKind {
-    /// A prompt to encode.
-    Text,
+    /// A prompt to encode, and the step that follows, as far as it is known.
+    Text(Option<(StepKey, Nfe)>),
     /// A step to take.
     Step(StepKey, Nfe),
     /// Candidates to compare.
@@ -92,7 +94,9 @@ pub fn choose(
         return chosen;
     };
     let mut slack = Slack::of(now, pieces, &order);
-    let mut takes = time_of(key, rows);
+    if let Some(text) = joins_soon(pieces, &order, &slack, (key, rows), most_rows, &time_of) {
+        return [text].into_iter().collect();
+    }
     for (rank, &place) in others.iter().enumerate() {
         let PieceKind::Step(its, more) = pieces[place].kind else {
             continue;
@@ -100,17 +104,50 @@ pub fn choose(
         if its != key || rows + more > most_rows {
             continue;
         }
-        let together = time_of(key, rows + more);
-        let longer = Millis(together.0 - takes.0);
-        let saves = longer.0 <= time_of(key, more).0 * (1.0 - WORTHWHILE);
         // All that is more urgent than this one waits longer, for the sake of those behind.
-        if saves && slack.allows(rank + 1, longer) {
+        let longer = saves(key, rows, more, &time_of);
+        if let Some(longer) = longer.filter(|longer| slack.allows(rank + 1, *longer)) {
             slack.spend(rank + 1, longer);
-            (rows, takes) = (rows + more, together);
+            rows += more;
             chosen.push(place);
         }
     }
     chosen
+}
+
+/// A prompt worth encoding before the lead's step, since its pictures would then share the steps that follow.
+fn joins_soon(
+    pieces: &[Piece],
+    order: &[usize],
+    slack: &Slack,
+    (key, rows): (StepKey, Nfe),
+    most_rows: Nfe,
+    time_of: &impl Fn(StepKey, Nfe) -> Millis,
+) -> Option<usize> {
+    let joins = |(rank, place): (usize, &usize)| {
+        let PieceKind::Text(Some((its, more))) = pieces[*place].kind else {
+            return false;
+        };
+        its == key
+            && rows + more <= most_rows
+            && saves(key, rows, more, time_of).is_some()
+            && slack.allows(rank, pieces[*place].takes)
+    };
+    let mut ranked = order.iter().enumerate().skip(1);
+    ranked
+        .find(|(rank, place)| joins((*rank, place)))
+        .map(|(_, place)| *place)
+}
+
+/// How much longer an evaluation takes with more rows, if that is less than they would take alone.
+fn saves(
+    key: StepKey,
+    rows: Nfe,
+    more: Nfe,
+    time_of: &impl Fn(StepKey, Nfe) -> Millis,
+) -> Option<Millis> {
+    let longer = Millis(time_of(key, rows + more).0 - time_of(key, rows).0);
+    (longer <= time_of(key, more) * (1.0 - WORTHWHILE)).then_some(longer)
 }
 
 /// How much later everything could be without anybody being late who is in time now, in order of urgency.

@@ -12,7 +12,7 @@ use std::{
 use super::{
     Executor, JobError, LoadExecutor, Shared,
     agenda::{Advance, Order, Turn, Work},
-    encoder::{Errand, Showing},
+    encoder::{Chore, Showing},
     executor::{Decoded, DrawError, Picture, RowKey, Stepped},
     job::{Event, JobId},
     lane::{Desk, Lane},
@@ -26,7 +26,7 @@ use crate::{
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) lane_idx: usize,
-    pub(super) encoder: mpsc::Sender<Errand>,
+    pub(super) encoder: mpsc::Sender<Chore>,
 }
 
 /// Why a piece of work came to nothing.
@@ -302,7 +302,7 @@ impl Bench<'_> {
         if let Ok(Some(picture)) = preview
             && let Some(showing) = self.showing(row, picture)
         {
-            self.send(Errand::Partial(showing, number));
+            self.send(Chore::Partial(showing, number));
         }
     }
 
@@ -328,7 +328,7 @@ impl Bench<'_> {
         let showing = self.showing(row, picture);
         let run = self.worker.lane().desk().agenda.decoded(row, took, flops);
         if let Some((showing, run)) = showing.zip(run) {
-            self.send(Errand::Picture(showing, run));
+            self.send(Chore::Picture(showing, run));
         }
         self.finish(row.job);
     }
@@ -345,7 +345,7 @@ impl Bench<'_> {
         self.executor.end(id);
         self.worker.shared.tell_backlog();
         if let Some(reply) = reply {
-            self.send(Errand::Answer(Box::new(finished), reply));
+            self.send(Chore::Answer(Box::new(finished), reply));
         }
     }
 
@@ -362,9 +362,9 @@ impl Bench<'_> {
         })
     }
 
-    fn send(&self, errand: Errand) {
+    fn send(&self, chore: Chore) {
         // The encoder outlives every worker; if it is lost, dropping the reply answers the ticket.
-        self.worker.encoder.send(errand).ok();
+        self.worker.encoder.send(chore).ok();
     }
 
     /// Answers a job that failed, and lets go of all of it.

@@ -134,6 +134,7 @@ pub(super) fn request(ask: &Ask<'_>) -> PlanRequest {
         },
         pins: Pins::default(),
         has_negative_prompt: false,
+        kept_texts: 0,
     }
 }
 
@@ -193,6 +194,7 @@ fn job(ask: &Ask<'_>, binding: Binding, floor: Binding, binder: Arc<dyn Binder>)
         arrived: ask.arrived,
         limit: None,
         on_late: OnLate::Degrade,
+        may_be_rushed: true,
         binding,
         floor,
         binder,

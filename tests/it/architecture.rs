@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "units",
             "catalog",
+            "diffusion",
             "files",
             "planner",
             "engine",
@@ -29,6 +30,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("load", &["units", "telemetry"]),
+    (
+        "simulate",
+        &["units", "catalog", "load", "planner", "runtime"],
+    ),
     (
         "calibrate",
         &[
@@ -67,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "load",
             "planner",
             "runtime",
+            "simulate",
             "telemetry",
             "units",
         ],
@@ -89,9 +95,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["load", "api"]),
     ("hyper_util", &["load", "api"]),
     ("csv", &["load"]),
-    ("rand", &["load"]),
-    ("rand_distr", &["load"]),
-    ("rand_pcg", &["load"]),
+    ("rand", &["load", "simulate"]),
+    ("rand_distr", &["load", "simulate"]),
+    ("rand_pcg", &["load", "simulate"]),
+    ("tokio_stream", &["api"]),
     ("anyhow", &["cli", "calibrate"]),
     ("indicatif", &["cli", "calibrate"]),
     ("maud", &["calibrate"]),

@@ -48,7 +48,8 @@ impl Claims {
 
     /// The multiple of its floor that the waiting claim at `place` may take without making itself or one
     /// behind it late; none if even its floor does. Its own time is judged at the 95th percentile, as budgets
-    /// are, that of others at the 99th. One that would be late anyway has no say.
+    /// are, that of others at the 99th, or at the highest one at which they are in time without it: what has begun
+    /// may have been granted all that it has at the 95th.
     pub(crate) fn stretch(&self, place: usize, now: Moment, forecast: &Forecast) -> Option<f64> {
         let own = self.0[place].work.0;
         let (mut fixed, mut waiting) = (0.0, 0.0);
@@ -62,10 +63,17 @@ impl Claims {
             if idx < place {
                 continue;
             }
-            let room = claim.room(now, forecast, idx == place);
-            if idx != place && fixed + waiting - own > room {
-                continue;
-            }
+            let room = if idx == place {
+                claim.room(now, forecast, Level::Likely)
+            } else {
+                // As sure as it is without the newcomer it must stay; one that will be late has no say.
+                let without = fixed + waiting - own;
+                let rooms = Level::ALL.map(|level| claim.room(now, forecast, level));
+                match rooms.into_iter().find(|room| without <= *room) {
+                    Some(room) => room,
+                    None => continue,
+                }
+            };
             if fixed + waiting > room {
                 return None;
             }
@@ -98,15 +106,31 @@ impl Claims {
 
 impl Claim {
     /// Time on the device, by the table, that fits before it is due.
-    fn room(&self, now: Moment, forecast: &Forecast, is_own: bool) -> f64 {
+    fn room(&self, now: Moment, forecast: &Forecast, level: Level) -> f64 {
         let left = Millis::from(self.due.since(now));
-        let most = if is_own {
-            forecast.most_at_p95(left)
-        } else {
-            forecast.most_at_p99(left)
+        let most = match level {
+            Level::Sure => forecast.most_at_p99(left),
+            Level::Likely => forecast.most_at_p95(left),
+            Level::Expected => forecast.work_in(left),
         };
         most.0 - self.tail.0
     }
+}
+
+/// How sure it is that something is in time.
+#[derive(Debug, Clone, Copy)]
+enum Level {
+    /// At the 99th percentile.
+    Sure,
+    /// At the 95th.
+    Likely,
+    /// On average.
+    Expected,
+}
+
+impl Level {
+    /// Every level, the surest first.
+    const ALL: [Self; 3] = [Self::Sure, Self::Likely, Self::Expected];
 }
 
 #[cfg(test)]
@@ -211,9 +235,12 @@ mod tests {
                 let mut sum = 0.0;
                 for (idx, claim) in granted.0.iter().enumerate() {
                     sum += claim.work.0;
-                    let room = claim.room(at(0.0), &forecast(), idx == place);
-                    let was_late = all.0[..=idx].iter().map(|c| c.work.0).sum::<f64>() > room;
-                    prop_assert!(idx < place || was_late || sum <= room + 1e-6);
+                    let without: f64 = all.0[..=idx].iter().map(|c| c.work.0).sum::<f64>() - work;
+                    let rooms = Level::ALL.map(|level| claim.room(at(0.0), &forecast(), level));
+                    let room = rooms.into_iter().find(|room| without <= *room);
+                    let own = claim.room(at(0.0), &forecast(), Level::Likely);
+                    let room = if idx == place { Some(own) } else { room };
+                    prop_assert!(idx < place || room.is_none_or(|room| sum <= room + 1e-6));
                 }
             }
         }

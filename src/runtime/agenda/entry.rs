@@ -144,13 +144,14 @@ impl Entry {
         }
     }
 
-    /// What it claims of the device: its floor until it has begun, and then what it has begun.
-    pub(super) fn claim(&self, due: Moment) -> Claim {
+    /// What it claims of the device: its floor until it has begun, and then the rest of its plan, less what
+    /// may be taken from it for the sake of others.
+    pub(super) fn claim(&self, due: Moment, yields: f64) -> Claim {
         let is_waiting = self.is_waiting();
         let work = if is_waiting {
             self.job.floor.timetable.device(self.n_images())
         } else {
-            self.rest()
+            Millis(self.rest().0 - yields * self.rest_of_steps().0)
         };
         Claim {
             due,
@@ -159,6 +160,14 @@ impl Entry {
             is_waiting,
             tail: self.tail(),
         }
+    }
+
+    /// What is left of the steps that it could do without: none where it would rather be late or nothing, or
+    /// where nobody knows what that would be worth and it must be worth something.
+    fn rest_of_steps(&self) -> Millis {
+        let may_yield = self.job.on_late == OnLate::Degrade && self.job.may_be_rushed;
+        let steps = self.pictures().iter().map(Picture::rest_of_steps);
+        if may_yield { steps.sum() } else { Millis::ZERO }
     }
 
     /// Its files, which are written while the device is with others.
@@ -193,7 +202,11 @@ impl Entry {
                     self.pieces_of(picture, idx, id, due, pieces);
                 }
             }
-            _ => pieces.push((self.piece(due, 0, PieceKind::Text), Target::Text(id))),
+            _ => {
+                let kind = PieceKind::Text(self.first_step());
+                let takes = self.binding.timetable.text;
+                pieces.push((self.piece(due, 0, kind, takes), Target::Text(id)));
+            }
         }
         // Counted once for the job, and its pieces follow one another.
         if let Some((piece, _)) = pieces.get_mut(first) {
@@ -224,25 +237,38 @@ impl Entry {
                         size: self.binding.plan().size,
                     };
                     let kind = PieceKind::Step(key, step.rows);
-                    let piece = self.piece(due, place(row.candidate), kind);
+                    let piece = self.piece(due, place(row.candidate), kind, step.ms);
                     pieces.push((piece, Target::Row(of_row(row.candidate))));
                 }
             }
             Stage::Rank => {
-                let piece = self.piece(due, place(0), PieceKind::Rank);
+                let takes = self.binding.timetable.rank;
+                let piece = self.piece(due, place(0), PieceKind::Rank, takes);
                 pieces.push((piece, Target::Rank { job, picture: idx }));
             }
             Stage::Decode => {
                 let row = picture.candidates().next().map(of_row);
-                let piece = self.piece(due, place(0), PieceKind::Decode);
+                let takes = self.binding.timetable.decode;
+                let piece = self.piece(due, place(0), PieceKind::Decode, takes);
                 pieces.extend(row.map(|row| (piece, Target::Decode(row))));
             }
             Stage::Done => {}
         }
     }
 
-    fn piece(&self, due: Moment, place: u64, kind: PieceKind) -> Piece {
+    /// The first step of its pictures, as they are planned now.
+    fn first_step(&self) -> Option<(StepKey, Nfe)> {
+        let step = self.binding.timetable.steps.first()?;
+        let key = StepKey {
+            model: self.models[step.model],
+            size: self.binding.plan().size,
+        };
+        Some((key, step.rows))
+    }
+
+    fn piece(&self, due: Moment, place: u64, kind: PieceKind, takes: Millis) -> Piece {
         Piece {
+            takes,
             due,
             turn: self.turn << 20 | place,
             kind,

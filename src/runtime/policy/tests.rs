@@ -55,6 +55,7 @@ fn piece(turn: usize, task: &Task, left: u32, time: &impl Fn(StepKey, Nfe) -> Mi
         turn: turn as u64,
         kind: PieceKind::Step(key, task.rows),
         rest: time(key, task.rows) * f64::from(left),
+        takes: time(key, task.rows),
     }
 }
 
@@ -231,4 +232,36 @@ fn sharing_stops_where_it_would_make_the_lead_late() {
         [1, 0],
         "the second one would cost 0.2 ms of 0.1 left"
     );
+}
+
+#[test]
+fn a_prompt_is_encoded_early_where_its_steps_would_be_shared() {
+    let key = StepKey {
+        model: 0,
+        size: SIZE,
+    };
+    let step = Piece {
+        due: at(100.0),
+        turn: 0,
+        kind: PieceKind::Step(key, 2),
+        rest: Millis(20.0),
+        takes: Millis(2.0),
+    };
+    let text = Piece {
+        due: at(200.0),
+        turn: 1,
+        kind: PieceKind::Text(Some((key, 2))),
+        rest: Millis(30.0),
+        takes: Millis(3.0),
+    };
+    let lead = |step: Piece, shared: f64| {
+        choose(Policy::default(), at(0.0), &[step, text], 64, takes(shared))[0]
+    };
+    assert_eq!(lead(step, 0.1), 1);
+    assert_eq!(lead(step, 1.0), 0, "sharing would save nothing");
+    let hurried = Piece {
+        due: at(22.0),
+        ..step
+    };
+    assert_eq!(lead(hurried, 0.1), 0, "there is no time for it");
 }

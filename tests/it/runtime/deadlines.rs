@@ -56,7 +56,8 @@ async fn behind_others_a_request_starts_smaller_and_everybody_is_in_time() {
         steps.push(image.steps_run);
     }
     assert_eq!(steps[0], 10);
-    assert!(steps[1..].iter().all(|n| (1..10).contains(n)), "{steps:?}");
+    // As the queue shortens there is more for each.
+    assert!(steps[1] < 10 && steps[1..].is_sorted(), "{steps:?}");
     let spent = stage.clock_ms();
     assert!(spent <= 400.0, "{spent} ms for {steps:?}");
     assert!(spent >= 250.0, "{spent} ms of 400 were used for {steps:?}");

@@ -21,25 +21,22 @@ async fn a_job_tells_its_plan_its_steps_its_partial_pictures_and_the_finished_on
         events.push(event);
     }
     ticket.outcome().await.unwrap();
-    let mut told = Vec::new();
-    let mut partials = Vec::new();
+    let (mut told, mut files) = (Vec::new(), Vec::new());
     for event in events {
         match event {
-            Event::Begun(decision) => {
-                told.push(format!("begun with {} steps", decision.plan.steps))
-            }
+            Event::Begun(decision) => told.push(format!("{} steps", decision.plan.steps)),
             Event::Step { done, total, .. } => told.push(format!("{done}/{total}")),
-            Event::Partial { number, file, .. } => {
-                partials.push((number, String::from_utf8(file).unwrap()))
-            }
-            Event::Picture { rendered, .. } => told.push(String::from_utf8(rendered.file).unwrap()),
+            // Files are written beside the device.
+            Event::Partial { number, file, .. } => files.push((Some(number), file)),
+            Event::Picture { rendered, .. } => files.push((None, rendered.file)),
         }
     }
+    assert_eq!(told, ["4 steps", "1/4", "2/4", "3/4", "4/4"]);
+    let expected = [(Some(0), "7000"), (Some(1), "7000"), (None, "7")];
     assert_eq!(
-        told,
-        ["begun with 4 steps", "1/4", "2/4", "3/4", "4/4", "7"]
+        files,
+        expected.map(|(number, text)| (number, text.as_bytes().to_vec()))
     );
-    assert_eq!(partials, [(0, "7000".to_owned()), (1, "7000".to_owned())]);
 }
 
 #[tokio::test]
