@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
 
 /// A hundred mixed requests, from menus that are kept.
 fn choices_of(n_candidates: usize) -> anyhow::Result<Job> {
-    let scene = choices::scene(n_candidates)?;
+    let scene = choices::scene(n_candidates);
     anyhow::ensure!(scene.n_candidates >= n_candidates, "too few candidates");
     let menus = Menus::new(&scene.planner, &scene.phases);
     let latency = LatencyModel::new(scene.phases);

@@ -48,6 +48,20 @@ def several_pictures_with_every_neutral_field(client):
     assert seeds[1] == seeds[0] + 1, seeds
 
 
+def every_file_format(client):
+    starts = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "webp": b"RIFF"}
+    for name, start in starts.items():
+        reply = client.images.generate(
+            model="auto", prompt=PROMPT, output_format=name, output_compression=80 if name == "jpeg" else 100
+        )
+        assert reply.output_format == name
+        assert base64.b64decode(reply.data[0].b64_json).startswith(start), name
+    call = lambda: client.images.generate(  # noqa: E731
+        model="auto", prompt=PROMPT, output_format="png", output_compression=80
+    )
+    assert refused(call, openai.BadRequestError).param == "output_compression"
+
+
 def budget_and_what_came_of_it(client):
     extra = {"budget": {"tflops": 1000.0}, "seed": 7}
     reply = client.images.generate(model="auto", prompt=PROMPT, extra_body=extra).model_extra
@@ -97,8 +111,32 @@ def bad_fields_are_named(client):
         assert error.param == param and error.type == "invalid_request_error", error
     call = lambda: client.images.generate(model="nobody", prompt=PROMPT)  # noqa: E731
     assert refused(call, openai.NotFoundError).code == "model_not_found"
-    call = lambda: client.images.generate(model="auto", prompt=PROMPT, stream=True)  # noqa: E731
-    assert refused(call, openai.BadRequestError).code == "not_implemented"
+    call = lambda: client.images.generate(  # noqa: E731
+        model="auto", prompt=PROMPT, extra_body={"partial_images": 2}
+    )
+    assert refused(call, openai.BadRequestError).param == "partial_images"
+
+
+def partial_pictures_are_streamed(client):
+    extra = {"num_inference_steps": 8, "seed": 3}
+    stream = client.images.generate(
+        model="auto", prompt=PROMPT, stream=True, partial_images=2, extra_body=extra
+    )
+    events = list(stream)
+    kinds = [event.type for event in events]
+    assert kinds == ["image_generation.partial_image"] * 2 + ["image_generation.completed"], kinds
+    assert [event.partial_image_index for event in events[:2]] == [0, 1]
+    sizes = {"{}x{}".format(*png_size(event)) for event in events}
+    assert sizes == {events[0].size}, sizes
+    whole = client.images.generate(model="auto", prompt=PROMPT, extra_body=extra)
+    assert events[-1].b64_json == whole.data[0].b64_json, "streamed and whole pictures differ"
+
+
+def refusals_of_a_stream_are_ordinary_ones(client):
+    call = lambda: client.images.generate(  # noqa: E731
+        model="auto", prompt=PROMPT, stream=True, extra_body={"budget": {"tflops": 1e-9}}
+    )
+    assert refused(call, openai.UnprocessableEntityError).code == "budget_infeasible"
 
 
 def models(client):
@@ -112,12 +150,15 @@ CHECKS = [
     models,
     picture,
     several_pictures_with_every_neutral_field,
+    every_file_format,
     budget_and_what_came_of_it,
     pinned_steps_and_the_same_seed_twice,
     deadline_header_is_echoed,
     request_id_is_echoed,
     infeasible_budget_is_refused_once,
     bad_fields_are_named,
+    partial_pictures_are_streamed,
+    refusals_of_a_stream_are_ordinary_ones,
 ]
 
 

@@ -10,7 +10,8 @@ nobody learned from:
     python scripts/latency_run.py --score loaded.jsonl --load 2:20:40 --plot loaded.svg
 
 Requests go one at a time, `on_late: run_late`; every one is a line of JSON: what was predicted, what it
-took, what the static table says, the plan, and when it was sent.
+took and in which phases, what the static table says, plan and pictures, and when it was sent. `goldilocks
+calibrate report --requests` reads the same file.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import random
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 # What a server that has learned nothing multiplies its table with (src/planner/latency/errors.rs).
@@ -87,25 +89,55 @@ class Table:
             of = entry["of"]
             self.phases[tuple(of[key] for key in ("phase", "model", "rows") if key in of)] = entry["ms"]
 
-    def quantiles(self, reply: dict, n_images: int) -> dict | None:
-        """Returns what it predicts of the request behind a reply; texts count as new, as they do
-        in the server's promise. None where a reply does not tell which model took which step."""
-        plan, nfe = reply["plan"], reply["estimate"]["nfe"]
-        # A guided step evaluates two rows, and in a guidance interval only some steps are guided.
-        candidates = plan.get("candidates")
-        if candidates:
-            is_guided = plan["guidance_scale"] != 1.0
-            rows = {1: 0, 2: nfe // 2} if is_guided else {1: nfe, 2: 0}
-        else:
-            guided = nfe - plan["steps"]
-            rows = {1: plan["steps"] - guided, 2: guided}
-        if plan.get("stages") or (candidates and plan.get("guidance_interval")) or min(rows.values()) < 0:
+    def quantiles(self, reply: dict, n_images: int, n_texts: int) -> dict | None:
+        """Returns what it predicts of the request behind a reply, with so many texts that are new: it knows
+        what the server knows. None where a reply does not tell which model took which step."""
+        plan = reply["plan"]
+        runs = evaluations(plan, reply["estimate"]["nfe"])
+        if runs is None:
             return None
-        steps = sum(n * self.phases["step", plan["model"], r] for r, n in rows.items() if n)
-        rank = candidates["n"] * self.phases["rank",] if candidates else 0.0
+        steps = sum(n * self.phases["step", model, rows] for (model, rows), n in runs.items())
+        ranked = (plan.get("candidates") or {"n": 0})["n"]
+        rank = ranked * self.phases["rank",] if ranked else 0.0
         picture = steps + rank + self.phases["decode",] + self.phases["encode",]
-        total = self.phases["text",] + n_images * picture
+        total = n_texts * self.phases["text",] + n_images * picture
         return {name: factor * total for name, factor in STATIC.items()}
+
+
+def rounded(share: float, steps: int) -> int:
+    """Returns so much of the steps, halves rounded up as the server rounds them."""
+    return math.floor(share * steps + 0.5)
+
+
+def evaluations(plan: dict, nfe: int) -> Counter | None:
+    """Returns how often a picture evaluates which model with how many rows (src/planner/workload.rs).
+    A guided step evaluates two rows. In a guidance interval only some steps are guided: how many, `nfe`
+    tells of a plan that has nothing else; None for the others."""
+    steps, candidates = plan["steps"], plan.get("candidates")
+    stages = plan.get("stages") or []
+    if plan.get("guidance_interval"):
+        guided = nfe - steps
+        if stages or candidates or guided < 0:
+            return None
+        runs = Counter({(plan["model"], 1): steps - guided, (plan["model"], 2): guided})
+        return +runs
+    rows = 2 if plan["guidance_scale"] != 1.0 else 1
+    begun, shared = 1, 0
+    if candidates:
+        begun, share = candidates["n"], candidates.get("pruned_after")
+        shared = steps if share is None else min(max(rounded(share, steps), 1), steps)
+    models, share = [], 0.0
+    for stage in stages:
+        share += stage["share"]
+        models += [stage["model"]] * (min(rounded(share, steps), steps) - len(models))
+    models += [plan["model"]] * (steps - len(models))
+    runs = Counter()
+    for step, model in enumerate(models):
+        runs[model, rows] += begun if step < shared else 1
+    counted = sum(rows * n for (_, rows), n in runs.items())
+    if counted != nfe:
+        raise SystemExit(f"{plan} makes {counted} evaluations here and {nfe} on the server")
+    return runs
 
 
 def burn() -> None:
@@ -143,7 +175,8 @@ class Load:
 def run(args: argparse.Namespace) -> list[dict]:
     """Sends the requests and writes their lines."""
     mix, table, load = Mix(args.server, args.seed), Table(args.table), Load(args.load)
-    lines, refused, started = [], 0, time.monotonic()
+    answered: set[str] = set()
+    lines, refused, unpriced, started = [], 0, 0, time.monotonic()
     try:
         with Path(args.output).open("w") as output:
             while len(lines) < args.requests:
@@ -163,17 +196,24 @@ def run(args: argparse.Namespace) -> list[dict]:
                 line = {
                     "predicted": reply["estimate"]["latency_ms"],
                     "actual_ms": reply["actual"]["latency_ms"],
-                    "static_ms": table.quantiles(reply, body["n"]),
+                    "static_ms": table.quantiles(reply, body["n"], body["prompt"] not in answered),
                     "plan": reply["plan"],
+                    "n": body["n"],
+                    "phases_ms": reply["actual"]["phases_ms"],
                     "at_s": round(at_s, 4),
                 }
+                answered.add(body["prompt"])
                 if line["static_ms"] is None:
+                    unpriced += 1
                     continue
                 lines.append(line)
                 output.write(json.dumps(line) + "\n")
     finally:
         load.end()
-    print(f"{len(lines)} requests in {time.monotonic() - started:.1f} s; {refused} refused as infeasible")
+    print(
+        f"{len(lines)} requests in {time.monotonic() - started:.1f} s; {refused} refused as infeasible, "
+        f"{unpriced} left out: of an interval with stages or candidates nobody tells which steps were guided"
+    )
     return lines
 
 

@@ -12,6 +12,7 @@ mod fields;
 mod frontier;
 mod generate;
 mod health;
+mod jobs;
 mod layers;
 mod menus;
 mod metrics;
@@ -21,6 +22,7 @@ mod plan;
 mod router;
 mod serve;
 mod state;
+mod texts;
 
 pub use generate::{BudgetRequest, GenerateRequest};
 pub use openapi::document;

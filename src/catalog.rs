@@ -260,6 +260,18 @@ impl SamplerKind {
         Self::Ddpm,
     ];
 
+    /// The name in AUTOMATIC1111's web interface and in the tools around it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Ddim => "DDIM",
+            Self::DpmPp2M => "DPM++ 2M",
+            Self::Euler => "Euler",
+            Self::EulerAncestral => "Euler a",
+            Self::Ddpm => "DDPM",
+            Self::Lcm => "LCM",
+        }
+    }
+
     /// The name in requests, replies and files.
     pub fn name(self) -> &'static str {
         match self {

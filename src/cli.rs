@@ -11,6 +11,7 @@ pub mod models;
 pub mod openapi;
 pub mod plan;
 pub mod serve;
+pub mod simulate;
 mod table;
 pub mod trace;
 
@@ -41,6 +42,8 @@ pub enum Command {
     Trace(trace::Args),
     /// Replay a trace against a running server and report what its users got
     Load(load::Args),
+    /// Run a trace in virtual time, and compare policies
+    Simulate(simulate::Args),
     /// Count the floating-point operations of one U-Net forward
     Flops(flops::Args),
     /// List the hosted families and models
@@ -59,6 +62,7 @@ impl Cli {
             Command::Calibrate(args) => calibrate::run(args),
             Command::Trace(args) => trace::run(&args),
             Command::Load(args) => load::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
             Command::Flops(args) => flops::run(&args),
             Command::Models(args) => models::run(&args),
             Command::Openapi(args) => openapi::run(&args),

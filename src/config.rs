@@ -4,7 +4,6 @@
 //! shows in `--help`; every flag has a variable `GOLDILOCKS_...`.
 
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -14,6 +13,13 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::units::Flops;
+
+mod access;
+mod cors_origin;
+
+use access::AccessFlags;
+pub use access::{Access, ApiKey, read_keys};
+pub use cors_origin::CorsOrigin;
 
 /// What was typed after `goldilocks serve`, or set in the environment.
 #[derive(Debug, Clone, Args)]
@@ -30,9 +36,8 @@ pub struct ServeFlags {
     #[arg(long, env = "GOLDILOCKS_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
 
-    /// File with one API key a line; without it everybody may ask
-    #[arg(long, env = "GOLDILOCKS_API_KEY_FILE")]
-    pub api_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: AccessFlags,
 
     /// Log filter: a level, or `target=level` pairs
     #[arg(long, env = "GOLDILOCKS_LOG", default_value = "info")]
@@ -118,8 +123,8 @@ pub struct ServerConfig {
     pub config: PathBuf,
     /// Where measured latencies are kept.
     pub state_dir: PathBuf,
-    /// Who may ask; empty for everybody.
-    pub api_keys: Vec<ApiKey>,
+    /// Who may ask.
+    pub access: Access,
     /// What is refused.
     pub limits: Limits,
     /// Most jobs waiting for one device.
@@ -149,23 +154,6 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Most connections at once.
     pub max_connections: usize,
-}
-
-/// A secret that `Debug` does not show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ApiKey(String);
-
-impl ApiKey {
-    /// Returns the secret.
-    pub fn secret(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiKey(..)")
-    }
 }
 
 /// The flags do not make a configuration.
@@ -206,15 +194,11 @@ impl ServerConfig {
             Some(folder) => folder,
             None => default_state_dir().ok_or(ConfigError::NoStateDir)?,
         };
-        let api_keys = match flags.api_key_file {
-            Some(path) => read_keys(path)?,
-            None => Vec::new(),
-        };
         Ok(Self {
             listen: flags.listen,
             config: flags.config,
             state_dir,
-            api_keys,
+            access: flags.access.complete()?,
             queue_capacity: flags.limits.queue_capacity,
             shutdown_grace: flags.limits.shutdown_grace,
             limits: flags.limits.into(),
@@ -234,6 +218,9 @@ struct RenderedServer<'a> {
     config: &'a Path,
     state_dir: &'a Path,
     api_keys: usize,
+    open_probes: bool,
+    open_metrics: bool,
+    cors_origins: Vec<String>,
     queue_capacity: usize,
     shutdown_grace: f64,
     max_body_bytes: usize,
@@ -250,12 +237,19 @@ struct RenderedServer<'a> {
 impl ServerConfig {
     /// Returns what is in force as TOML, named as the flags are.
     pub fn to_toml(&self) -> String {
-        let limits = &self.limits;
+        let (access, limits) = (&self.access, &self.limits);
         let server = RenderedServer {
             listen: self.listen,
             config: &self.config,
             state_dir: &self.state_dir,
-            api_keys: self.api_keys.len(),
+            api_keys: access.api_keys.len(),
+            open_probes: access.open_probes,
+            open_metrics: access.open_metrics,
+            cors_origins: access
+                .cors_origins
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             queue_capacity: self.queue_capacity,
             shutdown_grace: self.shutdown_grace.as_secs_f64(),
             max_body_bytes: limits.max_body_bytes,
@@ -330,23 +324,6 @@ pub fn default_state_dir() -> Option<PathBuf> {
         .filter(|folder| folder.is_absolute())
         .or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
     Some(state.join("goldilocks"))
-}
-
-/// Reads a file of keys: one a line; empty lines and those that begin with `#` do not count.
-pub fn read_keys(path: PathBuf) -> Result<Vec<ApiKey>, ConfigError> {
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(ConfigError::KeyFile { path, source }),
-    };
-    let lines = text.lines().map(str::trim);
-    let keys: Vec<ApiKey> = lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| ApiKey(line.to_owned()))
-        .collect();
-    if keys.is_empty() {
-        return Err(ConfigError::NoKeys { path });
-    }
-    Ok(keys)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! - [`tokenizer`], [`text_encoder`]: prompts to text states, once a request
 //! - [`ranker`]: which of several latents suits a prompt best, before any is decoded
 //! - [`weights`], [`device`]: where the numbers come from, and where they go
+//! - [`preview`]: what latents look like before they are decoded
 //! - [`image`]: pixels to files
 
 use crate::{
@@ -19,6 +20,7 @@ pub mod image;
 pub mod noise;
 pub mod ops;
 pub mod pipeline;
+pub mod preview;
 pub mod ranker;
 pub mod text_encoder;
 pub mod tokenizer;
@@ -180,9 +182,23 @@ pub enum EngineError {
         /// Its place in the batch.
         index: usize,
     },
+    /// A format has no pictures of this size.
+    #[error("a picture of {pixels} pixels on one side cannot be written as {format}")]
+    FileSize {
+        /// The format's name.
+        format: &'static str,
+        /// The longer side.
+        pixels: u32,
+    },
     /// The picture could not be written as PNG.
     #[error("cannot encode the picture: {0}")]
-    Image(#[from] png::EncodingError),
+    Png(#[from] png::EncodingError),
+    /// The picture could not be written as JPEG.
+    #[error("cannot encode the picture: {0}")]
+    Jpeg(#[from] jpeg_encoder::EncodingError),
+    /// The picture could not be written as WebP.
+    #[error("cannot encode the picture: {0}")]
+    Webp(#[from] image_webp::EncodingError),
 }
 
 impl EngineError {

@@ -29,5 +29,6 @@ pub mod files;
 pub mod load;
 pub mod planner;
 pub mod runtime;
+pub mod simulate;
 pub mod telemetry;
 pub mod units;

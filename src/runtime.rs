@@ -1,14 +1,19 @@
 //! Who runs the work, and when?
 //!
-//! One thread for each device loads its models, times them, and then draws one job after the other;
-//! one more thread turns pictures into files. A [`Runtime`] is the handle to all of them: jobs go in by
-//! [`Runtime::submit`], outcomes come out of [`Ticket`]s. Shutdown is [`Runtime::shutdown`], never a drop.
+//! One thread for each device loads its models, times them, and then does one piece of work after the
+//! other, a step of this picture and then one of that; one more thread turns pictures into files. A
+//! [`Runtime`] is the handle to all of them: jobs go in by [`Runtime::submit`], outcomes come out of
+//! [`Ticket`]s. Shutdown is [`Runtime::shutdown`], never a drop.
+//!
+//! In reading order: [`job`] is what goes in and comes out, [`binding`] who chooses its plan, [`policy`] what is
+//! most urgent, `agenda` the books of one device (admission, dispatch, review), `lane` what a worker shares
+//! with others, `worker` its loop, [`executor`] the device.
 
 use std::{
     fmt, io,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -16,33 +21,39 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-mod backlog;
+pub(crate) mod agenda;
+pub mod binding;
 mod encoder;
 pub mod executor;
 pub mod job;
-mod laps;
+mod lane;
+pub mod parameters;
+pub mod policy;
 pub mod probe;
 mod pulse;
-mod queue;
 pub mod readiness;
 pub mod state;
 mod worker;
 
+pub use agenda::{Rules, Standing};
+pub use binding::{Binder, Binding, MenuBinder};
 pub use executor::{
-    Boundary, DrawError, Drawn, EncodeImage, Executor, LoadExecutor, OnBoundary, OnLoaded, Picture,
+    Decoded, DrawError, EncodeImage, Executor, LoadExecutor, OnLoaded, Picture, Ranked, RowKey,
+    Stepped, Texts,
 };
-pub use job::{Job, JobError, Outcome, Phases, Rendered, Ticket};
+pub use job::{Event, Job, JobError, JobId, OnLate, Outcome, Phases, Rendered, Ticket};
+pub use parameters::Parameters;
+pub use policy::Policy;
 pub use readiness::{Liveness, Progress, Readiness};
 
 use crate::{
     catalog::{DeviceSpec, ModelId},
+    planner::LatencyModel,
     telemetry::{Clock, Metrics},
     units::Millis,
 };
-use backlog::Backlog;
-use pulse::Pulse;
-use queue::{PushError, Queue};
-use worker::Queued;
+use agenda::{Finished, NoRoom};
+use lane::{Lane, Reply};
 
 /// How long a running step may still take after the grace is over, before the thread is left behind.
 const LAST_STEP: Duration = Duration::from_secs(5);
@@ -68,10 +79,12 @@ impl fmt::Debug for WorkerSpec {
 /// What a runtime is made with, the workers left out.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Most jobs waiting for one device.
-    pub queue_capacity: usize,
+    /// How the work of each device is ordered.
+    pub rules: Rules,
     /// Turns a picture into a file.
     pub encode: EncodeImage,
+    /// What the machine is known to take.
+    pub latency: Arc<RwLock<LatencyModel>>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Told of everything.
@@ -81,11 +94,22 @@ pub struct Settings {
 /// Why a job is not admitted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// As many jobs wait as may wait.
-    #[error("{capacity} jobs wait for the device already; try again when some are done")]
-    Overloaded {
+    /// As many jobs are admitted as may be.
+    #[error("{most_jobs} requests wait for the device already; try again when some are done")]
+    Full {
         /// How many may wait.
-        capacity: usize,
+        most_jobs: usize,
+        /// When there is room again, as far as is known.
+        room_in: Duration,
+    },
+    /// It could not be in time, or would make somebody late who was admitted before.
+    #[error(
+        "an idle server could do this in time, but not behind the requests that were admitted before; \
+         try again in {} ms, or grant more time", room_in.as_millis().max(1)
+    )]
+    NoRoom {
+        /// When there is room, if nobody else comes.
+        room_in: Duration,
     },
     /// Models are still being loaded, or could not be.
     #[error("the models are not loaded")]
@@ -111,18 +135,10 @@ pub struct Runtime {
 struct Shared {
     lanes: Vec<Lane>,
     settings: Settings,
-    backlog: Arc<Backlog>,
     readiness: watch::Sender<Readiness>,
     /// Set when the grace is over: jobs stop at the next boundary.
     aborting: AtomicBool,
-}
-
-/// One worker, as others see it.
-#[derive(Debug)]
-struct Lane {
-    models: Vec<ModelId>,
-    queue: Queue<Queued>,
-    pulse: Pulse,
+    jobs: AtomicU64,
 }
 
 impl Runtime {
@@ -130,7 +146,7 @@ impl Runtime {
     pub fn start(workers: Vec<WorkerSpec>, settings: Settings) -> io::Result<Self> {
         let (loads, lanes): (Vec<_>, Vec<_>) = workers
             .into_iter()
-            .map(|spec| (spec.load, Lane::new(spec.models, settings.queue_capacity)))
+            .map(|spec| (spec.load, Lane::new(spec.models, settings.rules)))
             .unzip();
         let models = lanes.iter().map(|lane| lane.models.len()).sum();
         let warming = Readiness::Warming(Progress {
@@ -138,11 +154,11 @@ impl Runtime {
             ..Progress::default()
         });
         let shared = Arc::new(Shared {
-            backlog: Backlog::new(lanes.len(), Arc::clone(&settings.metrics)),
             lanes,
             settings,
             readiness: watch::Sender::new(warming),
             aborting: AtomicBool::new(false),
+            jobs: AtomicU64::new(0),
         });
         // Threads are not joined: each holds a sender, and the channel closes with the last one.
         let (running, ended) = mpsc::channel(1);
@@ -171,32 +187,55 @@ impl Runtime {
             Readiness::Draining => return Err(SubmitError::ShuttingDown),
             Readiness::Warming(_) | Readiness::Failed { .. } => return Err(SubmitError::NotReady),
         }
-        let lane_idx = self
-            .shared
-            .lane_of(&job.plan.model)
-            .ok_or_else(|| SubmitError::UnknownModel(job.plan.model.clone()))?;
-        let (reply, outcome) = oneshot::channel();
-        let queued = Queued {
-            place: self.shared.backlog.admit(lane_idx, job.predicted),
-            admitted: self.shared.settings.clock.now(),
-            job,
-            reply,
-        };
-        let pushed = self.shared.lanes[lane_idx].queue.push(queued);
-        match pushed {
-            Ok(()) => Ok(Ticket { outcome }),
-            Err(PushError::Closed) => Err(SubmitError::ShuttingDown),
-            Err(PushError::Full) => Err(SubmitError::Overloaded {
-                capacity: self.shared.settings.queue_capacity,
-            }),
+        let model = &job.binding.plan().model;
+        let lane = self.shared.lane_of(model);
+        let lane = lane.ok_or_else(|| SubmitError::UnknownModel(model.clone()))?;
+        let id = JobId(self.shared.jobs.fetch_add(1, Ordering::Relaxed));
+        let (to, outcome) = oneshot::channel();
+        let (say, events) = mpsc::unbounded_channel();
+        let mut desk = lane.desk();
+        if desk.is_closed {
+            return Err(SubmitError::ShuttingDown);
         }
+        let now = self.shared.settings.clock.now();
+        let admitted = {
+            let latency = self.shared.latency();
+            desk.agenda.admit(now, &latency, id, Arc::new(job))
+        };
+        admitted.map_err(|refused| self.shared.refusal(refused))?;
+        desk.replies.insert(id, Reply::new(to, say));
+        drop(desk);
+        lane.changed.notify_all();
+        self.shared.tell_backlog();
+        Ok(Ticket {
+            id,
+            outcome,
+            events,
+        })
     }
 
-    /// Returns the predicted work that is admitted and not yet done, on the busiest device.
+    /// Has a job stopped before its next step; false if it is not here any more.
+    pub fn cancel(&self, id: JobId) -> bool {
+        self.shared.lanes.iter().any(|lane| lane.cancel(id))
+    }
+
+    /// Returns where an admitted job stands; none once the device is done with it.
+    pub fn standing(&self, id: JobId) -> Option<Standing> {
+        let now = self.shared.settings.clock.now();
+        let forecast = self.shared.latency().behind(Millis::ZERO);
+        let mut lanes = self.shared.lanes.iter();
+        lanes.find_map(|lane| lane.desk().agenda.standing(id, now, &forecast))
+    }
+
+    /// Returns the time that all admitted work is expected to take, on the busiest device.
     pub fn queued_work(&self) -> Millis {
-        self.shared
-            .backlog
-            .longest(self.shared.settings.clock.now())
+        let queued = self.shared.queued();
+        Millis(queued.iter().map(|(_, work)| work.0).fold(0.0, f64::max))
+    }
+
+    /// Brings the gauges of the backlog up to date, as before they are read.
+    pub fn tell_backlog(&self) {
+        self.shared.tell_backlog();
     }
 
     /// Returns what the runtime is doing now.
@@ -227,7 +266,7 @@ impl Runtime {
     pub async fn shutdown(&self, grace: Duration) {
         self.shared.readiness.send_replace(Readiness::Draining);
         for lane in &self.shared.lanes {
-            lane.queue.close();
+            lane.close();
         }
         let taken = self
             .ended
@@ -239,18 +278,9 @@ impl Runtime {
             return;
         }
         self.shared.aborting.store(true, Ordering::SeqCst);
-        let unreached = self
-            .shared
-            .lanes
-            .iter()
-            .flat_map(|lane| lane.queue.close_and_empty());
-        let mut n_unreached = 0;
-        for queued in unreached {
-            queued.answer(Err(JobError::ShuttingDown));
-            n_unreached += 1;
-        }
+        let unreached: usize = self.shared.lanes.iter().map(Lane::refuse_waiting).sum();
         tracing::warn!(
-            jobs = n_unreached,
+            jobs = unreached,
             "the grace is over; jobs that did not run are refused"
         );
         if tokio::time::timeout(LAST_STEP, ended.recv()).await.is_err() {
@@ -260,10 +290,41 @@ impl Runtime {
 }
 
 impl Shared {
-    fn lane_of(&self, model: &ModelId) -> Option<usize> {
-        self.lanes
-            .iter()
-            .position(|lane| lane.models.contains(model))
+    fn lane_of(&self, model: &ModelId) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.models.contains(model))
+    }
+
+    fn latency(&self) -> std::sync::RwLockReadGuard<'_, LatencyModel> {
+        let latency = self.settings.latency.read();
+        latency.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusal(&self, refused: NoRoom) -> SubmitError {
+        match refused {
+            NoRoom::Full { room_in } => SubmitError::Full {
+                most_jobs: self.settings.rules.most_jobs,
+                room_in,
+            },
+            NoRoom::Late { room_in } => SubmitError::NoRoom { room_in },
+        }
+    }
+
+    /// Jobs and work of every lane.
+    fn queued(&self) -> Vec<(usize, Millis)> {
+        let now = self.settings.clock.now();
+        let forecast = self.latency().behind(Millis::ZERO);
+        let of_lane = |lane: &Lane| {
+            let agenda = &lane.desk().agenda;
+            (agenda.n_jobs(), agenda.queued_work(now, &forecast))
+        };
+        self.lanes.iter().map(of_lane).collect()
+    }
+
+    fn tell_backlog(&self) {
+        let queued = self.queued();
+        let jobs = queued.iter().map(|(jobs, _)| jobs).sum();
+        let work = queued.iter().map(|(_, work)| *work).sum();
+        self.settings.metrics.backlog(jobs, work);
     }
 
     /// Changes the progress of the warm-up, and ends it once everything is loaded and timed.
@@ -286,15 +347,5 @@ impl Shared {
                 *readiness = Readiness::Failed { reason };
             }
         });
-    }
-}
-
-impl Lane {
-    fn new(models: Vec<ModelId>, queue_capacity: usize) -> Self {
-        Self {
-            models,
-            queue: Queue::new(queue_capacity),
-            pulse: Pulse::default(),
-        }
     }
 }

@@ -65,6 +65,30 @@ impl BudgetKind {
     }
 }
 
+/// Why work was for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wasted {
+    /// Nobody wanted it any more.
+    Cancelled,
+    /// It failed.
+    Failed,
+    /// It could not be in time any more.
+    Late,
+}
+
+impl Wasted {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Cancelled, Self::Failed, Self::Late];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+            Self::Late => "late",
+        }
+    }
+}
+
 /// Every series of `/metrics`.
 #[derive(Debug)]
 pub struct Metrics {
@@ -99,9 +123,13 @@ impl Metrics {
             self.jobs.images.with_label_values(&[model]);
             self.jobs.steps.with_label_values(&[model]);
             self.jobs.step_seconds.with_label_values(&[model]);
+            self.jobs.batch_pictures.with_label_values(&[model]);
             self.jobs.model_loaded.with_label_values(&[model]);
         }
         self.engine_memory(Memory::default(), Memory::default());
+        for why in Wasted::ALL {
+            self.jobs.wasted.with_label_values(&[why.label()]);
+        }
         for phase in Phase::ALL {
             self.jobs.phase_seconds.with_label_values(&[phase.label()]);
         }
@@ -202,9 +230,16 @@ impl Metrics {
             .observe(seconds(took));
     }
 
-    /// One sampling step of a job ran.
-    pub fn stepped(&self, model: &str, took: Millis) {
-        self.jobs.steps.with_label_values(&[model]).inc();
+    /// So many pictures took a sampling step together.
+    pub fn stepped(&self, model: &str, took: Millis, n_pictures: usize) {
+        self.jobs
+            .steps
+            .with_label_values(&[model])
+            .inc_by(n_pictures as u64);
+        self.jobs
+            .batch_pictures
+            .with_label_values(&[model])
+            .observe(n_pictures as f64);
         self.jobs
             .step_seconds
             .with_label_values(&[model])
@@ -230,6 +265,24 @@ impl Metrics {
     /// A job stopped because nobody waits for it any more.
     pub fn cancelled(&self) {
         self.jobs.cancelled.inc();
+    }
+
+    /// Evaluations ran for jobs that came to nothing.
+    pub fn wasted(&self, why: Wasted, evaluations: usize) {
+        self.jobs
+            .wasted
+            .with_label_values(&[why.label()])
+            .inc_by(evaluations as u64);
+    }
+
+    /// A picture took fewer steps than planned, to be in time.
+    pub fn degraded(&self) {
+        self.jobs.degraded.inc();
+    }
+
+    /// An admitted job was refused, since it could not be in time any more.
+    pub fn rejected_late(&self) {
+        self.jobs.rejected_late.inc();
     }
 
     /// The engine failed a job.

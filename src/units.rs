@@ -4,6 +4,10 @@ use std::{fmt, iter::Sum, ops::Add, ops::Mul, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+mod file_format;
+
+pub use file_format::FileFormat;
+
 /// Floating-point operations, two per multiply-accumulate, attention products included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use crate::planner::Refusal;
+use crate::planner::{PlanTokenError, Refusal};
 
 mod documented;
 mod reply;
@@ -46,6 +46,14 @@ pub enum ApiError {
         nearest: Option<&'static str>,
         /// The fields that are known at this place.
         known: Vec<&'static str>,
+    },
+    /// Two fields of the request exclude each other.
+    #[error("{message}")]
+    ConflictingFields {
+        /// The field that had better be left out.
+        param: String,
+        /// Why, and what would work.
+        message: String,
     },
     /// A value that the interface knows and this version does not do yet.
     #[error("{message}")]
@@ -97,6 +105,24 @@ pub enum ApiError {
         /// Every id that would work.
         known: Vec<String>,
     },
+    /// The text in `plan_token` is none.
+    #[error("plan_token cannot be read: {0}")]
+    InvalidPlanToken(PlanTokenError),
+    /// The plan in `plan_token` was made for other weights.
+    #[error(
+        "plan_token was made for other weights than those of family {family:?} now, so what it promised \
+         does not hold; ask for a new plan"
+    )]
+    StalePlanToken {
+        /// The family.
+        family: String,
+    },
+    /// No such job.
+    #[error("there is no job {id:?}; results are kept for ten minutes")]
+    UnknownJob {
+        /// The id that was asked for.
+        id: String,
+    },
     /// No such route.
     #[error("there is nothing at {path}; GET /docs lists every route")]
     UnknownRoute {
@@ -142,6 +168,15 @@ pub enum ApiError {
         /// The limit.
         limit_ms: u64,
     },
+    /// The deadline cannot be kept any more, and the request would rather have nothing than be late.
+    #[error(
+        "budget.latency_ms cannot be kept any more, and budget.on_late or budget.min_score forbid what could \
+         still be done; grant more time, send on_late \"run_late\", or lower min_score"
+    )]
+    DeadlineExceeded,
+    /// Somebody cancelled it by name.
+    #[error("the job was cancelled")]
+    Cancelled,
     /// A fault of the server.
     #[error("{message}")]
     Failed {
@@ -152,7 +187,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every [`Self::kind`] there is.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 26] = [
         "invalid_value",
         "missing_field",
         "unknown_field",
@@ -163,9 +198,12 @@ impl ApiError {
         "body_timeout",
         "invalid_api_key",
         "model_not_found",
+        "job_not_found",
         "route_not_found",
         "method_not_allowed",
         "conflicting_fields",
+        "invalid_plan_token",
+        "stale_plan_token",
         "min_score_out_of_reach",
         "budget_infeasible",
         "latency_unknown",
@@ -173,6 +211,8 @@ impl ApiError {
         "loading",
         "shutting_down",
         "request_timeout",
+        "deadline_exceeded",
+        "cancelled",
         "internal_error",
     ];
 
@@ -182,6 +222,7 @@ impl ApiError {
             Self::InvalidValue { .. } => "invalid_value",
             Self::MissingField { .. } => "missing_field",
             Self::UnknownField { .. } => "unknown_field",
+            Self::ConflictingFields { .. } => "conflicting_fields",
             Self::NotImplemented { .. } => "not_implemented",
             Self::InvalidJson { .. } => "invalid_json",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
@@ -189,6 +230,9 @@ impl ApiError {
             Self::BodyTimeout { .. } => "body_timeout",
             Self::Unauthorized { .. } => "invalid_api_key",
             Self::UnknownModel { .. } => "model_not_found",
+            Self::InvalidPlanToken(_) => "invalid_plan_token",
+            Self::StalePlanToken { .. } => "stale_plan_token",
+            Self::UnknownJob { .. } => "job_not_found",
             Self::UnknownRoute { .. } => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Refused(refusal) => refusal_kind(refusal),
@@ -196,6 +240,8 @@ impl ApiError {
             Self::Loading { .. } => "loading",
             Self::ShuttingDown => "shutting_down",
             Self::RequestTimeout { .. } => "request_timeout",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Cancelled => "cancelled",
             Self::Failed { .. } => "internal_error",
         }
     }
@@ -206,10 +252,15 @@ impl ApiError {
             Self::InvalidValue { .. }
             | Self::MissingField { .. }
             | Self::UnknownField { .. }
+            | Self::ConflictingFields { .. }
             | Self::NotImplemented { .. }
+            | Self::InvalidPlanToken(_)
             | Self::InvalidJson { .. } => StatusCode::BAD_REQUEST,
+            Self::StalePlanToken { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-            Self::UnknownModel { .. } | Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
+            Self::UnknownModel { .. } | Self::UnknownJob { .. } | Self::UnknownRoute { .. } => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -218,7 +269,8 @@ impl ApiError {
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Loading { .. } | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-            Self::RequestTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::RequestTimeout { .. } | Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Self::Cancelled => StatusCode::CONFLICT,
         }
     }
 }

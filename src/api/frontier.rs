@@ -199,6 +199,7 @@ impl Curves<'_> {
                 ..Pins::default()
             },
             has_negative_prompt: false,
+            kept_texts: 0,
         };
         let entry = |Decision { plan, estimate, .. }| FrontierEntry { plan, estimate };
         let decisions = self

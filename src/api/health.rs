@@ -5,7 +5,10 @@ use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
 
-use super::{error::LoadProgress, state::AppState};
+use super::{
+    error::{AnyRouteErrors, LoadProgress},
+    state::AppState,
+};
 use crate::runtime::Readiness;
 
 /// A busy worker that took no step for this long is stuck: the dearest step of the largest hosted
@@ -36,15 +39,15 @@ pub(super) struct ReadinessReply {
 
 /// Liveness.
 ///
-/// Restart the process when this is not 200.
+/// Restart the process when this is not 200. Needs no key with `--open-probes`.
 #[utoipa::path(
     get,
     path = "/livez",
     tag = "operation",
-    security(()),
     responses(
         (status = 200, description = "Every worker moves or waits for work", body = LivenessReply),
-        (status = 503, description = "A worker is stuck or gone", body = LivenessReply)
+        (status = 503, description = "A worker is stuck or gone", body = LivenessReply),
+        AnyRouteErrors
     )
 )]
 pub(super) async fn livez(State(state): State<AppState>) -> (StatusCode, Json<LivenessReply>) {
@@ -60,15 +63,16 @@ pub(super) async fn livez(State(state): State<AppState>) -> (StatusCode, Json<Li
 
 /// Readiness.
 ///
-/// Send work when this is 200: models are loaded and timed, and the server is not stopping.
+/// Send work when this is 200: models are loaded and timed, and the server is not stopping. Needs no key with
+/// `--open-probes`.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "operation",
-    security(()),
     responses(
         (status = 200, description = "Takes work", body = ReadinessReply),
-        (status = 503, description = "Warming up, failed to load, or stopping", body = ReadinessReply)
+        (status = 503, description = "Warming up, failed to load, or stopping", body = ReadinessReply),
+        AnyRouteErrors
     )
 )]
 pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<ReadinessReply>) {

@@ -2,7 +2,8 @@
 //!
 //! 1. [`observe`]: arrival time, request id, span, counters, one log line;
 //! 2. catch-panic: a fault of ours is a 500 in the usual shape, and the process lives on;
-//! 3. [`auth`]: who may ask.
+//! 3. [`cors`]: whose pages may read the answer, where some are listed;
+//! 4. [`auth`]: who may ask.
 //!
 //! Limits on bodies stand in [`super::body`], those on connections in [`super::serve()`].
 
@@ -28,6 +29,7 @@ use super::{
 use crate::units::Moment;
 
 pub(super) mod auth;
+mod cors;
 mod request_id;
 
 /// When the request's head was parsed; latency is measured from here.
@@ -37,8 +39,12 @@ pub(super) struct Arrival(pub(super) Moment);
 /// Puts the layers around every route.
 pub(super) fn around(routes: Router<AppState>, state: &AppState) -> Router<AppState> {
     // The layer added last is the outermost.
+    let routes = routes.layer(from_fn_with_state(state.clone(), auth::require_key));
+    let routes = match cors::layer(state.cors_origins()) {
+        Some(layer) => routes.layer(layer),
+        None => routes,
+    };
     routes
-        .layer(from_fn_with_state(state.clone(), auth::require_key))
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(from_fn_with_state(state.clone(), observe))
         .layer(SetSensitiveRequestHeadersLayer::new(iter::once(

@@ -6,21 +6,22 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::state::AppState;
+use super::{error::AnyRouteErrors, state::AppState};
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Metrics.
 ///
-/// Every series exists from the start, so that a rate over a quiet server is zero and not missing.
+/// Every series exists from the start, so that a rate over a quiet server is zero and not missing. Needs no key
+/// with `--open-metrics`.
 #[utoipa::path(
     get,
     path = "/metrics",
     tag = "operation",
-    security(()),
-    responses((status = 200, description = "Prometheus text exposition", body = String, content_type = "text/plain"))
+    responses((status = 200, description = "Prometheus text exposition", body = String, content_type = "text/plain"), AnyRouteErrors)
 )]
 pub(super) async fn metrics(State(state): State<AppState>) -> Response {
+    state.runtime().tell_backlog();
     let text = state.metrics().text();
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response()
 }

@@ -10,13 +10,15 @@ use super::{
     generate::{GenerateRequest, Spec, refuse_beyond, reply::BudgetReply, warnings},
     state::AppState,
 };
-use crate::planner::{Estimate, Notice, PinsCost, Plan, RunnerUp, Upgrade};
+use crate::planner::{Estimate, Notice, PinsCost, Plan, PlanToken, RunnerUp, Upgrade};
 
 /// The plan that would be chosen now, and why.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PlanReply {
     /// What would be run.
     plan: Plan,
+    /// The same in one word, which runs it exactly where a request for pictures has it as `plan_token`.
+    plan_token: String,
     /// What is predicted of it.
     estimate: Estimate,
     /// The next better plan and the budget it needs; null if there is none.
@@ -55,11 +57,13 @@ pub(super) async fn plan(
 ) -> Result<Json<PlanReply>, ApiError> {
     let request = GenerateRequest::parse(body, state.limits())?;
     let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
+    let spec = spec.with_known(state.texts());
     let menus = state.menus(spec.family);
     let load = state.load();
     let explained = menus.explain(&spec.plan_request, &state.latency(), load)?;
     refuse_beyond(state.limits().max_flops, &explained.estimate)?;
     Ok(Json(PlanReply {
+        plan_token: PlanToken::new(&explained.plan, spec.family).to_string(),
         plan: explained.plan,
         estimate: explained.estimate,
         next_better: explained.next_better,

@@ -10,13 +10,15 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    error::ApiError, frontier, generate, health, layers, metrics, models, openapi, plan,
+    error::ApiError, frontier, generate, health, jobs, layers, metrics, models, openapi, plan,
     state::AppState,
 };
 
 /// Every route as a metric label or a log field; what is not here counts as [`UNMATCHED`].
-const PATTERNS: [&str; 11] = [
+const PATTERNS: [&str; 13] = [
     "/v1/images/generations",
+    "/v1/images/jobs",
+    "/v1/images/jobs/{id}",
     "/v1/plan",
     "/v1/frontier",
     "/v1/models",
@@ -52,6 +54,8 @@ pub fn app(state: AppState) -> Router {
 pub(super) fn documented() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(generate::generate))
+        .routes(routes!(jobs::create))
+        .routes(routes!(jobs::retrieve, jobs::cancel))
         .routes(routes!(plan::plan))
         .routes(routes!(frontier::frontier))
         .routes(routes!(models::list))

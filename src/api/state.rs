@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use super::{error::ApiError, generate::warnings, layers::auth::Keys, menus::KeptMenus};
+use super::{
+    error::ApiError, generate::warnings, jobs::KeptJobs, layers::auth::Keys, menus::KeptMenus,
+    texts::KnownTexts,
+};
 use crate::{
     catalog::{Catalog, Family},
-    config::{ApiKey, Limits},
+    config::{Access, CorsOrigin, Limits},
     planner::{CostTable, Finished, Freshness, LatencyModel, Load, Menus, Planner, Profile},
     runtime::Runtime,
     telemetry::{Clock, Metrics},
@@ -28,8 +31,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is refused.
     pub limits: Limits,
-    /// Who may ask; empty for everybody.
-    pub api_keys: Vec<ApiKey>,
+    /// Who may ask.
+    pub access: Access,
 }
 
 /// What is known of one family.
@@ -48,6 +51,8 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     parts: Parts,
     menus: KeptMenus,
+    jobs: KeptJobs,
+    texts: KnownTexts,
     keys: Keys,
 }
 
@@ -68,8 +73,10 @@ impl AppState {
             .metrics
             .declare_codes(&ApiError::KINDS, &warnings::CODES);
         Self(Arc::new(Shared {
-            keys: Keys::new(&parts.api_keys),
+            keys: Keys::new(&parts.access),
             menus,
+            jobs: KeptJobs::default(),
+            texts: KnownTexts::default(),
             parts,
         }))
     }
@@ -84,6 +91,14 @@ impl AppState {
         &self.0.parts.runtime
     }
 
+    pub(super) fn jobs(&self) -> &KeptJobs {
+        &self.0.jobs
+    }
+
+    pub(super) fn texts(&self) -> &KnownTexts {
+        &self.0.texts
+    }
+
     /// Returns what is refused.
     pub fn limits(&self) -> &Limits {
         &self.0.parts.limits
@@ -95,6 +110,10 @@ impl AppState {
 
     pub(super) fn clock(&self) -> &dyn Clock {
         &*self.0.parts.clock
+    }
+
+    pub(super) fn cors_origins(&self) -> &[CorsOrigin] {
+        &self.0.parts.access.cors_origins
     }
 
     pub(super) fn keys(&self) -> &Keys {

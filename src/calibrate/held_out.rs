@@ -65,28 +65,10 @@ fn is_same_curve(a: &Plan, b: &Plan) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        catalog::{ModelId, SamplerKind},
-        planner::{ScoreEstimate, profile::Replicates},
-    };
+    use crate::calibrate::findings::fixture;
 
     fn cell(model: &str, steps: Steps) -> Cell {
-        let score = ScoreEstimate {
-            mean: 0.5,
-            standard_error: 0.1,
-        };
-        let (model, size) = (ModelId(model.into()), "64x64".parse().unwrap());
-        Cell {
-            plan: Plan::plain(model, SamplerKind::Ddim, steps, 1.0, size),
-            n: 8,
-            alignment: score,
-            fidelity: score,
-            balanced: score,
-            cmmd: Some(0.1),
-            frechet: Some(10.0),
-            distance: None,
-            replicates: Replicates::default(),
-        }
+        fixture::cell(model, steps, 0.5)
     }
 
     #[test]

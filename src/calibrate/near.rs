@@ -1,7 +1,7 @@
 //! Which measured plans are worth a closer look? Those that no cheaper plan beats for sure.
 
-use super::bootstrap::standard_error;
-use crate::planner::profile::Cell;
+use super::findings::{difference::Difference, measured};
+use crate::planner::{Objective, Sample, profile::Cell};
 
 /// How far below the best plan of its cost a plan may lie, in standard errors of the paired difference.
 const REACH: f64 = 1.5;
@@ -16,90 +16,54 @@ pub(super) struct Priced<'c> {
 /// The plans on the frontier: by rising cost, each better than the one before by more than one standard
 /// error of the paired difference.
 pub(super) fn frontier<'c>(priced: &[Priced<'c>]) -> Vec<&'c Cell> {
-    let mut entries: Vec<&Cell> = Vec::new();
-    for Priced { cell, .. } in by_cost(priced) {
-        let enters = entries
-            .last()
-            .is_none_or(|last| cell.balanced.mean - last.balanced.mean > paired_error(cell, last));
-        if enters {
-            entries.push(cell);
-        }
-    }
-    entries
+    let sorted = by_cost(priced);
+    let places = measured::frontier(sorted.iter().map(|(_, sample)| sample));
+    places.into_iter().map(|place| sorted[place].0).collect()
 }
 
 /// The plans that may be on the frontier, as far as the errors let one tell; the best first among equals
 /// in cost.
 pub(super) fn near<'c>(priced: &[Priced<'c>]) -> Vec<&'c Cell> {
-    let mut best: Option<&Cell> = None;
+    let sorted = by_cost(priced);
+    let mut best: Option<&Sample> = None;
     let mut near = Vec::new();
-    for Priced { cell, .. } in by_cost(priced) {
-        let gap = |best: &Cell| best.balanced.mean - cell.balanced.mean;
-        if best.is_none_or(|best| gap(best) <= REACH * paired_error(cell, best)) {
-            near.push(cell);
+    for (cell, sample) in &sorted {
+        let ahead = best.map(|best| Difference::paired(best, sample));
+        if ahead.is_none_or(|ahead| ahead.mean <= REACH * ahead.standard_error) {
+            near.push(*cell);
         }
-        if best.is_none_or(|best| gap(best) < 0.0) {
-            best = Some(cell);
+        if ahead.is_none_or(|ahead| ahead.mean < 0.0) {
+            best = Some(sample);
         }
     }
     near
 }
 
-fn by_cost<'c>(priced: &[Priced<'c>]) -> Vec<Priced<'c>> {
+/// Plans with their balanced scores, cheapest first; of equals in cost the better comes first.
+fn by_cost<'c>(priced: &[Priced<'c>]) -> Vec<(&'c Cell, Sample)> {
     let mut sorted = priced.to_vec();
     sorted.sort_by(|a, b| {
         let merits = (b.cell.balanced.mean).total_cmp(&a.cell.balanced.mean);
         a.cost.total_cmp(&b.cost).then(merits)
     });
-    sorted
-}
-
-/// The standard error of the difference of two balanced scores, paired by caption.
-fn paired_error(a: &Cell, b: &Cell) -> f64 {
-    let balanced = |cell: &Cell, i: usize| {
-        f64::midpoint(
-            cell.replicates.alignment[i].into(),
-            cell.replicates.fidelity[i].into(),
-        )
-    };
-    let n = a
-        .replicates
-        .alignment
-        .len()
-        .min(b.replicates.alignment.len());
-    let differences: Vec<f64> = (0..n).map(|i| balanced(a, i) - balanced(b, i)).collect();
-    standard_error(&differences)
+    let sample = |priced: Priced<'c>| (priced.cell, Sample::of(priced.cell, Objective::Balanced));
+    sorted.into_iter().map(sample).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        catalog::{ModelId, SamplerKind},
-        planner::{Plan, ScoreEstimate, profile::Replicates},
-    };
+    use crate::{calibrate::findings::fixture, planner::profile::Replicates};
 
     /// A plan with a score of `mean` that moves by `spread` around it.
     fn cell(steps: u32, mean: f32, spread: [f32; 3]) -> Cell {
-        let score = ScoreEstimate {
-            mean: mean.into(),
-            standard_error: 0.1,
-        };
         let replicates: Vec<f32> = spread.iter().map(|by| mean + by).collect();
-        let (model, size) = (ModelId("toy".into()), "64x64".parse().unwrap());
         Cell {
-            plan: Plan::plain(model, SamplerKind::Ddim, steps, 1.0, size),
-            n: 8,
-            alignment: score,
-            fidelity: score,
-            balanced: score,
-            cmmd: Some(0.1),
-            frechet: Some(10.0),
-            distance: None,
             replicates: Replicates {
                 alignment: replicates.clone(),
                 fidelity: replicates,
             },
+            ..fixture::cell("toy", steps, mean.into())
         }
     }
 

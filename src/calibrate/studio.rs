@@ -9,7 +9,7 @@ use crate::{
     catalog::{Family, ModelCard, ModelId, digest},
     engine::{Conditioning, ImageSpec, Latents, Pipeline, Pixels, Trajectory},
     evaluator::{Assessment, Evaluator},
-    planner::{CostTable, Plan, profile::Rush},
+    planner::{CostTable, profile::Rush},
     units::Steps,
 };
 
@@ -89,7 +89,10 @@ pub fn draw(
     let mut rows: Vec<Trajectory> = Vec::with_capacity(captions.len() * n_begun as usize);
     for (caption, conditioning) in captions.iter().zip(&conditionings) {
         for candidate in 0..n_begun {
-            let spec = spec(&trial.plan, caption.seed, candidate);
+            let spec = ImageSpec {
+                candidate,
+                ..ImageSpec::new(trial.plan.route(), trial.plan.size, caption.seed)
+            };
             rows.push(pipeline.begin(&trial.plan.model, &spec, conditioning.clone())?);
         }
     }
@@ -106,20 +109,6 @@ pub fn draw(
         Some(rush) => rushed(pipeline, rows, rush)?,
     };
     Ok(pipeline.decode(&latents.iter().collect::<Vec<_>>())?)
-}
-
-fn spec(plan: &Plan, seed: u64, candidate: u32) -> ImageSpec {
-    ImageSpec {
-        stages: plan.stages.clone(),
-        sampler: plan.sampler,
-        steps: plan.steps,
-        guidance_scale: plan.guidance_scale,
-        guidance_interval: plan.guidance_interval,
-        seed,
-        candidate,
-        size: plan.size,
-        initial_noise: None,
-    }
 }
 
 /// Moves every row as many steps on.

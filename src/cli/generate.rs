@@ -11,12 +11,14 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{
     catalog::{self, DeviceSpec, Family, ModelCard, SamplerKind, raw::family_from_folder},
-    engine::{ImageSpec, Pipeline, Trajectory, image::Parameters, weights::Weights},
+    engine::{ImageSpec, Pipeline, Trajectory, weights::Weights},
     files,
-    units::{ImageSize, Steps},
+    planner::Plan,
+    runtime::Parameters,
+    units::{FileFormat, ImageSize, Steps},
 };
 
-/// Draw a picture from a caption and write it as PNG.
+/// Draw a picture from a caption and write it as PNG, JPEG or WebP.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to draw.
@@ -54,7 +56,8 @@ pub struct Args {
     /// Where the model runs: cpu, or cuda:0 for the first GPU.
     #[arg(long, default_value_t = DeviceSpec::Cpu)]
     device: DeviceSpec,
-    /// Where the picture goes; several are numbered, as in out-0.png, out-1.png.
+    /// Where the picture goes: .jpg and .webp say what it becomes, all else is PNG. Several are numbered, as
+    /// in out-0.png, out-1.png.
     #[arg(long, short, value_name = "FILE", default_value = "out.png")]
     output: PathBuf,
     /// Initial noise in place of the seed's: safetensors with `latents`, N x C x H x W, of unit
@@ -89,19 +92,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let parameters = Parameters {
             prompt: &args.prompt,
             negative_prompt: &args.negative_prompt,
-            steps: how.steps,
-            sampler: how.sampler,
-            guidance_scale: how.guidance_scale,
+            plan: &how.plan(&model, picture.size),
+            steps_run: how.steps,
             seed: rows[index].seed(),
-            size: picture.size,
-            model: &model.id.0,
         };
         let file = if rows.len() == 1 {
             args.output.clone()
         } else {
             numbered(&args.output, index)
         };
-        write(&file, &picture.to_png(Some(&parameters.text()))?)?;
+        let format = FileFormat::of_file(&file);
+        write(&file, &picture.to_file(format, Some(&parameters.text()))?)?;
         eprintln!("wrote {}", file.display());
     }
     Ok(())
@@ -137,6 +138,11 @@ impl How {
             );
         }
         Ok(how)
+    }
+
+    fn plan(&self, card: &ModelCard, size: ImageSize) -> Plan {
+        let (steps, guidance_scale) = (self.steps, self.guidance_scale);
+        Plan::plain(card.id.clone(), self.sampler, steps, guidance_scale, size)
     }
 }
 

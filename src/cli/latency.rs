@@ -13,7 +13,7 @@ use crate::{
     planner::{LatencyModel, PhaseTimes},
     runtime::{
         WorkerSpec,
-        executor::pipeline::{self, encode_png},
+        executor::pipeline::{self, encode_file},
         probe::{Probe, probing},
         state::{LatencyFile, LatencyKey},
     },
@@ -59,7 +59,7 @@ pub(super) fn measure(catalog: &Catalog, learned: LatencyModel) -> anyhow::Resul
     let latency = Arc::new(RwLock::new(learned));
     let probe = Probe {
         clock: Arc::new(SystemClock::start()),
-        encode: encode_png,
+        encode: encode_file,
         latency: Arc::clone(&latency),
     };
     for worker in workers(catalog, &probe) {

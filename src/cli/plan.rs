@@ -139,8 +139,10 @@ fn request(args: &Args, family: &Family, model: Option<ModelId>) -> PlanRequest 
             sampler: args.sampler,
             steps: args.steps,
             guidance_scale: args.guidance,
+            plan: None,
         },
         has_negative_prompt: args.negative_prompt,
+        kept_texts: 0,
     }
 }
 

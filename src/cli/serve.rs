@@ -20,7 +20,7 @@ use crate::{
     config::{LogFormat, ServeFlags, ServerConfig},
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
-        Readiness, Runtime, Settings, executor::pipeline::encode_png, probe::Probe,
+        Readiness, Rules, Runtime, Settings, executor::pipeline::encode_file, probe::Probe,
         state::LatencyFile,
     },
     telemetry::{Metrics, SystemClock, logging},
@@ -79,12 +79,16 @@ async fn serve(
     let metrics = Arc::new(Metrics::new(models.map(|model| model.id.0.as_str())));
     let probe = Probe {
         clock: clock.clone(),
-        encode: encode_png,
+        encode: encode_file,
         latency: Arc::clone(&learned),
     };
     let settings = Settings {
-        queue_capacity: config.queue_capacity,
-        encode: encode_png,
+        rules: Rules {
+            most_jobs: config.queue_capacity,
+            ..Rules::default()
+        },
+        encode: encode_file,
+        latency: Arc::clone(&learned),
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
     };
@@ -97,7 +101,7 @@ async fn serve(
         metrics,
         clock,
         limits: config.limits,
-        api_keys: config.api_keys,
+        access: config.access,
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening; models load in the background");

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     catalog::{DeviceSpec, Family, ModelId, SamplerKind, architecture::VaeConfig},
-    diffusion::{GuidanceInterval, Stage, noise_schedule::NoiseSchedule},
+    diffusion::{GuidanceInterval, Route, Stage, noise_schedule::NoiseSchedule},
     units::{ImageSize, Memory, Steps},
 };
 
@@ -62,6 +62,23 @@ pub struct ImageSpec {
     pub size: ImageSize,
     /// Initial noise of unit variance in place of the seed's, channel by channel.
     pub initial_noise: Option<Vec<f32>>,
+}
+
+impl ImageSpec {
+    /// The first picture of a seed, from the seed's own noise.
+    pub fn new(route: Route, size: ImageSize, seed: u64) -> Self {
+        Self {
+            stages: route.stages,
+            sampler: route.sampler,
+            steps: route.steps,
+            guidance_scale: route.guidance_scale,
+            guidance_interval: route.guidance_interval,
+            seed,
+            candidate: 0,
+            size,
+            initial_noise: None,
+        }
+    }
 }
 
 /// What one picture shall show: the states of its prompt and of its negative prompt.
@@ -249,6 +266,21 @@ impl Pipeline {
     /// have been; no more than there are.
     pub fn shorten(&self, row: &mut Trajectory, left: Steps) -> Result<(), EngineError> {
         row.shorten(&self.schedule, left)
+    }
+
+    /// Has other models take the steps that a picture has ahead, as a plan of as many steps distributes
+    /// them: those that are behind it are taken as they were.
+    pub fn restage(
+        &self,
+        row: &mut Trajectory,
+        stages: &[Stage],
+        model: &ModelId,
+    ) -> Result<(), EngineError> {
+        for model in stages.iter().map(|stage| &stage.model).chain([model]) {
+            self.expect_model(model)?;
+        }
+        row.restage(stages, model);
+        Ok(())
     }
 
     /// Moves every row one step on. All rows must be of one size, and their next steps of one model.

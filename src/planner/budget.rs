@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::plan::Plan;
 use crate::{
     catalog::{ModelId, NamedBudgets, SamplerKind},
     units::{Flops, ImageSize, Millis, Steps},
@@ -121,6 +122,9 @@ pub struct Pins {
     pub steps: Option<Steps>,
     /// Only this guidance scale.
     pub guidance_scale: Option<f64>,
+    /// Exactly this plan, which is then held against the budget and never replaced. It excludes all other
+    /// pins, and the request's size must be its own.
+    pub plan: Option<Plan>,
 }
 
 impl Pins {
@@ -143,12 +147,20 @@ pub struct PlanRequest {
     pub pins: Pins,
     /// A negative prompt excludes unguided and distilled plans.
     pub has_negative_prompt: bool,
+    /// Prompts that are known to be kept encoded from earlier requests: they take no time. Operations are
+    /// counted all the same, so that a budget in operations buys the same picture every time.
+    pub kept_texts: u32,
 }
 
 impl PlanRequest {
     /// Prompts to encode: the empty prompt of guidance is encoded once for all requests.
     pub fn n_prompts(&self) -> u32 {
         1 + u32::from(self.has_negative_prompt)
+    }
+
+    /// Those of them that take time.
+    pub fn n_new_texts(&self) -> u32 {
+        self.n_prompts().saturating_sub(self.kept_texts)
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     catalog::{Family, ModelCard, SamplerKind},
+    diffusion::noise_schedule::NoiseSchedule,
     units::{ImageSize, Steps},
 };
 
@@ -108,8 +109,14 @@ impl Candidate {
         }
     }
 
-    /// What it makes the device do for one picture.
-    pub(super) fn workload(&self, family: &Family, scores: &ScoreTable) -> Option<Workload> {
+    /// What it makes the device do for one picture; a guidance interval asks for the family's noise
+    /// schedule.
+    pub(super) fn workload(
+        &self,
+        family: &Family,
+        scores: &ScoreTable,
+        schedule: Option<&NoiseSchedule>,
+    ) -> Option<Workload> {
         let variant = scores.variant(self.variant);
         let course = Course {
             model: self.model,
@@ -120,7 +127,7 @@ impl Candidate {
             guidance_interval: variant.guidance_interval,
             candidates: variant.candidates,
         };
-        Workload::of_course(&course, family)
+        Workload::of_course(&course, family, schedule)
     }
 }
 

@@ -16,12 +16,14 @@ use super::{
     plan::{Estimate, Plan},
     profile::{Profile, ProfileKind},
     refusal::Refusal,
+    rushed::Rushed,
     scores::{Curve, ScoreTable},
     warning::PlanWarning,
     workload::Workload,
 };
 use crate::{
     catalog::{Family, NamedBudgets},
+    diffusion::noise_schedule::NoiseSchedule,
     units::{ImageSize, Millis},
 };
 
@@ -39,6 +41,7 @@ pub struct Planner {
     pub(super) costs: Arc<CostTable>,
     /// The work of every row of the scores; none where there is no such trajectory.
     works: Arc<[Option<Workload>]>,
+    pub(super) rushed: Arc<Rushed>,
 }
 
 /// The plan that was chosen.
@@ -50,8 +53,30 @@ pub struct Decision {
     pub estimate: Estimate,
     /// The sum of the request's phases, before machine speed and errors; absent if never timed.
     pub phases: Option<Millis>,
+    /// What the plan makes the device do for one picture.
+    pub workload: Workload,
     /// What the client should know.
     pub warnings: Vec<PlanWarning>,
+}
+
+impl Decision {
+    /// A plan that nobody chose and of which nothing is predicted, of one of the family's models.
+    pub fn unpredicted(plan: Plan, family: &Family) -> Self {
+        let workload = Workload::of(&plan, family).unwrap_or_default();
+        Self {
+            estimate: Estimate {
+                latency_ms: None,
+                tflops: 0.0,
+                tflops_per_image: 0.0,
+                nfe: workload.nfe(),
+                score: None,
+            },
+            plan,
+            phases: None,
+            workload,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 impl Planner {
@@ -64,14 +89,19 @@ impl Planner {
     /// As [`Self::new`], with operations that were counted before or elsewhere.
     pub fn with_costs(family: &Family, profile: Option<Profile>, costs: CostTable) -> Self {
         let profile = profile.filter(|profile| profile.kind != ProfileKind::Literature);
+        let rushed = profile.as_ref().map(Rushed::of).unwrap_or_default();
         let scores = profile
             .as_ref()
             .map(|profile| ScoreTable::new(family, profile))
             .unwrap_or_default();
         let rows = scores.curves.iter().flat_map(Curve::candidates);
+        let schedule = NoiseSchedule::new(&family.noise_schedule).ok();
         let mut planner = Self {
-            works: rows.map(|row| row.workload(family, &scores)).collect(),
+            works: rows
+                .map(|row| row.workload(family, &scores, schedule.as_ref()))
+                .collect(),
             scores: Arc::new(scores),
+            rushed: Arc::new(rushed),
             kind: profile.as_ref().map(|profile| profile.kind),
             measured_size: profile.map(|profile| profile.size),
             family: Arc::new(family.clone()),
@@ -123,7 +153,8 @@ impl Planner {
     pub(super) fn workload(&self, candidate: &Candidate) -> Option<Workload> {
         match candidate.worth {
             Worth::Measured(row) => self.works[row].clone(),
-            Worth::Like(_) | Worth::Rank(_) => candidate.workload(&self.family, &self.scores),
+            // What was not measured has no variant, and so no interval.
+            Worth::Like(_) | Worth::Rank(_) => candidate.workload(&self.family, &self.scores, None),
         }
     }
 }

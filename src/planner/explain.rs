@@ -156,6 +156,10 @@ impl Scene<'_> {
     }
 
     fn runners_up(&self) -> Vec<RunnerUp> {
+        if self.search.request.pins.plan.is_some() {
+            // No other model could have been chosen.
+            return Vec::new();
+        }
         let models = self.search.family().models.iter().enumerate();
         // Against its kind a model runs only where the request names it.
         let sampler = self.search.request.pins.sampler;

@@ -7,6 +7,7 @@
 //! what is one phase's own goes to its entry in the table, slowly.
 
 mod errors;
+mod speed;
 
 use std::collections::VecDeque;
 
@@ -15,16 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::{finished::Finished, phases::PhaseTimes, plan::LatencyEstimate};
 use crate::units::Millis;
 use errors::{Errors, Margins, PRIOR, RUN};
+use speed::Speed;
 
-/// Weight of the newest request in the speed factor once there are enough of them.
-const GAIN: f64 = 0.1;
-/// Requests that the probe's word on the machine's speed is worth.
-const PROBE: u64 = 2;
-/// One request moves the factor as if it were at most this far off, in log units: an outlier is
-/// not a trend.
-const LEASH: f64 = 0.2;
-/// The same while there are few.
-const LONG_LEASH: f64 = 0.7;
 /// Weight of the newest request in the overhead once there are enough of them.
 const OVERHEAD_GAIN: f64 = 0.02;
 /// One request moves the overhead as if it were at most this share of the request's phases off.
@@ -37,14 +30,11 @@ pub struct LatencyModel {
     phases: PhaseTimes,
     /// What every request takes besides its phases, at the speed of the phase table.
     overhead: Millis,
-    /// Natural logarithm of the machine-speed factor: above zero is slower than the phase table.
-    log_speed: f64,
+    speed: Speed,
     errors: Errors,
     /// ln(actual / (phases + overhead)) of the last [`RUN`] requests.
     recent: VecDeque<f64>,
     n_observed: u64,
-    /// Requests since the speed was last found anew.
-    n_at_speed: u64,
     #[serde(skip_serializing)]
     margins: Margins,
 }
@@ -68,6 +58,33 @@ impl Forecast {
         }
     }
 
+    /// What work that does not wait for anything is expected to take, its own overhead left out.
+    pub fn expected(&self, work: Millis) -> Millis {
+        work * self.speed
+    }
+
+    /// The work that takes `span` at today's speed.
+    pub fn work_in(&self, span: Millis) -> Millis {
+        Millis(span.0.max(0.0) / self.speed)
+    }
+
+    /// The most work that a request may have for its 95th percentile to be within `limit`.
+    pub fn most_at_p95(&self, limit: Millis) -> Millis {
+        self.most(limit, self.margins.p95)
+    }
+
+    /// The most work that a request may have for its 99th percentile to be within `limit`.
+    pub fn most_at_p99(&self, limit: Millis) -> Millis {
+        self.most(limit, self.margins.p99)
+    }
+
+    /// The inverse of [`Self::quantile`]; zero where no work at all is too much.
+    fn most(&self, limit: Millis, margin: f64) -> Millis {
+        let expected = (limit.0 - margin * self.margins.constant * self.speed) / (1.0 + margin);
+        let work = (expected - self.queued.0) / self.speed - self.overhead.0;
+        Millis(work.max(0.0))
+    }
+
     /// The 95th percentile alone.
     pub fn p95(&self, sum: Millis) -> Millis {
         self.quantile(sum, self.margins.p95)
@@ -86,23 +103,20 @@ impl Forecast {
 struct State {
     phases: PhaseTimes,
     overhead: Millis,
-    log_speed: f64,
+    speed: Speed,
     errors: Errors,
     recent: VecDeque<f64>,
     n_observed: u64,
-    n_at_speed: u64,
 }
 
 impl TryFrom<State> for LatencyModel {
     type Error = String;
 
     fn try_from(state: State) -> Result<Self, Self::Error> {
-        let numbers = state
-            .recent
-            .iter()
-            .chain([&state.log_speed, &state.overhead.0]);
-        let sound = numbers.into_iter().all(|x| x.is_finite()) && state.overhead.0 >= 0.0;
-        if !sound || state.recent.len() > RUN || !state.errors.is_sound() {
+        let recent = state.recent.iter().all(|ratio| ratio.is_finite());
+        let overhead = state.overhead.0.is_finite() && state.overhead.0 >= 0.0;
+        let sound = recent && overhead && state.speed.is_sound() && state.errors.is_sound();
+        if !sound || state.recent.len() > RUN {
             return Err(
                 "the learned numbers must be finite, and at least one error among them".into(),
             );
@@ -114,11 +128,10 @@ impl TryFrom<State> for LatencyModel {
             margins: state.errors.margins(),
             phases: state.phases,
             overhead: state.overhead,
-            log_speed: state.log_speed,
+            speed: state.speed,
             errors: state.errors,
             recent: state.recent,
             n_observed: state.n_observed,
-            n_at_speed: state.n_at_speed,
         })
     }
 }
@@ -130,12 +143,11 @@ impl LatencyModel {
         Self {
             phases,
             overhead: Millis::ZERO,
-            log_speed: 0.0,
+            speed: Speed::default(),
             margins: errors.margins(),
             errors,
             recent: VecDeque::new(),
             n_observed: 0,
-            n_at_speed: 0,
         }
     }
 
@@ -154,16 +166,15 @@ impl LatencyModel {
     /// Takes what a probe has found. What requests taught stays, errors and the relations between the
     /// table's entries; the speed factor starts again, since the probe measured at today's speed.
     pub fn probed(&mut self, fresh: PhaseTimes) {
-        self.phases.probed(fresh, self.log_speed);
+        self.phases.probed(fresh, self.speed.log());
         self.overhead = self.overhead * self.speed_factor();
-        self.log_speed = 0.0;
-        self.n_at_speed = 0;
+        self.speed.jump(0.0, 0);
         self.recent.clear();
     }
 
     /// How much slower than its phase table the machine is now.
     pub fn speed_factor(&self) -> f64 {
-        self.log_speed.exp()
+        self.speed.log().exp()
     }
 
     /// Requests observed, ever.
@@ -233,28 +244,20 @@ impl LatencyModel {
         if !ratio.is_finite() || sum.0 <= 0.0 {
             return;
         }
-        let error = ratio - self.log_speed;
+        let error = ratio - self.speed.log();
         self.errors.remember(expected, error);
         if self.recent.len() == RUN {
             self.recent.pop_front();
         }
         self.recent.push_back(ratio);
         self.n_observed += 1;
-        self.n_at_speed += 1;
         if self.recent.len() == RUN && self.errors.machine_changed(self.margins.constant) {
             self.start_again();
         } else {
-            self.follow(expected, error);
+            let share = expected / (expected + self.margins.constant);
+            self.speed.follow(ratio, share);
         }
         self.margins = self.errors.margins();
-    }
-
-    /// Moves the factor a little; less by a short request, whose error is more its own.
-    fn follow(&mut self, expected: f64, error: f64) {
-        let usual = GAIN * expected / (expected + self.margins.constant);
-        let early = 1.0 / (self.n_at_speed + PROBE) as f64;
-        let leash = if early > GAIN { LONG_LEASH } else { LEASH };
-        self.log_speed += usual.max(early) * error.clamp(-leash, leash);
     }
 
     /// Moves the factor to the median of the last [`RUN`] requests.
@@ -262,9 +265,8 @@ impl LatencyModel {
         let Some(log_speed) = self.recent_speed() else {
             return;
         };
-        self.errors.restate(log_speed - self.log_speed);
-        self.log_speed = log_speed;
-        self.n_at_speed = RUN as u64;
+        self.errors.restate(log_speed - self.speed.log());
+        self.speed.jump(log_speed, RUN as u64);
     }
 
     fn recent_speed(&self) -> Option<f64> {

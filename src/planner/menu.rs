@@ -12,8 +12,12 @@ use super::{
     phases::PhaseTimes,
     profile::ProfileKind,
     refusal::{Conflict, Refusal},
+    workload::Workload,
 };
-use crate::units::{Flops, Millis};
+use crate::{
+    catalog::{ModelCard, ModelId},
+    units::{Flops, Millis},
+};
 
 /// Everything on offer: the frontiers on both axes, each plan once.
 #[derive(Debug)]
@@ -66,6 +70,28 @@ impl Menu {
 impl Planner {
     /// Makes the menu of a request that [`Self::check`] let pass, with this phase table.
     pub(super) fn menu(&self, request: &PlanRequest, phases: &PhaseTimes) -> Result<Menu, Refusal> {
+        let candidates = match &request.pins.plan {
+            Some(plan) => self.priced(self.exact(plan), request, phases)?,
+            None => {
+                let plans = self.plans(request)?.into_iter();
+                // A trajectory that does not exist was refused when the plans were listed.
+                let works = plans.filter_map(|plan| Some((plan, self.workload(&plan)?)));
+                self.priced(works, request, phases)?
+            }
+        };
+        let objective = request.budget.objective;
+        let mut menu = Menu::new(&candidates, |a, b| {
+            a.worth.beats(b.worth, &self.scores, objective)
+        });
+        // An error is a sum over replicates: taken for the few that are offered, and once.
+        for offer in &mut menu.offers {
+            offer.score = offer.candidate.worth.score(&self.scores, objective);
+        }
+        Ok(menu)
+    }
+
+    /// Every plan that agrees with the request.
+    fn plans(&self, request: &PlanRequest) -> Result<Vec<Candidate>, Refusal> {
         let mut plans: Vec<Candidate> = Vec::new();
         if self.measured_size == Some(request.size) {
             plans.extend(candidates::measured(&self.family, &self.scores, request));
@@ -76,16 +102,7 @@ impl Planner {
         if plans.is_empty() {
             return Err(Refusal::Conflict(self.nothing_to_choose(request)));
         }
-        let candidates = self.priced(&plans, request, phases)?;
-        let objective = request.budget.objective;
-        let mut menu = Menu::new(&candidates, |a, b| {
-            a.worth.beats(b.worth, &self.scores, objective)
-        });
-        // An error is a sum over replicates: taken for the few that are offered, and once.
-        for offer in &mut menu.offers {
-            offer.score = offer.candidate.worth.score(&self.scores, objective);
-        }
-        Ok(menu)
+        Ok(plans)
     }
 
     /// Refuses what no budget could make possible.
@@ -100,20 +117,16 @@ impl Planner {
             let family = self.family.id.clone();
             return Err(Refusal::Conflict(Conflict::AlignmentUnknown { family }));
         }
+        if let Some(plan) = &pins.plan {
+            return self.check_exact(plan, request);
+        }
         if request.has_negative_prompt && unguided {
             return Err(Refusal::Conflict(Conflict::NegativePromptUnguided));
         }
         let Some(id) = &pins.model else {
             return Ok(());
         };
-        let Some(card) = self.family.model(&id.0) else {
-            let known: Vec<&str> = self.family.models.iter().map(|m| m.id.0.as_str()).collect();
-            return Err(Refusal::UnknownModel {
-                model: id.0.clone(),
-                family: self.family.id.clone(),
-                known: known.join(", "),
-            });
-        };
+        let card = self.known_model(id)?;
         let model = card.id.clone();
         match card.distilled {
             true if request.has_negative_prompt => {
@@ -126,6 +139,18 @@ impl Planner {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The family's model with this id.
+    pub(super) fn known_model(&self, id: &ModelId) -> Result<&ModelCard, Refusal> {
+        self.family.model(&id.0).ok_or_else(|| {
+            let known: Vec<&str> = self.family.models.iter().map(|m| m.id.0.as_str()).collect();
+            Refusal::UnknownModel {
+                model: id.0.clone(),
+                family: self.family.id.clone(),
+                known: known.join(", "),
+            }
+        })
     }
 
     /// Why no model of the family will do: it would take too many steps, or guidance is asked for, and
@@ -162,9 +187,9 @@ impl Planner {
         }
     }
 
-    fn priced(
+    pub(super) fn priced(
         &self,
-        plans: &[Candidate],
+        plans: impl IntoIterator<Item = (Candidate, Workload)>,
         request: &PlanRequest,
         phases: &PhaseTimes,
     ) -> Result<Vec<Offer>, Refusal> {
@@ -178,22 +203,18 @@ impl Planner {
         };
         let times = phases.of_family(&self.family, request.size);
         let objective = request.budget.objective;
-        let price = |candidate: &Candidate| {
-            // A trajectory that does not exist was refused when the plans were listed.
-            let workload = self.workload(candidate)?;
-            Some(Offer {
-                merit: candidate.worth.merit(&self.scores, objective),
-                score: None,
-                nfe: workload.nfe(),
-                // Whole operations and nanoseconds: two plans of the same work, whose terms were added in
-                // another order, do not differ in cost.
-                flops: Flops(workload.flops(costs).0.round()),
-                phases: times.request(&workload, 0, 1).map(whole_nanoseconds),
-                candidate: *candidate,
-                workload,
-            })
+        let price = |(candidate, workload): (Candidate, Workload)| Offer {
+            merit: candidate.worth.merit(&self.scores, objective),
+            score: None,
+            nfe: workload.nfe(),
+            // Whole operations and nanoseconds: two plans of the same work, whose terms were added in
+            // another order, do not differ in cost.
+            flops: Flops(workload.flops(costs).0.round()),
+            phases: times.request(&workload, 0, 1).map(whole_nanoseconds),
+            candidate,
+            workload,
         };
-        Ok(plans.iter().filter_map(price).collect())
+        Ok(plans.into_iter().map(price).collect())
     }
 }
 

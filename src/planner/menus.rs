@@ -21,12 +21,15 @@ use super::{
     latency::LatencyModel,
     menu::Menu,
     phases::PhaseTimes,
+    plan::{Plan, ScoreEstimate},
+    profile::Rush,
     refusal::Refusal,
     search::{Now, Search},
+    timetable::Timetable,
 };
 use crate::{
     catalog::{NamedBudgets, SamplerKind},
-    units::{ImageSize, Steps},
+    units::{ImageSize, Millis, Steps},
 };
 
 /// Menus are stale when a time has changed by more than this share.
@@ -134,6 +137,59 @@ impl Menus {
         Search { now, request }.choose()
     }
 
+    /// Chooses as [`Self::choose`] does on an idle server, among plans whose phases take no longer than
+    /// `most` by the table; none if all of them do.
+    pub fn choose_within(
+        &self,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+        most: Millis,
+    ) -> Result<Option<Decision>, Refusal> {
+        let now = &Now::new(self, request.size, latency, Load::IDLE);
+        Search { now, request }.choose_within(most)
+    }
+
+    /// The fastest plan that a request may end on.
+    pub fn floor(
+        &self,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+    ) -> Result<Decision, Refusal> {
+        let now = &Now::new(self, request.size, latency, Load::IDLE);
+        Search { now, request }.floor()
+    }
+
+    /// The best plan that goes on where a picture of `plan` is after so many steps, better than that and
+    /// whose phases take at most `most` by the table; none if nothing like that was measured.
+    pub fn move_up(
+        &self,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+        (plan, done): (&Plan, Steps),
+        most: Millis,
+    ) -> Option<Decision> {
+        let now = &Now::new(self, request.size, latency, Load::IDLE);
+        Search { now, request }.move_up(plan, done, most)
+    }
+
+    /// Lays out what a decision for a request will take, step by step.
+    pub fn timetable(
+        &self,
+        decision: &Decision,
+        request: &PlanRequest,
+        latency: &LatencyModel,
+    ) -> Timetable {
+        let family = &self.planner.family;
+        let times = latency.phases().of_family(family, request.size);
+        let Decision { plan, workload, .. } = decision;
+        Timetable::new(plan, workload, &times, request.n_new_texts())
+    }
+
+    /// The score of a plan that is shortened on its way, if that was measured.
+    pub fn rushed(&self, plan: &Plan, rush: Rush, objective: Objective) -> Option<ScoreEstimate> {
+        self.planner.rushed.score(plan, rush, objective)
+    }
+
     /// Chooses as [`Self::choose`] does, and says why.
     pub fn explain(
         &self,
@@ -160,6 +216,10 @@ impl Menus {
     /// The request's menu, from what is kept or made now.
     pub(super) fn menu(&self, request: &PlanRequest) -> Result<Arc<Menu>, Refusal> {
         self.planner.check(request)?;
+        if request.pins.plan.is_some() {
+            // A menu of one is made sooner than it is found.
+            return self.planner.menu(request, &self.phases).map(Arc::new);
+        }
         let key = self.key(request);
         if let Some(menu) = self.common.get(&key).cloned() {
             return Ok(menu);
@@ -227,5 +287,6 @@ fn unpinned(size: ImageSize, objective: Objective, has_negative_prompt: bool) ->
         },
         pins: Pins::default(),
         has_negative_prompt,
+        kept_texts: 0,
     }
 }

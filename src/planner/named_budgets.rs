@@ -27,6 +27,7 @@ impl Planner {
             budget: Budget::default(),
             pins: Pins::default(),
             has_negative_prompt: false,
+            kept_texts: 0,
         };
         let untimed = LatencyModel::new(PhaseTimes::default());
         let frontier = self.frontier(&request, &untimed, Cost::Tflops);

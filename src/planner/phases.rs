@@ -14,7 +14,7 @@ use crate::{
 /// Observations that a table entry stands for at most: the newest one moves it by one part in so many.
 const MOST: f64 = 50.0;
 /// Observations that the probe's median is worth: few, since a start is a noisy time.
-const PROBE: f64 = 10.0;
+const PROBE: f64 = 3.0;
 
 /// Times of every phase, in milliseconds: as the probe at start found them, and corrected by what
 /// finished requests took.
@@ -76,12 +76,12 @@ pub enum PhaseKey {
 }
 
 /// The times of one family at one size, by the models' places: looked up once for many plans.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct FamilyTimes {
-    text: Option<Millis>,
-    /// Decoder and file.
-    finish: Option<Millis>,
-    rank: Option<Millis>,
+    pub(super) text: Option<Millis>,
+    pub(super) decode: Option<Millis>,
+    pub(super) encode: Option<Millis>,
+    pub(super) rank: Option<Millis>,
     /// One step of one and of two rows.
     steps: Vec<[Option<Millis>; 2]>,
 }
@@ -89,15 +89,19 @@ pub struct FamilyTimes {
 impl FamilyTimes {
     /// Returns the time of one picture, its prompt left out, if every phase of it was measured.
     pub fn picture(&self, workload: &Workload) -> Option<Millis> {
-        let mut sum = self.finish?;
+        let mut sum = self.decode? + self.encode?;
         if workload.n_ranked > 0 {
             sum = sum + self.rank? * f64::from(workload.n_ranked);
         }
         for leg in &workload.legs {
-            let step = self.steps.get(leg.model)?.get(leg.rows as usize - 1)?;
-            sum = sum + (*step)? * f64::from(leg.steps);
+            sum = sum + self.step(leg.model, leg.rows)? * f64::from(leg.steps);
         }
         Some(sum)
+    }
+
+    /// One step of a model, by its place in the family; rows are one or two.
+    pub(super) fn step(&self, model: usize, rows: u32) -> Option<Millis> {
+        *self.steps.get(model)?.get(rows as usize - 1)?
     }
 
     /// Returns the time of a request: pictures run one after another, prompts are encoded before them.
@@ -172,11 +176,11 @@ impl PhaseTimes {
     pub fn of_family(&self, family: &Family, size: ImageSize) -> FamilyTimes {
         let mut times = FamilyTimes {
             text: None,
-            finish: None,
+            decode: None,
+            encode: None,
             rank: None,
             steps: vec![[None; 2]; family.models.len()],
         };
-        let (mut decode, mut encode) = (None, None);
         // One pass over the table, since every choice asks for all.
         let mut nearest = vec![[u32::MAX; 2]; family.models.len()];
         for known in &self.times {
@@ -186,9 +190,9 @@ impl PhaseTimes {
                     family: its,
                     size: at,
                 } if *at == size && *its == family.id => {
-                    decode = Some(known.ms);
+                    times.decode = Some(known.ms);
                 }
-                PhaseKey::Encode { size: at } if *at == size => encode = Some(known.ms),
+                PhaseKey::Encode { size: at } if *at == size => times.encode = Some(known.ms),
                 PhaseKey::Rank {
                     family: its,
                     size: at,
@@ -216,7 +220,6 @@ impl PhaseTimes {
                 _ => {}
             }
         }
-        times.finish = decode.zip(encode).map(|(decode, encode)| decode + encode);
         times
     }
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     catalog::{ModelId, SamplerKind},
-    diffusion::{GuidanceInterval, Stage},
+    diffusion::{GuidanceInterval, Route, Stage},
     units::{Flops, ImageSize, Millis, Nfe, Steps},
 };
 
@@ -114,6 +114,17 @@ impl Plan {
             guidance_interval: None,
             candidates: None,
             size,
+        }
+    }
+
+    /// The steps of one picture, for whoever draws it.
+    pub fn route(&self) -> Route {
+        Route {
+            stages: self.stages.clone(),
+            sampler: self.sampler,
+            steps: self.steps,
+            guidance_scale: self.guidance_scale,
+            guidance_interval: self.guidance_interval,
         }
     }
 

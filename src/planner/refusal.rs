@@ -131,6 +131,45 @@ pub enum Conflict {
         /// The most that it takes.
         max: usize,
     },
+    /// The whole plan is fixed, and a part of it once more.
+    #[error("plan_token fixes the whole plan; leave {field} out")]
+    PinBesidePlan {
+        /// The field of the part.
+        field: &'static str,
+    },
+    /// The whole plan is fixed, and makes pictures of another size.
+    #[error("the plan of plan_token makes pictures of {plan}, not of {asked}; leave size out")]
+    SizeBesidePlan {
+        /// What it makes.
+        plan: ImageSize,
+        /// What was asked for.
+        asked: ImageSize,
+    },
+    /// The whole plan is fixed and does not see the negative prompt.
+    #[error(
+        "a negative prompt needs guidance, and the plan of plan_token has none; leave negative_prompt out"
+    )]
+    NegativePromptUnguidedPlan,
+    /// The whole plan is fixed, and the family cannot run it.
+    #[error("the plan of plan_token cannot run here: {reason}")]
+    ImpossiblePlan {
+        /// Why.
+        reason: Box<Conflict>,
+    },
+    /// Candidates are asked for, and nothing compares them with the prompt.
+    #[error("nothing ranks candidates of {size} here, so there is no best one")]
+    NothingRanks {
+        /// The size.
+        size: ImageSize,
+    },
+    /// The noise schedule has no such trajectory.
+    #[error("{sampler} cannot spread {steps} steps over this family's noise schedule")]
+    NoTrajectory {
+        /// The sampler.
+        sampler: SamplerKind,
+        /// The steps asked for.
+        steps: Steps,
+    },
     /// There is nothing to minimise towards.
     #[error("minimize looks for the cheapest plan that reaches min_score; give min_score too")]
     MinimizeWithoutMinScore,
@@ -150,7 +189,14 @@ impl Conflict {
     pub fn param(&self) -> &'static str {
         match self {
             Self::NegativePromptUnguided | Self::GuidedDistilled { .. } => "guidance_scale",
-            Self::NegativePromptDistilled { .. } => "negative_prompt",
+            Self::NegativePromptDistilled { .. } | Self::NegativePromptUnguidedPlan => {
+                "negative_prompt"
+            }
+            Self::PinBesidePlan { field } => field,
+            Self::SizeBesidePlan { .. } => "size",
+            Self::ImpossiblePlan { .. } | Self::NothingRanks { .. } | Self::NoTrajectory { .. } => {
+                "plan_token"
+            }
             Self::TooManySteps { .. } => "num_inference_steps",
             Self::MinimizeWithoutMinScore => "budget.minimize",
             Self::AlignmentUnknown { .. } => "budget.objective",

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::{
-    bill::{Bill, Limits, best},
+    bill::{Bill, Limits, best, cheapest},
     budget::{Cost, Load, PlanRequest},
     candidates::Worth,
     choice::Decision,
@@ -85,6 +85,32 @@ impl<'a> Search<'a> {
         Ok(self.decision(&chosen))
     }
 
+    /// The choice among plans whose phases take no longer than `most`; none if all of them do.
+    pub(super) fn choose_within(&self, most: Millis) -> Result<Option<Decision>, Refusal> {
+        let menu = self.menu()?;
+        let mut eligible = self.eligible(&menu)?;
+        let limits = self.limits(&eligible);
+        eligible.retain(|bill| bill.phases.is_none_or(|sum| sum <= most));
+        let keeps = |bill: &&Bill<'_>| bill.keeps(limits, &self.now.behind);
+        let chosen = best(eligible.iter().filter(keeps), self.request);
+        Ok(chosen.map(|bill| self.decision(&bill)))
+    }
+
+    /// The fastest plan that the request may end on; the one of the fewest operations where no time is
+    /// known.
+    pub(super) fn floor(&self) -> Result<Decision, Refusal> {
+        let menu = self.menu()?;
+        let eligible = self.eligible(&menu)?;
+        let limits = self.limits(&eligible);
+        let keeps = |bill: &&Bill<'_>| bill.keeps(limits, &self.now.behind);
+        match cheapest(eligible.iter().filter(keeps), Cost::Latency) {
+            Some(floor) => Ok(self.decision(&floor)),
+            None => self
+                .select(&eligible, limits)
+                .map(|chosen| self.decision(&chosen)),
+        }
+    }
+
     /// The frontier on one axis, cheapest first, as it would be on an idle server. An entry that the
     /// times of the moment put behind a better one is left out.
     pub(super) fn frontier(&self, axis: Cost) -> Result<Vec<Decision>, Refusal> {
@@ -108,12 +134,12 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn bill<'m>(&self, offer: &'m Offer) -> Bill<'m> {
-        let (n_prompts, n_images) = (self.request.n_prompts(), self.request.n_images);
-        let text = self.now.menus.planner.costs.text * f64::from(n_prompts);
+        let n_images = self.request.n_images;
+        let text = self.now.menus.planner.costs.text * f64::from(self.request.n_prompts());
         let times = &self.now.times;
         Bill {
             flops: text + offer.flops * f64::from(n_images),
-            phases: times.request(&offer.workload, n_prompts, n_images),
+            phases: times.request(&offer.workload, self.request.n_new_texts(), n_images),
             offer,
         }
     }
@@ -186,11 +212,15 @@ impl<'a> Search<'a> {
             plan: self.plan(bill),
             estimate: self.estimate(bill),
             phases: bill.phases,
+            workload: bill.offer.workload.clone(),
             warnings: self.warnings(bill),
         }
     }
 
     pub(super) fn plan(&self, bill: &Bill<'_>) -> Plan {
+        if let Some(exact) = &self.request.pins.plan {
+            return exact.clone();
+        }
         let planner = &self.now.menus.planner;
         let candidate = &bill.offer.candidate;
         candidate.plan(&planner.family, &planner.scores, self.request.size)
@@ -226,6 +256,7 @@ impl<'a> Search<'a> {
         let known_size = self.now.menus.planner.measured_size == Some(self.request.size);
         let unmeasured = match bill.offer.candidate.worth {
             Worth::Measured(_) => None,
+            _ if self.request.pins.plan.is_some() => Some(PlanWarning::UnmeasuredPlan),
             Worth::Like(_) if known_size => Some(PlanWarning::UnmeasuredPin),
             Worth::Like(_) | Worth::Rank(_) => Some(PlanWarning::Unmeasured),
         };

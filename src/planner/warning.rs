@@ -9,6 +9,8 @@ pub enum PlanWarning {
     Unmeasured,
     /// A pin has a value that was never measured.
     UnmeasuredPin,
+    /// The request names its whole plan, which was never measured.
+    UnmeasuredPlan,
     /// A latency was asked for before enough requests were seen on this machine.
     LatencyUnlearned,
 }
@@ -18,7 +20,7 @@ impl PlanWarning {
     pub fn code(self) -> &'static str {
         match self {
             Self::Unmeasured => "unmeasured",
-            Self::UnmeasuredPin => "unmeasured_pin",
+            Self::UnmeasuredPin | Self::UnmeasuredPlan => "unmeasured_pin",
             Self::LatencyUnlearned => "latency_unlearned",
         }
     }
@@ -35,6 +37,7 @@ impl fmt::Display for PlanWarning {
                 "no measured plan has these fixed values, so the rest was planned as for the \
                  nearest measured ones and there is no predicted score"
             }
+            Self::UnmeasuredPlan => "this plan was never measured, so it has no predicted score",
             Self::LatencyUnlearned => {
                 "few requests were seen on this machine yet, so the predicted latency is cautious"
             }

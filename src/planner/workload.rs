@@ -62,11 +62,19 @@ impl Workload {
             guidance_interval: plan.guidance_interval,
             candidates: plan.candidates,
         };
-        Self::of_course(&course, family)
+        let schedule = plan
+            .guidance_interval
+            .and_then(|_| NoiseSchedule::new(&family.noise_schedule).ok());
+        Self::of_course(&course, family, schedule.as_ref())
     }
 
-    /// The same for a plan in the planner's own terms.
-    pub(super) fn of_course(course: &Course<'_>, family: &Family) -> Option<Self> {
+    /// The same for a plan in the planner's own terms. An interval asks for the family's noise schedule,
+    /// which whoever has many such plans computes once.
+    pub(super) fn of_course(
+        course: &Course<'_>,
+        family: &Family,
+        schedule: Option<&NoiseSchedule>,
+    ) -> Option<Self> {
         let models: Vec<usize> = course
             .stages
             .iter()
@@ -75,7 +83,7 @@ impl Workload {
             .collect::<Option<_>>()?;
         let mut workload = Self::default();
         let mut step = 0;
-        let is_guided = guided_steps(course, family)?;
+        let is_guided = guided_steps(course, schedule)?;
         for (model, count) in models
             .into_iter()
             .zip(stages::steps_of(course.stages, course.steps))
@@ -145,15 +153,14 @@ impl Guided {
     }
 }
 
-fn guided_steps(course: &Course<'_>, family: &Family) -> Option<Guided> {
+fn guided_steps(course: &Course<'_>, schedule: Option<&NoiseSchedule>) -> Option<Guided> {
     let Some(interval) = course
         .guidance_interval
         .filter(|_| course.guidance_scale != 1.0)
     else {
         return Some(Guided::All(course.guidance_scale != 1.0));
     };
-    let schedule = NoiseSchedule::new(&family.noise_schedule).ok()?;
-    let steps = sampler::trajectory(course.sampler, &schedule, course.steps).ok()?;
+    let steps = sampler::trajectory(course.sampler, schedule?, course.steps).ok()?;
     let guided = steps.iter().map(|step| interval.contains(step.level));
     Some(Guided::Some(guided.collect()))
 }

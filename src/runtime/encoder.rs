@@ -3,106 +3,167 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
 };
 
 use super::{
-    Drawn, Job, JobError, Outcome, Phases, Rendered, Shared,
-    worker::{Reply, fault_text},
+    Event, Finished, Job, JobError, Outcome, Picture, Rendered, Shared, agenda::Run, lane::Reply,
+    worker::fault_text,
 };
-use crate::{telemetry::Phase, units::Millis};
+use crate::{planner::Plan, telemetry::Phase, units::Millis};
 
-/// A drawn job on its way to its ticket.
-pub(super) struct Encoding {
-    pub(super) job: Job,
-    pub(super) drawn: Drawn,
-    pub(super) phases: Phases,
-    pub(super) steps: Vec<Millis>,
-    pub(super) reply: Reply,
+/// What the thread is asked to do, in order.
+pub(super) enum Chore {
+    /// Show a picture on its way.
+    Partial(Showing, u32),
+    /// Write a finished picture.
+    Picture(Showing, Run),
+    /// Answer a job whose pictures are all written.
+    Answer(Box<Finished>, Reply),
+}
+
+/// A picture and who wants to see it.
+pub(super) struct Showing {
+    pub(super) job: Arc<Job>,
+    pub(super) plan: Plan,
+    /// Its place among the job's.
+    pub(super) place: usize,
+    pub(super) picture: Picture,
+    pub(super) files: Arc<Files>,
+    pub(super) events: tokio::sync::mpsc::UnboundedSender<Event>,
+}
+
+/// The files of one job.
+#[derive(Debug, Default)]
+pub(super) struct Files(Mutex<Written>);
+
+#[derive(Debug, Default)]
+struct Written {
+    /// With their places: pictures may be finished in another order.
+    images: Vec<(usize, Rendered)>,
+    took: Millis,
+    fault: Option<JobError>,
+}
+
+impl Files {
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Starts the thread; it ends when the last sender is dropped.
 pub(super) fn start(
     shared: Arc<Shared>,
     running: tokio::sync::mpsc::Sender<()>,
-) -> io::Result<mpsc::Sender<Encoding>> {
-    let (sender, inbox) = mpsc::channel::<Encoding>();
+) -> io::Result<mpsc::Sender<Chore>> {
+    let (sender, inbox) = mpsc::channel::<Chore>();
     let name = "encoder".to_owned();
     thread::Builder::new().name(name).spawn(move || {
-        for encoding in inbox {
-            encoding.finish(&shared);
+        for chore in inbox {
+            match chore {
+                Chore::Partial(showing, number) => shared.show(&showing, number),
+                Chore::Picture(showing, run) => shared.write(&showing, run),
+                Chore::Answer(finished, reply) => shared.answer(*finished, reply),
+            }
         }
         drop(running);
     })?;
     Ok(sender)
 }
 
-impl Encoding {
-    fn finish(self, shared: &Shared) {
-        let Self {
-            job,
-            drawn,
-            mut phases,
-            steps,
-            reply,
-        } = self;
-        let clock = &shared.settings.clock;
-        let metrics = &shared.settings.metrics;
-        let started = clock.now();
-        let encoded = catch_unwind(AssertUnwindSafe(|| encode(shared, &job, &drawn)));
-        phases.encode = Millis::from(clock.now().since(started));
-        let outcome = match encoded {
-            Ok(Ok(images)) => {
-                shared.observe(&job, &drawn, &phases);
-                Ok(Outcome {
-                    images,
-                    phases,
-                    steps,
-                    nfe: drawn.nfe,
-                    flops: drawn.flops,
-                    texts_encoded: drawn.texts_encoded,
-                    tokens_cut: drawn.tokens_cut,
-                })
-            }
-            Ok(Err(reason)) => {
-                metrics.failed();
-                Err(JobError::Failed(reason))
-            }
+impl Shared {
+    fn encode(&self, showing: &Showing) -> Result<Vec<u8>, JobError> {
+        let Showing {
+            job, plan, picture, ..
+        } = showing;
+        let encode = self.settings.encode;
+        match catch_unwind(AssertUnwindSafe(|| encode(job, plan, picture))) {
+            Ok(encoded) => encoded.map_err(JobError::Failed),
             Err(fault) => {
-                metrics.worker_panicked();
-                tracing::error!(
-                    fault = fault_text(&*fault),
-                    "the encoder failed on a picture"
-                );
+                self.settings.metrics.worker_panicked();
+                let fault = fault_text(&*fault);
+                tracing::error!(fault, "the encoder failed on a picture");
                 Err(JobError::Panicked)
             }
-        };
-        reply.send(shared, outcome);
+        }
     }
-}
 
-fn encode(shared: &Shared, job: &Job, drawn: &Drawn) -> Result<Vec<Rendered>, String> {
-    let encode_one = |picture| {
-        Ok(Rendered {
-            png: (shared.settings.encode)(job, picture)?,
-            seed: picture.seed,
-            steps_run: picture.steps_run,
-        })
-    };
-    drawn.pictures.iter().map(encode_one).collect()
-}
+    /// A picture on its way that cannot be shown is no fault of the finished one.
+    fn show(&self, showing: &Showing, number: u32) {
+        if let Ok(file) = self.encode(showing) {
+            let picture = showing.place;
+            let partial = Event::Partial {
+                picture,
+                number,
+                file,
+            };
+            showing.events.send(partial).ok();
+        }
+    }
 
-impl Shared {
+    fn write(&self, showing: &Showing, run: Run) {
+        let started = self.settings.clock.now();
+        let encoded = self.encode(showing);
+        let took = Millis::from(self.settings.clock.now().since(started));
+        let mut files = showing.files.lock();
+        files.took = files.took + took;
+        match encoded {
+            Ok(file) => {
+                let rendered = Rendered {
+                    file,
+                    seed: showing.picture.seed,
+                    steps_run: run.steps,
+                    rush: run.rush,
+                };
+                if showing.job.wants_events {
+                    let picture = showing.place;
+                    let rendered = rendered.clone();
+                    showing
+                        .events
+                        .send(Event::Picture { picture, rendered })
+                        .ok();
+                }
+                files.images.push((showing.place, rendered));
+            }
+            Err(fault) => files.fault = Some(fault),
+        }
+    }
+
+    fn answer(&self, finished: Finished, reply: Reply) {
+        let files = Arc::clone(&reply.files);
+        let mut files = files.lock();
+        let metrics = &self.settings.metrics;
+        let outcome = match files.fault.take() {
+            None => {
+                let mut images = std::mem::take(&mut files.images);
+                images.sort_by_key(|(place, _)| *place);
+                let images = images.into_iter().map(|(_, image)| image).collect();
+                let outcome = outcome(finished, images, files.took);
+                self.observe(&outcome);
+                Ok(outcome)
+            }
+            Some(fault) => {
+                metrics.failed();
+                Err(fault)
+            }
+        };
+        drop(files);
+        if !reply.send(outcome) {
+            metrics.cancelled();
+        }
+    }
+
     /// Reports a finished job.
-    fn observe(&self, job: &Job, drawn: &Drawn, phases: &Phases) {
+    fn observe(&self, outcome: &Outcome) {
         let metrics = &self.settings.metrics;
         metrics.drawn(
-            &job.plan.model.0,
-            drawn.pictures.len(),
-            drawn.nfe,
-            drawn.flops,
+            &outcome.decision.plan.model.0,
+            outcome.images.len(),
+            outcome.nfe,
+            outcome.flops,
         );
+        let phases = outcome.phases;
         for (phase, took) in [
             (Phase::Text, phases.text),
             (Phase::Denoise, phases.denoise + phases.rank),
@@ -111,5 +172,29 @@ impl Shared {
         ] {
             metrics.phase(phase, took);
         }
+        for image in &outcome.images {
+            if image.rush.is_some() {
+                metrics.degraded();
+            }
+        }
+    }
+}
+
+fn outcome(finished: Finished, images: Vec<Rendered>, encode: Millis) -> Outcome {
+    let Finished {
+        decision, tally, ..
+    } = finished;
+    let mut phases = tally.phases;
+    phases.encode = encode;
+    Outcome {
+        images,
+        decision,
+        phases,
+        steps: tally.steps,
+        nfe: tally.nfe,
+        flops: tally.flops,
+        texts_encoded: tally.texts_encoded,
+        n_ranked: tally.n_ranked,
+        tokens_cut: tally.tokens_cut,
     }
 }

@@ -1,41 +1,59 @@
-//! Where does the work happen? The real executor owns a device; tests have one that owns a script.
+//! Where does the work happen? The real executor owns a device; tests and simulations have their own.
+//!
+//! An executor does one piece of work at a time and holds the tensors of what is on its way. It reads no
+//! clock and decides nothing: whoever calls it times the calls.
 
-use std::ops::ControlFlow;
-
-use super::Job;
+use super::{Job, JobId};
 use crate::{
     catalog::ModelId,
-    units::{Flops, ImageSize, Memory, Nfe, Steps},
+    planner::Plan,
+    units::{Flops, Memory, Nfe, Steps},
 };
 
 pub mod pipeline;
 
-/// A place where a job can stop, named for what was just done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Boundary {
-    /// The prompt is encoded.
-    Text,
-    /// One sampling step of one picture ran.
-    Step,
-    /// The candidates of one picture are ranked.
-    Rank,
-    /// One picture is decoded.
-    Decode,
+/// Names one trajectory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey {
+    /// Its job.
+    pub job: JobId,
+    /// The place of its picture among the job's.
+    pub picture: usize,
+    /// Its place among the picture's candidates.
+    pub candidate: u32,
 }
 
-/// Told of every boundary; `Break` stops the job there.
-pub type OnBoundary<'a> = dyn FnMut(Boundary) -> ControlFlow<()> + 'a;
-
-/// Draws pictures. It reads no clock: whoever calls it times the boundaries.
+/// Draws pictures, piece by piece.
 pub trait Executor {
-    /// Draws one picture for each seed of the job.
-    fn draw(&mut self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError>;
+    /// Encodes a job's prompts and keeps what they say until [`Self::end`].
+    fn encode_text(&mut self, id: JobId, job: &Job, plan: &Plan) -> Result<Texts, DrawError>;
 
-    /// Compares one picture's latents with a prompt, for whoever times it; what they show does not matter.
-    fn rank(&mut self, family: &str, _prompt: &str, size: ImageSize) -> Result<(), DrawError> {
-        let reason = format!("this device ranks no pictures of {size} of family {family:?}");
-        Err(DrawError::Failed(reason))
-    }
+    /// Draws the noise that a trajectory of a plan starts from.
+    fn begin(&mut self, row: RowKey, seed: u64) -> Result<(), DrawError>;
+
+    /// Moves trajectories one step on, in one evaluation: their next steps are of one model and one size.
+    /// The outer error means that none moved, an inner one is about its trajectory alone.
+    fn step(&mut self, rows: &[RowKey]) -> Result<Vec<Result<Stepped, DrawError>>, DrawError>;
+
+    /// Returns which candidate of a picture suits the prompt best, and lets go of the others.
+    fn rank(&mut self, job: JobId, picture: usize, candidates: &[u32])
+    -> Result<Ranked, DrawError>;
+
+    /// Turns a trajectory into a picture: its latents at its end, its estimate of them before.
+    fn decode(&mut self, row: RowKey) -> Result<Decoded, DrawError>;
+
+    /// Has a trajectory take so many steps in place of all that it has ahead.
+    fn shorten(&mut self, row: RowKey, left: Steps) -> Result<(), DrawError>;
+
+    /// Has a trajectory take the steps that it has ahead as another plan has them, whose steps so far are
+    /// the same.
+    fn move_up(&mut self, row: RowKey, plan: &Plan) -> Result<(), DrawError>;
+
+    /// Returns what a trajectory looks like now, as far as that can be told at next to no cost.
+    fn preview(&mut self, row: RowKey) -> Option<Picture>;
+
+    /// Lets go of everything that it holds for a job.
+    fn end(&mut self, job: JobId);
 
     /// Forgets what it kept from earlier jobs to be faster, so that the next job takes its full time.
     fn forget(&mut self) {}
@@ -54,21 +72,44 @@ pub type LoadExecutor =
     Box<dyn FnOnce(&mut OnLoaded<'_>) -> Result<Box<dyn Executor>, String> + Send>;
 
 /// Turns one picture of a job into a file; runs on another thread than the executor.
-pub type EncodeImage = fn(&Job, &Picture) -> Result<Vec<u8>, String>;
+pub type EncodeImage = fn(&Job, &Plan, &Picture) -> Result<Vec<u8>, String>;
 
-/// What an executor made of a job.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Drawn {
-    /// One for each seed, in order.
-    pub pictures: Vec<Picture>,
-    /// Network evaluations of all pictures together.
-    pub nfe: Nfe,
-    /// Operations that ran.
-    pub flops: Flops,
+/// A job's prompts are encoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Texts {
     /// Prompts that the text encoder ran for; the others were kept from earlier jobs.
-    pub texts_encoded: u32,
+    pub n_encoded: u32,
     /// Tokens at the end of the prompt that the text encoder had no place for.
     pub tokens_cut: usize,
+    /// Operations that ran.
+    pub flops: Flops,
+}
+
+/// A trajectory took a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stepped {
+    /// Its network evaluations: 2 where it was guided.
+    pub nfe: Nfe,
+    /// Operations that ran for it.
+    pub flops: Flops,
+}
+
+/// Candidates were compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranked {
+    /// The one that suits the prompt best.
+    pub best: u32,
+    /// Operations that ran.
+    pub flops: Flops,
+}
+
+/// A trajectory was decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// What it became.
+    pub picture: Picture,
+    /// Operations that ran.
+    pub flops: Flops,
 }
 
 /// A decoded picture: 8-bit RGB, rows from the top, `3 * width * height` bytes.
@@ -86,13 +127,7 @@ pub struct Picture {
     pub steps_run: Steps,
 }
 
-/// Why there are no pictures.
+/// Why there are no pictures: the engine refused or failed this one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DrawError {
-    /// The caller said so at a boundary.
-    #[error("stopped")]
-    Stopped,
-    /// The engine refused or failed this job.
-    #[error("{0}")]
-    Failed(String),
-}
+#[error("{0}")]
+pub struct DrawError(pub String);

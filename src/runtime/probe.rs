@@ -3,17 +3,14 @@
 //! A measured latency is wrong on every other machine, so none is shipped: every start measures, with
 //! the same executor, boundaries and clock that real jobs have. Medians, since a start is a noisy time.
 
-use std::{
-    ops::ControlFlow,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Boundary, EncodeImage, Executor, Job, LoadExecutor, Picture, laps::Laps};
+use super::{DrawError, EncodeImage, Executor, Job, JobId, LoadExecutor, Picture, RowKey};
 use crate::{
     catalog::{Family, ModelCard, ModelId, SamplerKind},
-    planner::{LatencyModel, PhaseTimes, Plan},
+    planner::{Candidates, LatencyModel, PhaseTimes, Plan},
     telemetry::Clock,
-    units::{ImageSize, Millis, Moment, Steps},
+    units::{ImageSize, Millis, Steps},
 };
 
 /// How often the models are gone through. Other work on the machine comes in bursts, which then spoil
@@ -27,10 +24,12 @@ const STEPS: std::ops::RangeInclusive<f64> = 2.0..=8.0;
 const SLOW: Millis = Millis(1000.0);
 /// Files written to time the encoder.
 const FILES: usize = 5;
-/// Latents compared with a prompt to time the ranker.
-const RANKED: usize = 5;
+/// Candidates compared with a prompt to time the ranker.
+const RANKED: u32 = 5;
 /// Any guidance above 1 evaluates two rows.
 const GUIDED: f64 = 2.0;
+/// Nothing else runs while models are timed.
+const ID: JobId = JobId(u64::MAX);
 /// About as long as the captions that people write.
 const PROMPT: &str = "three red apples on a white background";
 
@@ -64,6 +63,13 @@ pub fn probing(load: LoadExecutor, families: Vec<Family>, probe: Probe) -> LoadE
     })
 }
 
+/// What one picture took.
+struct Laps {
+    text: Millis,
+    steps: Vec<Millis>,
+    decode: Millis,
+}
+
 /// What one family takes at one size.
 #[derive(Default)]
 struct FamilyTimes {
@@ -95,9 +101,9 @@ impl Probe {
         let mut times = FamilyTimes::default();
         let mut targets = targets(family);
         for target in &mut targets {
-            let first = job(target, 1, size);
-            let (laps, picture) = self.draw(executor, &first)?;
-            let step: Millis = laps.of(Boundary::Step).sum();
+            let plan = target.plan(1, size);
+            let (laps, picture) = self.draw(executor, family, &plan)?;
+            let step: Millis = laps.steps.iter().copied().sum();
             times.steps.push(Vec::new());
             if step > SLOW {
                 times.take(times.steps.len() - 1, &laps);
@@ -106,75 +112,127 @@ impl Probe {
                 target.steps = Some(steps.clamp(*STEPS.start(), *STEPS.end()) as Steps);
             }
             if times.encode == Millis::ZERO {
-                times.encode = self.encoder(&first, &picture)?;
+                times.encode = self.encoder(&job(family, &plan), &plan, &picture)?;
             }
         }
         if family.ranks(size) {
-            times.rank = self.ranker(executor, family, size)?;
+            times.rank = vec![self.ranker(executor, family, &targets[0].plan(1, size))?];
         }
         for _ in 0..ROUNDS {
             for (idx, target) in targets.iter().enumerate() {
                 let Some(steps) = target.steps else { continue };
-                let job = job(target, steps, size);
-                let (laps, _) = self.draw(executor, &job)?;
+                let plan = target.plan(steps, size);
+                let (laps, _) = self.draw(executor, family, &plan)?;
                 times.take(idx, &laps);
             }
         }
         Ok(times)
     }
 
-    fn draw(&self, executor: &mut dyn Executor, job: &Job) -> Result<(Laps, Picture), String> {
+    /// Draws one picture and lets go of it.
+    fn draw(
+        &self,
+        executor: &mut dyn Executor,
+        family: &Family,
+        plan: &Plan,
+    ) -> Result<(Laps, Picture), String> {
         // Every draw has the same prompt, and a promise must hold for one that is new.
         executor.forget();
-        let mut laps = Laps::new(self.clock.now());
-        let drawn = executor.draw(job, &mut |boundary| {
-            laps.lap(boundary, self.clock.now());
-            ControlFlow::Continue(())
-        });
-        let failed = |reason| format!("model {} fails its first picture: {reason}", job.plan.model);
-        let drawn = drawn.map_err(|error| failed(error.to_string()))?;
-        let picture = drawn.pictures.into_iter().next();
-        picture
-            .map(|picture| (laps, picture))
-            .ok_or_else(|| failed("there is none".into()))
+        let drawn = self.draw_with(executor, &job(family, plan), plan);
+        executor.end(ID);
+        drawn.map_err(|reason| format!("model {} fails its first picture: {reason}", plan.model))
     }
 
+    fn draw_with(
+        &self,
+        executor: &mut dyn Executor,
+        job: &Job,
+        plan: &Plan,
+    ) -> Result<(Laps, Picture), DrawError> {
+        let row = candidate(0);
+        let (text, _) = self.time(|| executor.encode_text(ID, job, plan))?;
+        let mut steps = Vec::with_capacity(plan.steps as usize);
+        for step in 0..plan.steps {
+            let (took, moved) = self.time(|| {
+                if step == 0 {
+                    executor.begin(row, 0)?;
+                }
+                executor.step(&[row])
+            })?;
+            moved.into_iter().collect::<Result<Vec<_>, _>>()?;
+            steps.push(took);
+        }
+        let (decode, decoded) = self.time(|| executor.decode(row))?;
+        let laps = Laps {
+            text,
+            steps,
+            decode,
+        };
+        Ok((laps, decoded.picture))
+    }
+
+    /// Times the comparison of one candidate.
     fn ranker(
         &self,
         executor: &mut dyn Executor,
         family: &Family,
-        size: ImageSize,
-    ) -> Result<Vec<Millis>, String> {
-        let mut times = Vec::with_capacity(RANKED);
-        // The first one encodes the prompt, which is a time of its own.
-        for round in 0..=RANKED {
-            let started = self.clock.now();
-            let ranked = executor.rank(&family.id, PROMPT, size);
-            ranked.map_err(|reason| format!("family {} fails to rank: {reason}", family.id))?;
-            if round > 0 {
-                times.push(Millis::from(self.clock.now().since(started)));
-            }
-        }
-        Ok(times)
+        plan: &Plan,
+    ) -> Result<Millis, String> {
+        let plan = Plan {
+            candidates: Some(Candidates {
+                n: RANKED,
+                pruned_after: None,
+            }),
+            ..plan.clone()
+        };
+        let ranked = self.rank_with(executor, &job(family, &plan), &plan);
+        executor.end(ID);
+        ranked.map_err(|reason| format!("family {} fails to rank: {reason}", family.id))
     }
 
-    fn encoder(&self, job: &Job, picture: &Picture) -> Result<Millis, String> {
+    fn rank_with(
+        &self,
+        executor: &mut dyn Executor,
+        job: &Job,
+        plan: &Plan,
+    ) -> Result<Millis, DrawError> {
+        executor.encode_text(ID, job, plan)?;
+        for place in 0..RANKED {
+            executor.begin(candidate(place), 0)?;
+            let moved = executor.step(&[candidate(place)])?;
+            moved.into_iter().collect::<Result<Vec<_>, _>>()?;
+        }
+        let all: Vec<u32> = (0..RANKED).collect();
+        let (took, _) = self.time(|| executor.rank(ID, 0, &all))?;
+        Ok(took * (1.0 / f64::from(RANKED)))
+    }
+
+    fn encoder(&self, job: &Job, plan: &Plan, picture: &Picture) -> Result<Millis, String> {
         let mut times = Vec::with_capacity(FILES);
         for _ in 0..FILES {
             let started = self.clock.now();
-            (self.encode)(job, picture)?;
+            (self.encode)(job, plan, picture)?;
             times.push(Millis::from(self.clock.now().since(started)));
         }
         Ok(median(times))
+    }
+
+    fn time<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, DrawError>,
+    ) -> Result<(Millis, T), DrawError> {
+        let started = self.clock.now();
+        let done = work()?;
+        Ok((Millis::from(self.clock.now().since(started)), done))
     }
 }
 
 impl FamilyTimes {
     /// Adds what one draw of a target took.
     fn take(&mut self, target_idx: usize, laps: &Laps) {
-        self.text.extend(laps.of(Boundary::Text));
-        self.decode.extend(laps.of(Boundary::Decode));
-        self.steps[target_idx].extend(laps.of(Boundary::Step));
+        self.text.push(laps.text);
+        self.decode.push(laps.decode);
+        self.steps[target_idx].extend(&laps.steps);
     }
 
     /// Adds the medians to the times of other families and sizes.
@@ -209,20 +267,28 @@ fn targets(family: &Family) -> Vec<Target> {
     family.models.iter().flat_map(of_model).collect()
 }
 
-fn job(target: &Target, steps: Steps, size: ImageSize) -> Job {
-    Job {
-        prompt: PROMPT.to_owned(),
-        negative_prompt: String::new(),
-        plan: Plan::plain(
-            target.model.clone(),
-            target.sampler,
+impl Target {
+    fn plan(&self, steps: Steps, size: ImageSize) -> Plan {
+        let guidance_scale = if self.rows == 1 { 1.0 } else { GUIDED };
+        Plan::plain(
+            self.model.clone(),
+            self.sampler,
             steps,
-            if target.rows == 1 { 1.0 } else { GUIDED },
+            guidance_scale,
             size,
-        ),
-        seeds: vec![0],
-        arrived: Moment::default(),
-        predicted: Millis::ZERO,
+        )
+    }
+}
+
+fn job(family: &Family, plan: &Plan) -> Job {
+    Job::of_plan(PROMPT, plan.clone(), family, &[0])
+}
+
+fn candidate(candidate: u32) -> RowKey {
+    RowKey {
+        job: ID,
+        picture: 0,
+        candidate,
     }
 }
 

@@ -1,86 +1,72 @@
-//! What does a device's thread do? Load, time, then take one job after the other until told to stop.
+//! What does a device's thread do? Load, time, then take one piece of work after the other until told to
+//! stop.
 //!
-//! A job that fails, fails alone: panics are caught, counted and answered, and the thread goes on.
+//! What fails, fails alone: errors and panics are caught, counted and answered, and the thread goes on.
 
 use std::{
     any::Any,
-    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering, mpsc},
+    sync::{Arc, PoisonError, atomic::Ordering, mpsc},
 };
-
-use tokio::sync::oneshot;
 
 use super::{
-    Boundary, DrawError, Executor, Job, JobError, Lane, LoadExecutor, Outcome, Phases, Shared,
-    backlog::Place, encoder::Encoding, laps::Laps,
+    Executor, JobError, LoadExecutor, Shared,
+    agenda::{Advance, Order, Turn, Work},
+    encoder::{Chore, Showing},
+    executor::{Decoded, DrawError, Picture, RowKey, Stepped},
+    job::{Event, JobId},
+    lane::{Desk, Lane},
 };
-use crate::units::{Memory, Millis, Moment};
-
-/// A job on its way to the device.
-#[derive(Debug)]
-pub(super) struct Queued {
-    pub(super) job: Job,
-    pub(super) admitted: Moment,
-    pub(super) reply: oneshot::Sender<Result<Outcome, JobError>>,
-    pub(super) place: Place,
-}
-
-impl Queued {
-    /// Answers without running.
-    pub(super) fn answer(self, outcome: Result<Outcome, JobError>) {
-        drop(self.place);
-        // The client may be gone, which is no fault.
-        self.reply.send(outcome).ok();
-    }
-}
-
-/// The way back to the ticket, and the job's place in the backlog until then.
-pub(super) struct Reply {
-    to: oneshot::Sender<Result<Outcome, JobError>>,
-    place: Place,
-}
-
-impl Reply {
-    /// Whether nobody waits any more.
-    fn is_unwanted(&self) -> bool {
-        self.to.is_closed()
-    }
-
-    /// Gives up the place and answers; an answer that nobody waits for counts as cancelled.
-    pub(super) fn send(self, shared: &Shared, outcome: Result<Outcome, JobError>) {
-        drop(self.place);
-        if self.to.send(outcome).is_err() {
-            shared.settings.metrics.cancelled();
-        }
-    }
-}
+use crate::{
+    telemetry::Wasted,
+    units::{Memory, Millis, Moment},
+};
 
 /// One device's thread.
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) lane_idx: usize,
-    pub(super) encoder: mpsc::Sender<Encoding>,
+    pub(super) encoder: mpsc::Sender<Chore>,
+}
+
+/// Why a piece of work came to nothing.
+enum Fault {
+    Failed(DrawError),
+    Panicked,
+}
+
+/// A worker with its device.
+struct Bench<'a> {
+    worker: &'a Worker,
+    executor: Box<dyn Executor>,
+    /// When the last piece of work was done: what comes between two pieces counts as the later one's.
+    last: Moment,
+    held: Memory,
 }
 
 impl Worker {
-    /// Runs until the queue is closed and empty.
+    /// Runs until no more jobs come in and all are done.
     pub(super) fn run(self, load: LoadExecutor) {
         let _guard = LostGuard(&self);
         let warmed = catch_unwind(AssertUnwindSafe(|| self.warm_up(load)));
-        let mut executor = match warmed {
+        let executor = match warmed {
             Ok(Ok(executor)) => executor,
             Ok(Err(reason)) => return self.shared.failed_to_start(reason),
             Err(fault) => return self.shared.failed_to_start(fault_text(&*fault).to_owned()),
         };
-        let metrics = &self.shared.settings.metrics;
-        let mut held = executor.memory();
-        metrics.engine_memory(Memory::default(), held);
-        while let Some(queued) = self.lane().queue.next() {
-            self.serve(&mut *executor, queued);
-            let before = std::mem::replace(&mut held, executor.memory());
-            metrics.engine_memory(before, held);
-            self.lane().pulse.rest();
+        let held = executor.memory();
+        self.shared
+            .settings
+            .metrics
+            .engine_memory(Memory::default(), held);
+        let mut bench = Bench {
+            worker: &self,
+            executor,
+            last: self.now(),
+            held,
+        };
+        while let Some(turn) = bench.next_turn() {
+            bench.take(turn);
         }
     }
 
@@ -97,86 +83,6 @@ impl Worker {
         Ok(executor)
     }
 
-    fn serve(&self, executor: &mut dyn Executor, queued: Queued) {
-        let Queued {
-            job,
-            admitted,
-            reply: to,
-            place,
-        } = queued;
-        let reply = Reply { to, place };
-        let metrics = &self.shared.settings.metrics;
-        if reply.is_unwanted() {
-            metrics.cancelled();
-            return;
-        }
-        let started = self.now();
-        self.lane().pulse.beat(started);
-        reply.place.starts(started);
-        let waited = Millis::from(started.since(admitted));
-        metrics.queued_for(waited);
-
-        let mut laps = Laps::new(started);
-        let drawn = catch_unwind(AssertUnwindSafe(|| {
-            executor.draw(&job, &mut |boundary| {
-                self.reached(boundary, &job, &reply, &mut laps)
-            })
-        }));
-        reply.place.leaves_device();
-        match drawn {
-            Ok(Ok(drawn)) => {
-                let phases = Phases {
-                    queue: waited,
-                    ..laps.phases()
-                };
-                let encoding = Encoding {
-                    job,
-                    drawn,
-                    phases,
-                    steps: laps.of(Boundary::Step).collect(),
-                    reply,
-                };
-                // The encoder outlives every worker; if it is lost, dropping the reply answers the ticket.
-                self.encoder.send(encoding).ok();
-            }
-            Ok(Err(DrawError::Stopped)) => reply.send(&self.shared, Err(JobError::ShuttingDown)),
-            Ok(Err(DrawError::Failed(reason))) => {
-                metrics.failed();
-                tracing::warn!(model.id = %job.plan.model, reason, "a job failed");
-                reply.send(&self.shared, Err(JobError::Failed(reason)));
-            }
-            Err(fault) => {
-                metrics.worker_panicked();
-                let fault = fault_text(&*fault);
-                tracing::error!(model.id = %job.plan.model, fault, "the worker survived a fault");
-                reply.send(&self.shared, Err(JobError::Panicked));
-            }
-        }
-    }
-
-    /// Beats, takes the time, and says whether the job shall go on.
-    fn reached(
-        &self,
-        boundary: Boundary,
-        job: &Job,
-        reply: &Reply,
-        laps: &mut Laps,
-    ) -> ControlFlow<()> {
-        let now = self.now();
-        self.lane().pulse.beat(now);
-        let took = laps.lap(boundary, now);
-        if boundary == Boundary::Step {
-            self.shared
-                .settings
-                .metrics
-                .stepped(&job.plan.model.0, took);
-        }
-        if reply.is_unwanted() || self.shared.aborting.load(Ordering::SeqCst) {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    }
-
     fn lane(&self) -> &Lane {
         &self.shared.lanes[self.lane_idx]
     }
@@ -186,17 +92,370 @@ impl Worker {
     }
 }
 
+impl Bench<'_> {
+    /// Waits for something to do; none when there will be nothing any more.
+    fn next_turn(&mut self) -> Option<Turn> {
+        let lane = self.worker.lane();
+        let shared = &self.worker.shared;
+        let mut desk = lane.desk();
+        loop {
+            self.drop_unwanted(&mut desk);
+            if shared.aborting.load(Ordering::SeqCst) {
+                for id in desk.refuse_all(&JobError::ShuttingDown) {
+                    self.executor.end(id);
+                }
+            }
+            let now = self.worker.now();
+            let latency = shared.settings.latency.read();
+            let latency = latency.unwrap_or_else(PoisonError::into_inner);
+            let turn = desk.agenda.next(now, &latency);
+            drop(latency);
+            if turn.work.is_some() || !turn.refused.is_empty() {
+                lane.pulse.beat(now);
+                self.announce(&desk, &turn, now);
+                return Some(turn);
+            }
+            if desk.is_closed && desk.agenda.is_empty() {
+                return None;
+            }
+            lane.pulse.rest();
+            self.tell_memory();
+            desk = lane
+                .changed
+                .wait(desk)
+                .unwrap_or_else(PoisonError::into_inner);
+            self.last = self.worker.now();
+        }
+    }
+
+    /// Strikes out what nobody wants any more before anything else is done for it.
+    fn drop_unwanted(&mut self, desk: &mut Desk) {
+        for id in desk.unwanted() {
+            let wasted = desk.agenda.remove(id);
+            let metrics = &self.worker.shared.settings.metrics;
+            metrics.cancelled();
+            metrics.wasted(Wasted::Cancelled, wasted);
+            self.executor.end(id);
+            if let Some(reply) = desk.replies.remove(&id) {
+                reply.send(Err(JobError::Cancelled));
+            }
+        }
+    }
+
+    fn announce(&self, desk: &Desk, turn: &Turn, now: Moment) {
+        let Some(id) = turn.begins else { return };
+        let (Some(job), Some(binding)) = (desk.agenda.job(id), desk.agenda.binding(id)) else {
+            return;
+        };
+        let waited = Millis::from(now.since(job.arrived));
+        self.worker.shared.settings.metrics.queued_for(waited);
+        if job.wants_events {
+            desk.tell(id, Event::Begun(Box::new(binding.decision.clone())));
+        }
+    }
+
+    fn take(&mut self, turn: Turn) {
+        let metrics = &self.worker.shared.settings.metrics;
+        metrics.wasted(Wasted::Late, turn.wasted);
+        for id in turn.refused {
+            metrics.rejected_late();
+            self.executor.end(id);
+            let reply = self.worker.lane().desk().replies.remove(&id);
+            if let Some(reply) = reply {
+                reply.send(Err(JobError::DeadlineExceeded));
+            }
+        }
+        let mut failed = Vec::new();
+        for order in turn.orders {
+            let job = order.row().job;
+            if let Err(fault) = self.obey(order) {
+                self.fail(job, fault);
+                failed.push(job);
+            }
+        }
+        // What was chosen may be about a job that is gone; the rest is chosen again.
+        match turn.work {
+            Some(work) if !work.jobs().any(|job| failed.contains(&job)) => self.work(work),
+            _ => self.worker.lane().desk().agenda.idle(),
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), Fault> {
+        self.attempt(|executor| match order {
+            Order::Begin { row, seed } => executor.begin(row, seed),
+            Order::Shorten { row, left } => executor.shorten(row, left),
+            Order::MoveUp { row, plan } => executor.move_up(row, &plan),
+        })
+    }
+
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Text(id) => self.text(id),
+            Work::Step {
+                rows,
+                model,
+                n_rows,
+            } => self.step(&rows, model, n_rows),
+            Work::Rank {
+                job,
+                picture,
+                candidates,
+            } => self.rank(job, picture, &candidates),
+            Work::Decode(row) => self.decode(row),
+        }
+    }
+
+    fn text(&mut self, id: JobId) {
+        let desk = self.worker.lane().desk();
+        let found = desk.agenda.job(id).cloned().zip(desk.agenda.binding(id));
+        let Some((job, plan)) = found.map(|(job, binding)| (job, binding.plan().clone())) else {
+            return;
+        };
+        drop(desk);
+        match self.attempt(|executor| executor.encode_text(id, &job, &plan)) {
+            Ok(texts) => {
+                let took = self.lap();
+                self.worker.lane().desk().agenda.text_done(id, took, texts);
+            }
+            Err(fault) => self.fail(id, fault),
+        }
+    }
+
+    fn step(&mut self, rows: &[RowKey], model: usize, n_rows: u32) {
+        let moved = match self.attempt(|executor| executor.step(rows)) {
+            Ok(moved) => moved,
+            // Nobody moved: whose fault it was shows when each goes by itself.
+            Err(Fault::Failed(_)) if rows.len() > 1 => {
+                return self.step_one_by_one(rows, model);
+            }
+            Err(Fault::Failed(error)) => vec![Err(error)],
+            // How far each of them came is not known.
+            Err(Fault::Panicked) => {
+                for row in rows {
+                    self.fail(row.job, Fault::Panicked);
+                }
+                return;
+            }
+        };
+        self.moved(rows, moved, (model, n_rows));
+    }
+
+    fn step_one_by_one(&mut self, rows: &[RowKey], model: usize) {
+        for row in rows {
+            match self.attempt(|executor| executor.step(&[*row])) {
+                Ok(moved) => {
+                    let n_rows = moved.iter().flatten().map(|stepped| stepped.nfe).sum();
+                    self.moved(&[*row], moved, (model, n_rows));
+                }
+                Err(fault) => self.fail(row.job, fault),
+            }
+        }
+    }
+
+    fn moved(
+        &mut self,
+        rows: &[RowKey],
+        moved: Vec<Result<Stepped, DrawError>>,
+        (model, n_rows): (usize, u32),
+    ) {
+        let took = self.lap();
+        let mut good = Vec::with_capacity(rows.len());
+        for (row, moved) in rows.iter().zip(moved) {
+            match moved {
+                Ok(stepped) => good.push((*row, stepped)),
+                Err(error) => self.fail(row.job, Fault::Failed(error)),
+            }
+        }
+        let mut desk = self.worker.lane().desk();
+        let job = rows.first().and_then(|row| desk.agenda.job(row.job));
+        let name = job.map(|job| job.models[model].clone());
+        let advances = desk.agenda.stepped((model, n_rows), took, &good);
+        self.tell_steps(&desk, &advances);
+        drop(desk);
+        if let Some(name) = name {
+            let metrics = &self.worker.shared.settings.metrics;
+            metrics.stepped(&name.0, took, good.len());
+        }
+        for advance in advances {
+            if let Some(number) = advance.partial {
+                self.show(advance.row, number);
+            }
+        }
+    }
+
+    fn tell_steps(&self, desk: &Desk, advances: &[Advance]) {
+        for advance in advances {
+            let id = advance.row.job;
+            if desk.agenda.job(id).is_some_and(|job| job.wants_events) {
+                let step = Event::Step {
+                    picture: advance.row.picture,
+                    done: advance.done,
+                    total: advance.total,
+                };
+                desk.tell(id, step);
+            }
+        }
+    }
+
+    fn show(&mut self, row: RowKey, number: u32) {
+        let preview = self.attempt(|executor| Ok(executor.preview(row)));
+        if let Ok(Some(picture)) = preview
+            && let Some(showing) = self.showing(row, picture)
+        {
+            self.send(Chore::Partial(showing, number));
+        }
+    }
+
+    fn rank(&mut self, job: JobId, picture: usize, candidates: &[u32]) {
+        match self.attempt(|executor| executor.rank(job, picture, candidates)) {
+            Ok(ranked) => {
+                let took = self.lap();
+                let n = candidates.len() as u32;
+                let mut desk = self.worker.lane().desk();
+                desk.agenda.ranked((job, picture), n, took, ranked);
+            }
+            Err(fault) => self.fail(job, fault),
+        }
+    }
+
+    fn decode(&mut self, row: RowKey) {
+        let decoded = self.attempt(|executor| executor.decode(row));
+        let Decoded { picture, flops } = match decoded {
+            Ok(decoded) => decoded,
+            Err(fault) => return self.fail(row.job, fault),
+        };
+        let took = self.lap();
+        let showing = self.showing(row, picture);
+        let run = self.worker.lane().desk().agenda.decoded(row, took, flops);
+        if let Some((showing, run)) = showing.zip(run) {
+            self.send(Chore::Picture(showing, run));
+        }
+        self.finish(row.job);
+    }
+
+    /// Hands a job on whose last picture is decoded.
+    fn finish(&mut self, id: JobId) {
+        let now = self.worker.now();
+        let mut desk = self.worker.lane().desk();
+        let Some(finished) = desk.agenda.finish(id, now) else {
+            return;
+        };
+        let reply = desk.replies.remove(&id);
+        drop(desk);
+        self.executor.end(id);
+        self.worker.shared.tell_backlog();
+        if let Some(reply) = reply {
+            self.send(Chore::Answer(Box::new(finished), reply));
+        }
+    }
+
+    fn showing(&self, row: RowKey, picture: Picture) -> Option<Showing> {
+        let desk = self.worker.lane().desk();
+        let reply = desk.replies.get(&row.job)?;
+        Some(Showing {
+            job: desk.agenda.job(row.job)?.clone(),
+            plan: desk.agenda.binding(row.job)?.plan().clone(),
+            place: row.picture,
+            picture,
+            files: Arc::clone(&reply.files),
+            events: reply.events.clone(),
+        })
+    }
+
+    fn send(&self, chore: Chore) {
+        // The encoder outlives every worker; if it is lost, dropping the reply answers the ticket.
+        self.worker.encoder.send(chore).ok();
+    }
+
+    /// Answers a job that failed, and lets go of all of it.
+    fn fail(&mut self, id: JobId, fault: Fault) {
+        let mut desk = self.worker.lane().desk();
+        let wasted = desk.agenda.remove(id);
+        desk.agenda.idle();
+        let reply = desk.replies.remove(&id);
+        drop(desk);
+        let metrics = &self.worker.shared.settings.metrics;
+        metrics.wasted(Wasted::Failed, wasted);
+        // Nothing is known of what a panic left behind, and letting go of it may panic again.
+        let ended = catch_unwind(AssertUnwindSafe(|| self.executor.end(id)));
+        if ended.is_err() {
+            tracing::error!("a device did not let go of a job");
+        }
+        let Some(reply) = reply else { return };
+        let error = match fault {
+            Fault::Failed(DrawError(reason)) => {
+                metrics.failed();
+                tracing::warn!(reason, "a job failed");
+                JobError::Failed(reason)
+            }
+            Fault::Panicked => JobError::Panicked,
+        };
+        self.worker.shared.tell_backlog();
+        reply.send(Err(error));
+    }
+
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Executor) -> Result<T, DrawError>,
+    ) -> Result<T, Fault> {
+        match catch_unwind(AssertUnwindSafe(|| work(&mut *self.executor))) {
+            Ok(done) => done.map_err(Fault::Failed),
+            Err(fault) => {
+                self.worker.shared.settings.metrics.worker_panicked();
+                let fault = fault_text(&*fault);
+                tracing::error!(fault, "the worker survived a fault");
+                Err(Fault::Panicked)
+            }
+        }
+    }
+
+    /// The time since the last piece of work.
+    fn lap(&mut self) -> Millis {
+        let now = self.worker.now();
+        self.worker.lane().pulse.beat(now);
+        let before = std::mem::replace(&mut self.last, now);
+        Millis::from(now.since(before))
+    }
+
+    fn tell_memory(&mut self) {
+        let before = std::mem::replace(&mut self.held, self.executor.memory());
+        let metrics = &self.worker.shared.settings.metrics;
+        metrics.engine_memory(before, self.held);
+    }
+}
+
+impl Order {
+    fn row(&self) -> RowKey {
+        match self {
+            Self::Begin { row, .. } | Self::Shorten { row, .. } | Self::MoveUp { row, .. } => *row,
+        }
+    }
+}
+
+impl Work {
+    fn jobs(&self) -> impl Iterator<Item = JobId> + '_ {
+        let rows = match self {
+            Self::Step { rows, .. } => rows.as_slice(),
+            _ => &[],
+        };
+        [self.lead()]
+            .into_iter()
+            .chain(rows.iter().map(|row| row.job))
+    }
+}
+
 /// Notices a worker thread that ends by a fault outside every job, and answers the jobs it leaves behind.
 struct LostGuard<'a>(&'a Worker);
 
 impl Drop for LostGuard<'_> {
     fn drop(&mut self) {
+        let lane = self.0.lane();
         if std::thread::panicking() {
-            self.0.lane().pulse.lose();
+            lane.pulse.lose();
         }
-        for queued in self.0.lane().queue.close_and_empty() {
-            queued.answer(Err(JobError::Panicked));
-        }
+        let mut desk = lane.desk();
+        desk.is_closed = true;
+        desk.refuse_all(&JobError::Panicked);
     }
 }
 

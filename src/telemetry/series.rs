@@ -13,6 +13,8 @@ const REQUEST_SECONDS: &[f64] = &[
 const PHASE_SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
+/// Pictures that share an evaluation.
+const PICTURES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 /// Buckets around 1, where the prediction was right.
 const RATIO: &[f64] = &[0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0, 4.0];
 
@@ -78,6 +80,10 @@ pub(super) struct JobSeries {
     pub(super) images: IntCounterVec,
     pub(super) steps: IntCounterVec,
     pub(super) step_seconds: HistogramVec,
+    pub(super) batch_pictures: HistogramVec,
+    pub(super) wasted: IntCounterVec,
+    pub(super) degraded: IntCounter,
+    pub(super) rejected_late: IntCounter,
     pub(super) queue_seconds: Histogram,
     pub(super) phase_seconds: HistogramVec,
     pub(super) queued_work_seconds: Gauge,
@@ -93,7 +99,11 @@ pub(super) struct JobSeries {
 
 impl JobSeries {
     pub(super) fn new(register: Register<'_>) -> Self {
-        let step = "One sampling step of one picture.";
+        let step = "One evaluation, whatever the pictures that share it.";
+        let batch = "Pictures that share an evaluation.";
+        let wasted = "Evaluations for jobs that came to nothing.";
+        let degraded = "Pictures that took fewer steps than planned, to be in time.";
+        let rejected = "Admitted jobs refused later on, since they could not be in time any more.";
         let phase = "Parts of a job.";
         let waiting = "Waiting for the device.";
         let queued_work = "Predicted work admitted and not yet done.";
@@ -109,6 +119,10 @@ impl JobSeries {
                 &["model"],
                 PHASE_SECONDS,
             ),
+            batch_pictures: register.histograms("batch_pictures", batch, &["model"], PICTURES),
+            wasted: register.counters("wasted_evaluations_total", wasted, &["reason"]),
+            degraded: register.counter_int("images_degraded_total", degraded),
+            rejected_late: register.counter_int("jobs_rejected_late_total", rejected),
             queue_seconds: register.histogram("queue_seconds", waiting, REQUEST_SECONDS),
             phase_seconds: register.histograms(
                 "phase_duration_seconds",

@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "units",
             "catalog",
+            "diffusion",
             "files",
             "planner",
             "engine",
@@ -29,6 +30,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("load", &["units", "telemetry"]),
+    (
+        "simulate",
+        &["units", "catalog", "load", "planner", "runtime"],
+    ),
     (
         "calibrate",
         &[
@@ -67,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "load",
             "planner",
             "runtime",
+            "simulate",
             "telemetry",
             "units",
         ],
@@ -77,6 +83,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("candle_core", &["engine", "evaluator"]),
     ("candle_nn", &["engine", "evaluator"]),
+    ("jpeg_encoder", &["engine"]),
+    ("image_webp", &["engine"]),
     ("axum", &["api"]),
     ("tower", &["api"]),
     ("tower_http", &["api"]),
@@ -87,9 +95,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["load", "api"]),
     ("hyper_util", &["load", "api"]),
     ("csv", &["load"]),
-    ("rand", &["load"]),
-    ("rand_distr", &["load"]),
-    ("rand_pcg", &["load"]),
+    ("rand", &["load", "simulate"]),
+    ("rand_distr", &["load", "simulate"]),
+    ("rand_pcg", &["load", "simulate"]),
+    ("tokio_stream", &["api"]),
     ("anyhow", &["cli", "calibrate"]),
     ("indicatif", &["cli", "calibrate"]),
     ("maud", &["calibrate"]),

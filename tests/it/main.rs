@@ -14,3 +14,4 @@ mod openapi;
 mod planner;
 mod prompts;
 mod runtime;
+mod simulate;

@@ -5,4 +5,6 @@ mod explains;
 mod keeps;
 mod laws;
 mod refuses;
+mod replays;
+mod synthetic;
 mod toy;

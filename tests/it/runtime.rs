@@ -2,6 +2,9 @@
 
 use goldilocks::runtime::{Readiness, Runtime};
 
+mod batches;
+mod deadlines;
+mod events;
 mod faults;
 mod pipeline;
 mod probe;

@@ -27,7 +27,7 @@ impl IntoResponses for RequestErrors {
         documented(&[
             (
                 400,
-                "invalid_value, missing_field, unknown_field, conflicting_fields, not_implemented or invalid_json; `param` names the field",
+                "invalid_value, missing_field, unknown_field, conflicting_fields, invalid_plan_token, not_implemented or invalid_json; `param` names the field",
             ),
             (404, "model_not_found; `known` lists what is hosted"),
             (408, "body_timeout"),
@@ -35,7 +35,7 @@ impl IntoResponses for RequestErrors {
             (415, "unsupported_media_type"),
             (
                 422,
-                "budget_infeasible: no plan fits even an idle server, `minimum_feasible` would do; or min_score_out_of_reach",
+                "budget_infeasible: no plan fits even an idle server, `minimum_feasible` would do; min_score_out_of_reach; or stale_plan_token: other weights",
             ),
             (
                 503,
@@ -55,7 +55,11 @@ impl IntoResponses for RunErrors {
                 429,
                 "overloaded: only the load prevents it; see Retry-After",
             ),
-            (504, "request_timeout"),
+            (409, "cancelled: somebody stopped it by name"),
+            (
+                504,
+                "deadline_exceeded, of requests that reject being late; or request_timeout",
+            ),
         ])
     }
 }

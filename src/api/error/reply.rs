@@ -101,9 +101,11 @@ impl ApiError {
             Self::InvalidValue { param, .. }
             | Self::MissingField { param, .. }
             | Self::UnknownField { param, .. }
+            | Self::ConflictingFields { param, .. }
             | Self::NotImplemented { param, .. } => Some(param),
             Self::Refused(refusal) => refusal.param(),
             Self::UnknownModel { .. } => Some("model"),
+            Self::InvalidPlanToken(_) | Self::StalePlanToken { .. } => Some("plan_token"),
             _ => None,
         }
     }
@@ -139,7 +141,7 @@ impl ApiError {
         )
     }
 
-    fn body(&self) -> ErrorReply {
+    pub(in crate::api) fn body(&self) -> ErrorReply {
         let infeasible = match self {
             Self::Refused(refusal) => match &**refusal {
                 Refusal::Infeasible(infeasible) => Some(infeasible),

@@ -4,12 +4,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{deadline::LatencySource, spec::Spec};
+use super::{deadline::LatencySource, request::ON_LATE, spec::Spec};
 use crate::{
     catalog::NamedBudgets,
-    planner::{Cost, Estimate, Notice, Objective, Plan, Quality},
-    runtime::{Outcome, Phases, Rendered},
-    units::{Flops, ImageSize, Millis, Nfe, Steps},
+    planner::{Cost, Estimate, Notice, Objective, Plan, Quality, ScoreEstimate},
+    runtime::{OnLate, Outcome, Phases, Rendered},
+    units::{FileFormat, Flops, ImageSize, Millis, Nfe, Steps},
 };
 
 /// The pictures, the plan that made them, and how the prediction did.
@@ -20,8 +20,8 @@ pub(in crate::api) struct GenerateReply {
     /// One entry for each picture, in the order of their seeds.
     pub(super) data: Vec<ImageReply>,
     /// The file format of the pictures.
-    #[schema(example = "png")]
-    pub(super) output_format: &'static str,
+    #[schema(value_type = String, example = "png")]
+    pub(super) output_format: FileFormat,
     /// The size of the pictures.
     #[schema(value_type = String, example = "128x128")]
     pub(super) size: ImageSize,
@@ -32,6 +32,8 @@ pub(in crate::api) struct GenerateReply {
     pub(super) background: &'static str,
     /// What was run.
     pub(super) plan: Plan,
+    /// The same in one word, which replays it exactly where a later request has it as `plan_token`.
+    pub(super) plan_token: String,
     /// What was predicted when the plan was chosen.
     pub(super) estimate: Estimate,
     /// What came out.
@@ -52,8 +54,11 @@ pub(super) struct ImageReply {
     /// Sampling steps that ran.
     #[schema(value_type = u32)]
     steps_run: Steps,
-    /// Whether the plan was cut short to be in time; never for now.
+    /// Whether the picture took fewer steps than its plan has, to be in time.
     degraded: bool,
+    /// What it is predicted to be worth: the plan's score; of a degraded picture its own, null where such a
+    /// one was never measured.
+    score: Option<ScoreEstimate>,
     /// Whether the reply missed `latency_ms`.
     pub(super) late: bool,
 }
@@ -77,7 +82,7 @@ pub(super) struct Actual {
 /// Milliseconds in each phase.
 #[derive(Debug, Serialize, ToSchema)]
 struct PhasesReply {
-    /// Waiting for the device.
+    /// Waiting for the device, before the first step and between steps.
     queue: f64,
     /// Encoding the prompt.
     text: f64,
@@ -107,7 +112,7 @@ pub(in crate::api) struct BudgetReply {
     /// Which cost is minimized.
     minimize: Option<Cost>,
     /// What happens when the work takes longer than predicted.
-    #[schema(example = "run_late")]
+    #[schema(example = "degrade")]
     on_late: &'static str,
 }
 
@@ -135,7 +140,7 @@ impl BudgetReply {
             objective: budget.objective,
             min_score: budget.min_score,
             minimize: budget.minimize,
-            on_late: "run_late",
+            on_late: on_late_name(spec.on_late),
         }
     }
 }
@@ -161,7 +166,22 @@ fn tflops_in_force(
     }
 }
 
+fn on_late_name(on_late: OnLate) -> &'static str {
+    let known = ON_LATE.iter().find(|(_, kind)| *kind == on_late);
+    known.map_or("degrade", |(name, _)| name)
+}
+
 impl GenerateReply {
+    /// Hands its pictures over, in order.
+    pub(super) fn take_images(&mut self) -> Vec<ImageReply> {
+        std::mem::take(&mut self.data)
+    }
+
+    /// Bytes of its pictures, as they will be written.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.iter().map(|image| image.b64_json.len()).sum()
+    }
+
     /// Returns the body of the reply.
     pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a reply of plain values can be written")
@@ -169,12 +189,13 @@ impl GenerateReply {
 }
 
 impl ImageReply {
-    pub(super) fn new(image: &Rendered) -> Self {
+    pub(super) fn new(image: &Rendered, score: Option<ScoreEstimate>) -> Self {
         Self {
-            b64_json: STANDARD.encode(&image.png),
+            b64_json: STANDARD.encode(&image.file),
             seed: image.seed,
             steps_run: image.steps_run,
-            degraded: false,
+            degraded: image.rush.is_some(),
+            score,
             late: false,
         }
     }

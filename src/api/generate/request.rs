@@ -15,11 +15,15 @@ use crate::{
     catalog::SamplerKind,
     config::Limits,
     planner::{Cost, Objective, Quality},
-    units::{ImageSize, Steps},
+    runtime::OnLate,
+    units::{FileFormat, ImageSize, Steps},
 };
 
 /// Guidance scales beyond this only burn the picture.
 const MAX_GUIDANCE_SCALE: f64 = 30.0;
+
+/// As many as OpenAI shows.
+const MAX_PARTIAL_IMAGES: u64 = 3;
 
 /// What to draw, and what it may cost. Fields that are not listed are refused, never ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
@@ -58,13 +62,14 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(default = "b64_json", pattern = "^b64_json$")]
     pub response_format: Option<String>,
-    /// The file format of the pictures.
+    /// The file format of the pictures: `png` and `webp` lose nothing, `jpeg` what `output_compression` says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(default = "png", pattern = "^png$")]
+    #[schema(default = "png", pattern = "^(png|jpeg|webp)$")]
     pub output_format: Option<String>,
-    /// Compression of lossy formats; only 100 for now.
+    /// From 0 for the smallest file to 100 for the best picture. Below 100 only with `jpeg`, since the other
+    /// formats are written without loss.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 100, maximum = 100)]
+    #[schema(minimum = 0, maximum = 100, default = 100)]
     pub output_compression: Option<u32>,
     /// `auto` or `opaque`; transparent pictures are not made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,14 +79,17 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^(auto|low)$")]
     pub moderation: Option<String>,
-    /// Only `false` for now.
+    /// Whether the answer is a stream of server-sent events.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(default = false)]
     pub stream: Option<bool>,
-    /// Only 0 for now.
+    /// Pictures on their way that a stream shows, for each picture.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0, maximum = 0)]
+    #[schema(minimum = 0, maximum = 3)]
     pub partial_images: Option<u32>,
+    /// What else a stream tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<StreamOptions>,
     /// The client's own name for its user; neither stored nor logged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -105,9 +113,42 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^(ddim|dpmpp_2m|euler|euler_ancestral|ddpm|lcm)$")]
     pub sampler: Option<SamplerKind>,
+    /// Replays the plan of an earlier reply, exactly: its `plan_token`. Excludes all other fields that pin a part
+    /// of the plan; the budget must allow it, and the weights must be the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024, pattern = "^[A-Za-z0-9_-]+$")]
+    pub plan_token: Option<String>,
     /// What this request grants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetRequest>,
+}
+
+/// What a stream tells besides pictures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamOptions {
+    /// An event `image_generation.plan` when the device begins.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub include_plan: bool,
+    /// An event `image_generation.progress` for every step.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub include_progress: bool,
+}
+
+impl StreamOptions {
+    fn take_from(request: &mut Fields) -> Result<Option<Self>, ApiError> {
+        let Some(mut fields) = request.object("stream_options", "stream_options.")? else {
+            return Ok(None);
+        };
+        let options = Self {
+            include_plan: fields.flag("include_plan")?.unwrap_or_default(),
+            include_progress: fields.flag("include_progress")?.unwrap_or_default(),
+        };
+        fields.finish()?;
+        Ok(Some(options))
+    }
 }
 
 /// What a request grants. Every limit that is present holds.
@@ -133,10 +174,10 @@ pub struct BudgetRequest {
     /// The dual problem: the cheapest plan that reaches `min_score`, which it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimize: Option<Cost>,
-    /// What happens when the work takes longer than predicted; only `run_late` for now: the
-    /// picture is finished and marked `late`.
+    /// What happens when `latency_ms` cannot be kept any more: `degrade` takes fewer steps, as far as
+    /// `min_score` allows; `reject` answers 504; `run_late` finishes the picture and marks it `late`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(default = "run_late", pattern = "^run_late$")]
+    #[schema(default = "degrade", pattern = "^(degrade|reject|run_late)$")]
     pub on_late: Option<String>,
 }
 
@@ -155,6 +196,13 @@ const OBJECTIVES: [(&str, Objective); 3] = [
     ("balanced", Objective::Balanced),
 ];
 
+/// What `on_late` may say.
+pub(in crate::api) const ON_LATE: [(&str, OnLate); 3] = [
+    ("degrade", OnLate::Degrade),
+    ("reject", OnLate::Reject),
+    ("run_late", OnLate::RunLate),
+];
+
 const COSTS: [(&str, Cost); 2] = [("latency", Cost::Latency), ("tflops", Cost::Tflops)];
 
 impl GenerateRequest {
@@ -166,6 +214,7 @@ impl GenerateRequest {
         let mut fields = Fields::of_body(body);
         let request = Self::take_from(&mut fields, limits)?;
         fields.finish()?;
+        request.refuse_unshown()?;
         Ok(request)
     }
 
@@ -187,8 +236,10 @@ impl GenerateRequest {
                 "b64_json",
                 &["url"],
             )?,
-            output_format: only(fields, "output_format", &["png"], "png", &["jpeg", "webp"])?,
-            output_compression: only_number(fields, "output_compression", 100)?,
+            output_format: only(fields, "output_format", &FileFormat::NAMES, "png", &[])?,
+            output_compression: fields
+                .integer("output_compression", 0..=100)?
+                .map(|quality| quality as u32),
             background: only(
                 fields,
                 "background",
@@ -197,8 +248,11 @@ impl GenerateRequest {
                 &["transparent"],
             )?,
             moderation: only(fields, "moderation", &["auto", "low"], "auto", &[])?,
-            stream: not_streamed(fields)?,
-            partial_images: only_number(fields, "partial_images", 0)?,
+            stream: fields.flag("stream")?,
+            partial_images: fields
+                .integer("partial_images", 0..=MAX_PARTIAL_IMAGES)?
+                .map(|n| n as u32),
+            stream_options: StreamOptions::take_from(fields)?,
             user: fields.text("user")?,
             negative_prompt: negative_prompt(fields, limits)?,
             num_inference_steps: fields
@@ -211,8 +265,26 @@ impl GenerateRequest {
             )?,
             seed: fields.integer("seed", 0..=MAX_EXACT_INTEGER)?,
             sampler: fields.choice("sampler", &samplers)?,
+            plan_token: fields.text("plan_token")?,
             budget: BudgetRequest::take_from(fields)?,
         })
+    }
+}
+
+impl GenerateRequest {
+    /// Without a stream there is no place for pictures on their way, and none to wait for what else it tells.
+    fn refuse_unshown(&self) -> Result<(), ApiError> {
+        let shown = [
+            ("partial_images", self.partial_images.unwrap_or(0) > 0),
+            ("stream_options", self.stream_options.is_some()),
+        ];
+        match shown.iter().find(|(_, is_asked)| *is_asked) {
+            Some((param, _)) if self.stream != Some(true) => Err(ApiError::ConflictingFields {
+                param: (*param).to_owned(),
+                message: format!("{param} needs stream: true; add that, or leave {param} out"),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -230,13 +302,7 @@ impl BudgetRequest {
                 (0.0..=1.0).contains(&score)
             })?,
             minimize: fields.choice("minimize", &COSTS)?,
-            on_late: only(
-                &mut fields,
-                "on_late",
-                &["run_late"],
-                "run_late",
-                &["degrade", "reject"],
-            )?,
+            on_late: on_late(&mut fields)?,
         };
         fields.finish()?;
         if budget.minimize.is_some() && budget.min_score.is_none() {
@@ -287,6 +353,11 @@ fn within_length(param: &str, text: &str, limits: &Limits) -> Result<(), ApiErro
     })
 }
 
+fn on_late(fields: &mut Fields) -> Result<Option<String>, ApiError> {
+    let names = ON_LATE.map(|(name, _)| (name, name));
+    Ok(fields.choice("on_late", &names)?.map(str::to_owned))
+}
+
 /// Checks the spelling; which sizes there are depends on the family.
 fn size(fields: &mut Fields) -> Result<Option<String>, ApiError> {
     let Some(text) = fields.text("size")? else {
@@ -333,32 +404,6 @@ fn only(
             param,
         }),
         chosen => Ok(chosen.map(str::to_owned)),
-    }
-}
-
-fn only_number(
-    fields: &mut Fields,
-    name: &'static str,
-    neutral: u32,
-) -> Result<Option<u32>, ApiError> {
-    match fields.integer(name, 0..=100)? {
-        Some(number) if number != u64::from(neutral) => Err(ApiError::NotImplemented {
-            param: name.to_owned(),
-            message: format!(
-                "{name} {number} is not implemented yet; leave it out or send {neutral}"
-            ),
-        }),
-        number => Ok(number.map(|number| number as u32)),
-    }
-}
-
-fn not_streamed(fields: &mut Fields) -> Result<Option<bool>, ApiError> {
-    match fields.flag("stream")? {
-        Some(true) => Err(ApiError::NotImplemented {
-            param: "stream".to_owned(),
-            message: "streaming is not implemented yet; leave stream out or send false".to_owned(),
-        }),
-        stream => Ok(stream),
     }
 }
 

@@ -8,14 +8,19 @@ use axum::http::HeaderMap;
 
 use super::{
     deadline::{self, LatencySource},
-    request::{BudgetRequest, GenerateRequest},
+    request::{BudgetRequest, GenerateRequest, ON_LATE},
 };
 use crate::{
-    api::{error::ApiError, fields::MAX_EXACT_INTEGER, fields::shortened},
+    api::{
+        error::ApiError,
+        fields::{MAX_EXACT_INTEGER, shortened},
+        texts::KnownTexts,
+    },
     catalog::{Catalog, Family, ModelId},
     config::Limits,
-    planner::{Budget, Pins, PlanRequest, Quality},
-    units::{Flops, ImageSize, Millis},
+    planner::{Budget, Pins, PlanRequest, PlanToken, Quality},
+    runtime::OnLate,
+    units::{FileFormat, Flops, ImageSize, Millis},
 };
 
 /// A request that can be planned.
@@ -29,10 +34,14 @@ pub(in crate::api) struct Spec<'a> {
     pub(in crate::api) prompt: String,
     /// What to steer away from; empty for none.
     pub(in crate::api) negative_prompt: String,
+    /// What each picture becomes.
+    pub(in crate::api) format: FileFormat,
     /// The seed of the first picture, if the client chose one.
     seed: Option<u64>,
     /// Who limited the latency.
     pub(in crate::api) latency_from: Option<LatencySource>,
+    /// What happens when that limit cannot be kept.
+    pub(in crate::api) on_late: OnLate,
 }
 
 impl<'a> Spec<'a> {
@@ -43,8 +52,15 @@ impl<'a> Spec<'a> {
         catalog: &'a Catalog,
         limits: &Limits,
     ) -> Result<Self, ApiError> {
-        let (family, model) = named(request.model.as_deref(), catalog)?;
-        let size = size(request.size.as_deref(), family, limits)?;
+        let format = format(&request)?;
+        let token = token(request.plan_token.as_deref())?;
+        let (family, model) = match &token {
+            Some(token) => replayed(token, request.model.as_deref(), catalog)?,
+            None => named(request.model.as_deref(), catalog)?,
+        };
+        let asked = request.size.as_deref().filter(|text| *text != "auto");
+        let own = token.as_ref().map(|token| token.plan().size.to_string());
+        let size = size(asked.or(own.as_deref()), family, limits)?;
         let n_images = request.n.unwrap_or(1);
         within_seeds(request.seed, n_images)?;
         within_training(&request, family)?;
@@ -56,6 +72,7 @@ impl<'a> Spec<'a> {
             sampler: request.sampler,
             steps: request.num_inference_steps,
             guidance_scale: request.guidance_scale,
+            plan: token.map(PlanToken::into_plan),
         };
         Ok(Self {
             family,
@@ -65,12 +82,28 @@ impl<'a> Spec<'a> {
                 budget: budget(&granted, latency.map(|(limit, _)| limit), request.quality),
                 pins,
                 has_negative_prompt: !negative_prompt.trim().is_empty(),
+                kept_texts: 0,
             },
             prompt: request.prompt,
             negative_prompt,
+            format,
             seed: request.seed,
             latency_from: latency.map(|(_, source)| source),
+            on_late: on_late(granted.on_late.as_deref()),
         })
+    }
+
+    /// The same for a server that knows some of its texts already.
+    pub(in crate::api) fn with_known(mut self, texts: &KnownTexts) -> Self {
+        self.plan_request.kept_texts = texts.count(&self.family.id, &self.texts());
+        self
+    }
+
+    /// What has to be encoded for it, if it was not before.
+    pub(in crate::api) fn texts(&self) -> Vec<&str> {
+        let negative = Some(self.negative_prompt.as_str());
+        let negative = negative.filter(|_| self.plan_request.has_negative_prompt);
+        [self.prompt.as_str()].into_iter().chain(negative).collect()
     }
 
     /// Returns one seed for each picture. Without one from the client the first is random, and of 32
@@ -85,6 +118,31 @@ impl<'a> Spec<'a> {
     }
 }
 
+fn on_late(name: Option<&str>) -> OnLate {
+    let known = ON_LATE.iter().find(|(known, _)| Some(*known) == name);
+    known.map(|(_, kind)| *kind).unwrap_or_default()
+}
+
+/// Only one format has anything to lose.
+fn format(request: &GenerateRequest) -> Result<FileFormat, ApiError> {
+    let quality = request.output_compression.unwrap_or(100).min(100) as u8;
+    let format = match request.output_format.as_deref() {
+        Some("jpeg") => return Ok(FileFormat::Jpeg { quality }),
+        Some("webp") => FileFormat::Webp,
+        _ => FileFormat::Png,
+    };
+    if quality == 100 {
+        return Ok(format);
+    }
+    Err(ApiError::ConflictingFields {
+        param: "output_compression".to_owned(),
+        message: format!(
+            "output_compression {quality} is for output_format \"jpeg\"; {format} pictures are written without \
+             loss, so ask for jpeg or leave output_compression out"
+        ),
+    })
+}
+
 fn budget(granted: &BudgetRequest, latency: Option<Millis>, quality: Option<Quality>) -> Budget {
     Budget {
         latency,
@@ -94,6 +152,41 @@ fn budget(granted: &BudgetRequest, latency: Option<Millis>, quality: Option<Qual
         min_score: granted.min_score,
         minimize: granted.minimize,
     }
+}
+
+fn token(text: Option<&str>) -> Result<Option<PlanToken>, ApiError> {
+    text.map(str::parse)
+        .transpose()
+        .map_err(ApiError::InvalidPlanToken)
+}
+
+/// Finds the family of a plan that is to be replayed. `model` may name that family too; a model there is one
+/// pin too many, which the planner refuses as it does the others.
+fn replayed<'a>(
+    token: &PlanToken,
+    name: Option<&str>,
+    catalog: &'a Catalog,
+) -> Result<(&'a Family, Option<ModelId>), ApiError> {
+    let id = &token.plan().model;
+    let (family, _) = catalog
+        .model(&id.0)
+        .ok_or_else(|| unknown_model(&id.0, catalog))?;
+    let (asked, model) = named(name, catalog)?;
+    let is_named = !matches!(name, None | Some("auto"));
+    if is_named && asked.id != family.id {
+        return Err(ApiError::ConflictingFields {
+            param: "model".to_owned(),
+            message: format!(
+                "the plan of plan_token is one of family {:?}; leave model out",
+                family.id
+            ),
+        });
+    }
+    if !token.suits(family) {
+        let family = family.id.clone();
+        return Err(ApiError::StalePlanToken { family });
+    }
+    Ok((family, model))
 }
 
 /// Finds the family, and the model if one was named.
@@ -111,10 +204,14 @@ pub(in crate::api) fn named<'a>(
     catalog
         .model(name)
         .map(|(family, card)| (family, Some(card.id.clone())))
-        .ok_or_else(|| ApiError::UnknownModel {
-            asked: shortened(name),
-            known: known_names(catalog),
-        })
+        .ok_or_else(|| unknown_model(name, catalog))
+}
+
+fn unknown_model(name: &str, catalog: &Catalog) -> ApiError {
+    ApiError::UnknownModel {
+        asked: shortened(name),
+        known: known_names(catalog),
+    }
 }
 
 /// Lists everything that `model` may say.

@@ -1,7 +1,7 @@
 //! Who may ask? Everybody, unless the operator named keys; then whoever sends one as a bearer token.
 //!
-//! Probes, the scrape and the documentation stay open: they are asked by machines without keys or by
-//! browsers, and show nothing of anybody's prompts.
+//! The documentation stays open: it is asked for by browsers, and shows what the repository shows. Probes and
+//! scrapes are open where the operator says so.
 
 use std::hint::black_box;
 
@@ -15,27 +15,37 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{error::ApiError, router, state::AppState},
-    config::ApiKey,
+    config::Access,
 };
 
-/// Routes that need no key.
-const OPEN: [&str; 6] = [
-    "/",
-    "/docs",
-    "/openapi.json",
-    "/livez",
-    "/readyz",
-    "/metrics",
-];
+/// Routes that never need a key.
+const DOCUMENTS: [&str; 3] = ["/", "/docs", "/openapi.json"];
+const PROBES: [&str; 2] = ["/livez", "/readyz"];
+const SCRAPES: [&str; 1] = ["/metrics"];
 
-/// The keys that open the server, as digests of one length.
+/// The keys that open the server, as digests of one length, and what is open without any.
 #[derive(Clone)]
-pub(in crate::api) struct Keys(Vec<[u8; 32]>);
+pub(in crate::api) struct Keys {
+    digests: Vec<[u8; 32]>,
+    open: Vec<&'static str>,
+}
 
 impl Keys {
     /// No key at all leaves the server open.
-    pub(in crate::api) fn new(keys: &[ApiKey]) -> Self {
-        Self(keys.iter().map(|key| digest(key.secret())).collect())
+    pub(in crate::api) fn new(access: &Access) -> Self {
+        let keys = access.api_keys.iter();
+        let mut open = DOCUMENTS.to_vec();
+        open.extend(PROBES.iter().filter(|_| access.open_probes));
+        open.extend(SCRAPES.iter().filter(|_| access.open_metrics));
+        Self {
+            digests: keys.map(|key| digest(key.secret())).collect(),
+            open,
+        }
+    }
+
+    /// Whether a route is answered without a key.
+    fn leave_open(&self, route: &str) -> bool {
+        self.digests.is_empty() || self.open.contains(&route)
     }
 
     /// Compares with every key and every byte of it, so that time tells nothing.
@@ -46,7 +56,7 @@ impl Keys {
                 .zip(token)
                 .fold(0, |all, (ours, theirs)| black_box(all | (ours ^ theirs)))
         };
-        self.0
+        self.digests
             .iter()
             .fold(false, |found, key| found | (differs(key) == 0))
     }
@@ -60,7 +70,7 @@ pub(super) async fn require_key(
 ) -> Response {
     let keys = state.keys();
     let route = router::pattern(request.extensions().get::<MatchedPath>());
-    if keys.0.is_empty() || OPEN.contains(&route) {
+    if keys.leave_open(route) {
         return next.run(request).await;
     }
     match bearer(request.headers()) {
@@ -91,7 +101,10 @@ mod tests {
 
     #[test]
     fn admits_any_of_the_keys_and_nothing_near_them() {
-        let keys = Keys(vec![digest("first"), digest("second")]);
+        let keys = Keys {
+            digests: vec![digest("first"), digest("second")],
+            open: Vec::new(),
+        };
         assert!(keys.admit("first") && keys.admit("second"));
         for near in ["", "firs", "first ", "First", "third"] {
             assert!(!keys.admit(near), "{near:?}");

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-const REQUEST: &str = r#"{"predicted":{"p50":10.0,"p95":20.0,"p99":30.0},"actual_ms":12.0,"plan":"<p>","static_ms":9.0,"at_s":1.5}"#;
+const REQUEST: &str = r#"{"predicted":{"p50":10.0,"p95":20.0,"p99":30.0},"actual_ms":12.0,"plan":"<p>","static_ms":{"p50":9.0,"p95":13.0},"at_s":1.5}"#;
 
 fn full_page() -> String {
     let mut profile = profile(&[

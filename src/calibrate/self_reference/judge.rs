@@ -54,17 +54,7 @@ impl<'a> Drawing<'a> {
         let texts = captions.iter().map(|caption| caption.text.as_str());
         let texts = self.pipeline.encode(&texts.collect::<Vec<_>>(), "")?;
         let begin = |(caption, text): (&EvaluationCaption, _)| {
-            let spec = ImageSpec {
-                stages: plan.stages.clone(),
-                sampler: plan.sampler,
-                steps: plan.steps,
-                guidance_scale: plan.guidance_scale,
-                guidance_interval: plan.guidance_interval,
-                candidate: 0,
-                seed: caption.seed,
-                size: plan.size,
-                initial_noise: None,
-            };
+            let spec = ImageSpec::new(plan.route(), plan.size, caption.seed);
             self.pipeline.begin(&plan.model, &spec, text)
         };
         let rows = captions.iter().zip(texts).map(begin);

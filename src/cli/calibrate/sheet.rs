@@ -10,7 +10,7 @@ use crate::{
     catalog::SamplerKind,
     engine::{Pipeline, Pixels},
     planner::Plan,
-    units::Steps,
+    units::{FileFormat, Steps},
 };
 
 /// Draws captions with every model and step count into one picture
@@ -64,6 +64,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
             }
         }
     }
-    write(&args.output, &sheet::layout(&groups).to_png(None)?)?;
+    write(
+        &args.output,
+        &sheet::layout(&groups).to_file(FileFormat::Png, None)?,
+    )?;
     captions.iter().try_for_each(|caption| say(&caption.text))
 }

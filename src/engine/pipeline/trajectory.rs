@@ -1,6 +1,6 @@
 //! What is one picture on its way from noise? Its latents, its steps and where it stands.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, iter, sync::Arc};
 
 use smallvec::SmallVec;
 
@@ -8,7 +8,7 @@ use super::{Conditioning, ImageSpec};
 use crate::{
     catalog::{ModelId, SamplerKind},
     diffusion::{
-        GuidanceInterval,
+        GuidanceInterval, Stage,
         denoiser::{DenoiseCoefficients, guided},
         noise_schedule::NoiseSchedule,
         sampler::{self, Step},
@@ -301,6 +301,18 @@ impl Trajectory {
         Ok(())
     }
 
+    /// See [`super::Pipeline::restage`].
+    pub(super) fn restage(&mut self, stages: &[Stage], model: &ModelId) {
+        let counts = stages::steps_of(stages, self.steps_total());
+        let its_models = stages.iter().map(|stage| stage.model.clone());
+        self.models = its_models.chain([model.clone()]).collect();
+        let places = counts.into_iter().enumerate();
+        let places = places.flat_map(|(place, count)| iter::repeat_n(place, count as usize));
+        for (turn, place) in self.turns.iter_mut().zip(places) {
+            turn.model = place;
+        }
+    }
+
     /// Puts the estimate of the clean latents in front of the earlier ones.
     fn remember(&mut self, denoise: DenoiseCoefficients, outputs: &[f32]) {
         // The oldest gives its place to the newest.
@@ -326,7 +338,7 @@ fn turns(spec: &ImageSpec, schedule: &NoiseSchedule) -> Result<Vec<Turn>, Engine
     let steps = sampler::trajectory(spec.sampler, schedule, spec.steps)?;
     let counts = stages::steps_of(&spec.stages, spec.steps);
     let models = counts.into_iter().enumerate();
-    let models = models.flat_map(|(model, count)| std::iter::repeat_n(model, count as usize));
+    let models = models.flat_map(|(model, count)| iter::repeat_n(model, count as usize));
     let is_guided = |step: &Step| {
         let inside = |interval: GuidanceInterval| interval.contains(step.level);
         spec.guidance_scale != 1.0 && spec.guidance_interval.is_none_or(inside)

@@ -182,6 +182,31 @@ fn after_a_step_in_machine_speed_of_two_the_p95_holds_within_twenty_requests_and
     }
 }
 
+/// A machine that others share: every 25 requests or so its speed is another one, up to a third faster or
+/// slower.
+fn wander(machine: &mut Machine) {
+    if machine.uniform() < 0.04 {
+        machine.slowness = (0.3 * (2.0 * machine.uniform() - 1.0)).exp();
+    }
+}
+
+#[test]
+fn a_speed_that_wanders_is_followed() {
+    let mut all = Score::default();
+    for seed in 0..20 {
+        let (mut model, mut machine) = fresh(seed);
+        run(&mut model, &mut machine, 100);
+        for _ in 0..900 {
+            wander(&mut machine);
+            let score = pooled(run(&mut model, &mut machine, 1));
+            all = pooled([all, score, Score::default()]);
+        }
+    }
+    let (coverage, median) = (all.coverage(), all.median_error());
+    assert!((0.93..=0.98).contains(&coverage), "coverage {coverage}");
+    assert!(median < 0.055, "median error {median}");
+}
+
 #[test]
 fn what_is_one_entrys_own_goes_to_the_table_and_what_is_common_to_the_speed() {
     let mut worst = 0.0_f64;

@@ -27,8 +27,12 @@ impl PhaseTimes {
             let Some((took, (idx, factor))) = lap.took.zip(self.nearest(&lap.of)) else {
                 continue;
             };
+            // What many rows take together says little of what one takes alone.
+            if factor != 1.0 {
+                continue;
+            }
             let known = &mut self.times[idx];
-            let expected = known.ms.0 * factor * f64::from(lap.n);
+            let expected = known.ms.0 * f64::from(lap.n);
             let off = (took.0 / expected).ln() - log_speed;
             if off.is_finite() {
                 known.move_by(off.clamp(-LEASH, LEASH), 1.0);

@@ -31,7 +31,7 @@ async fn metrics_tell_what_happened_in_the_text_format() {
         "goldilocks_budgets_total{kind=\"tflops\",result=\"attained\"} 1",
         "goldilocks_latency_ratio_count 1",
         "goldilocks_images_total{model=\"toy-8\"} 2",
-        "goldilocks_steps_total{model=\"toy-8\"} 4",
+        "goldilocks_steps_total{model=\"toy-8\"} 8",
         "goldilocks_nfe_total 16",
         "goldilocks_model_loaded{model=\"toy-16\"} 1",
     ] {

@@ -4,7 +4,7 @@ use insta::assert_json_snapshot;
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::toy::{Gate, KEPT_PROMPT, Toy};
+use super::toy::{Gate, Toy};
 
 #[tokio::test]
 async fn a_prompt_alone_gets_a_picture_with_its_plan_and_what_came_of_it() {
@@ -34,6 +34,20 @@ async fn everything_at_once_is_understood_and_echoed() {
         },
     });
     assert_json_snapshot!(toy.draw(body).await.ok());
+}
+
+#[tokio::test]
+async fn every_format_is_written_and_told() {
+    let toy = Toy::start().await;
+    for (format, compression) in [("jpeg", 0), ("jpeg", 80), ("webp", 100), ("png", 100)] {
+        let body = json!({
+            "prompt": "a heart", "seed": 1, "output_format": format, "output_compression": compression,
+        });
+        let reply = toy.draw(body).await.ok();
+        assert_eq!(reply["output_format"], format);
+        let file = decode(reply["data"][0]["b64_json"].as_str().unwrap());
+        assert_eq!(file, format!("{} of seed 1", format.to_uppercase()));
+    }
 }
 
 #[tokio::test]
@@ -208,22 +222,30 @@ async fn latency_is_learned_from_requests_as_they_finish() {
 }
 
 #[tokio::test]
-async fn prompts_that_were_kept_encoded_do_not_teach_that_texts_take_no_time() {
-    let mut predictions = Vec::new();
-    for prompt in ["a heart", KEPT_PROMPT] {
+async fn a_prompt_that_is_kept_is_promised_without_its_encoding_and_teaches_nothing_of_new_ones() {
+    let body =
+        |prompt: &str| json!({ "prompt": prompt, "model": "toy-8", "num_inference_steps": 4 });
+    let mut of_new_ones = Vec::new();
+    for repeats in [false, true] {
         let toy = Toy::start().await;
-        let body = json!({ "prompt": prompt, "model": "toy-8", "num_inference_steps": 4 });
-        for _ in 0..40 {
-            toy.draw(body.clone()).await.ok();
+        for i in 0..40 {
+            let i = if repeats { 0 } else { i };
+            toy.draw(body(&format!("heart {i}"))).await.ok();
         }
-        let reply = toy.draw(body).await.ok();
-        predictions.push(reply["estimate"]["latency_ms"].clone());
-        let text_ms = reply["actual"]["phases_ms"]["text"].as_f64().unwrap();
-        assert_eq!(text_ms, if prompt == KEPT_PROMPT { 0.0 } else { 2.0 });
+        let new = toy.post("/v1/plan", body("a circle")).await.ok();
+        let kept = toy.post("/v1/plan", body("heart 0")).await.ok();
+        let p50 = |reply: &serde_json::Value| reply["estimate"]["latency_ms"]["p50"].as_f64();
+        let saved = p50(&new).unwrap() - p50(&kept).unwrap();
+        assert!((saved - 2.0).abs() < 0.01, "{new} {kept}");
+        assert_eq!(new["estimate"]["tflops"], kept["estimate"]["tflops"]);
+        let drawn = toy.draw(body("heart 0")).await.ok();
+        assert_eq!(drawn["estimate"], kept["estimate"]);
+        assert_eq!(drawn["actual"]["phases_ms"]["text"], 0.0);
+        of_new_ones.push(new["estimate"]["latency_ms"].clone());
     }
     for quantile in ["p50", "p95", "p99"] {
-        let of = |idx: usize| predictions[idx][quantile].as_f64().unwrap();
-        assert!((of(0) / of(1) - 1.0).abs() < 1e-9, "{predictions:?}");
+        let of = |idx: usize| of_new_ones[idx][quantile].as_f64().unwrap();
+        assert!((of(0) / of(1) - 1.0).abs() < 1e-9, "{of_new_ones:?}");
     }
 }
 

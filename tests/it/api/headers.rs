@@ -85,13 +85,22 @@ async fn a_name_unfit_for_a_log_is_replaced() {
     assert_eq!(reply.headers["x-request-id"].len(), 32);
 }
 
-#[tokio::test]
-async fn with_keys_only_probes_and_documents_stay_open() {
+/// A server with two keys, and with these flags.
+async fn with_keys(flags: &[&str]) -> Toy {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "first-key\nsecond-key\n").unwrap();
-    let toy = Toy::with(&[&format!("--api-key-file={}", file.path().display())]).await;
-    for path in ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs"] {
+    let keys = format!("--api-key-file={}", file.path().display());
+    Toy::with(&[&[keys.as_str()], flags].concat()).await
+}
+
+#[tokio::test]
+async fn with_keys_only_documents_stay_open() {
+    let toy = with_keys(&[]).await;
+    for path in ["/openapi.json", "/docs"] {
         assert_eq!(toy.get(path).await.status, 200, "{path}");
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        toy.get(path).await.refused(401, "invalid_api_key");
     }
     let reply = toy.get("/v1/models").await;
     assert_eq!(reply.headers["www-authenticate"], "Bearer");
@@ -113,4 +122,83 @@ async fn with_keys_only_probes_and_documents_stay_open() {
             .await;
         assert_eq!(reply.status, status, "{value}");
     }
+}
+
+#[tokio::test]
+async fn probes_and_scrapes_need_no_key_where_the_operator_says_so() {
+    let statuses = async |flags: &[&str]| {
+        let toy = with_keys(flags).await;
+        let mut found = Vec::new();
+        for path in ["/livez", "/readyz", "/metrics", "/v1/models"] {
+            found.push(toy.get(path).await.status.as_u16());
+        }
+        found
+    };
+    assert_eq!(statuses(&["--open-probes"]).await, [200, 200, 401, 401]);
+    assert_eq!(statuses(&["--open-metrics"]).await, [401, 401, 200, 401]);
+    let both = ["--open-probes", "--open-metrics"];
+    assert_eq!(statuses(&both).await, [200, 200, 200, 401]);
+}
+
+/// What a browser asks before it lets a page send a key.
+fn preflight(origin: &str) -> Request<Body> {
+    let request = Request::options("/v1/images/generations")
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "authorization,content-type",
+        );
+    request.body(Body::empty()).unwrap()
+}
+
+fn from(origin: &str) -> Request<Body> {
+    let request = Request::get("/v1/models")
+        .header("origin", origin)
+        .header("authorization", "Bearer first-key");
+    request.body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn only_pages_of_listed_origins_may_read_replies() {
+    let here = "https://a.example";
+    let toy = with_keys(&["--cors-origin", here, "--cors-origin", "http://b:3000"]).await;
+    for origin in [here, "http://b:3000"] {
+        let reply = toy.send(preflight(origin)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert_eq!(reply.headers["access-control-allow-origin"], origin);
+        let allowed = &reply.headers["access-control-allow-headers"];
+        assert_eq!(allowed, "authorization,content-type");
+        let methods = reply.headers["access-control-allow-methods"].to_str();
+        assert!(methods.unwrap().contains("POST"));
+        assert!(reply.headers.contains_key("x-request-id"));
+        let reply = toy.send(from(origin)).await;
+        assert_eq!(reply.headers["access-control-allow-origin"], origin);
+        let exposed = reply.headers["access-control-expose-headers"].to_str();
+        assert!(exposed.unwrap().contains("retry-after-ms"));
+        assert_eq!(reply.status, 200);
+    }
+    for request in [preflight("https://c.example"), from("https://c.example")] {
+        let reply = toy.send(request).await;
+        assert!(!reply.headers.contains_key("access-control-allow-origin"));
+    }
+    // A page must be able to read that its key is wrong.
+    let request = Request::get("/v1/models").header("origin", here);
+    let reply = toy.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(reply.headers["access-control-allow-origin"], here);
+    reply.refused(401, "invalid_api_key");
+}
+
+#[tokio::test]
+async fn every_page_may_read_replies_where_all_are_listed_and_none_where_none_is() {
+    let toy = with_keys(&["--cors-origin=*"]).await;
+    for request in [preflight("https://c.example"), from("https://c.example")] {
+        let reply = toy.send(request).await;
+        assert_eq!(reply.headers["access-control-allow-origin"], "*");
+    }
+    let toy = Toy::start().await;
+    let reply = toy.send(preflight("https://c.example")).await;
+    reply.refused(405, "method_not_allowed");
+    let reply = toy.send(from("https://c.example")).await;
+    assert!(!reply.headers.contains_key("access-control-allow-origin"));
 }

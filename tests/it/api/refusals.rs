@@ -34,11 +34,17 @@ async fn a_bad_field_is_named() {
         ),
         (
             "output_format",
-            json!("webp"),
-            "not_implemented",
+            json!("gif"),
+            "invalid_value",
             "output_format",
         ),
-        ("stream", json!(true), "not_implemented", "stream"),
+        (
+            "output_compression",
+            json!(80),
+            "conflicting_fields",
+            "output_compression",
+        ),
+        ("stream", json!("yes"), "invalid_value", "stream"),
         (
             "num_inference_steps",
             json!(501),
@@ -85,7 +91,7 @@ async fn a_bad_field_is_named() {
     }
     let text = toy.metrics.text();
     assert!(
-        text.contains("goldilocks_refusals_total{code=\"not_implemented\"} 4"),
+        text.contains("goldilocks_refusals_total{code=\"not_implemented\"} 3"),
         "{text}"
     );
 }
@@ -234,7 +240,10 @@ async fn only_the_load_is_reason_for_a_429_that_says_when_to_come_back() {
     let (said, mut hears) = unbounded_channel();
     let toy = Toy::gated(Gate { steps: waits, said }).await;
     let slow = json!({ "prompt": "a heart", "model": "toy-16", "num_inference_steps": 16 });
-    let running = tokio::spawn(draw(&toy, slow.clone()));
+    // One that would rather have nothing than less gives up nothing either.
+    let mut firm = slow.clone();
+    firm["budget"] = json!({ "latency_ms": 200, "on_late": "reject" });
+    let running = tokio::spawn(draw(&toy, firm));
     assert_eq!(hears.recv().await, Some("begun"));
 
     // Sixteen guided steps of 8 ms lie ahead; 60 ms would do on an idle server.

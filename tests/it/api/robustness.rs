@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 
 use super::toy::Toy;
 
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "prompt",
     "model",
     "n",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 22] = [
     "guidance_scale",
     "seed",
     "sampler",
+    "plan_token",
     "budget",
     "extra",
     "",

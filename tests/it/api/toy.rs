@@ -3,11 +3,7 @@
 //! Two models, 64x64 pictures, scores that rise with steps. Text takes 2 ms, a decode 10 ms, one row
 //! of one step 1 ms on `toy-8` and 4 ms on `toy-16`.
 
-use std::{
-    ops::ControlFlow,
-    sync::{Arc, Mutex, RwLock, mpsc},
-    time::Duration,
-};
+use std::sync::{Arc, RwLock, mpsc};
 
 use axum::{
     Router,
@@ -20,18 +16,17 @@ use goldilocks::{
     catalog::{Catalog, DeviceSpec, ModelId},
     config::{ServeFlags, ServerConfig},
     planner::LatencyModel,
-    runtime::{
-        Boundary, DrawError, Drawn, Executor, Job, OnBoundary, Picture, Runtime, Settings,
-        WorkerSpec,
-    },
+    runtime::{Rules, Runtime, Settings, WorkerSpec},
     telemetry::{ManualClock, Metrics},
-    units::{Flops, ImageSize, Millis},
+    units::{ImageSize, Millis},
 };
 use serde_json::Value;
 use tower::ServiceExt;
 
+mod device;
 mod family;
 
+use device::Device;
 use family::{costs, family, profile, times};
 
 pub(super) const SIZE: ImageSize = ImageSize {
@@ -46,8 +41,6 @@ const MODELS: [(&str, Millis, f64); 2] = [
 ];
 const TEXT_TFLOPS: f64 = 0.0005;
 const DECODE_TFLOPS: f64 = 0.01;
-/// The device has this one encoded already.
-pub(super) const KEPT_PROMPT: &str = "a heart, once more";
 
 /// What differs from test to test.
 pub(super) struct Setup {
@@ -98,7 +91,7 @@ impl Toy {
 
     pub(super) async fn gated(gate: Gate) -> Self {
         let toy = Self::launch(Setup {
-            flags: vec!["--queue-capacity=1".to_owned()],
+            flags: vec!["--queue-capacity=2".to_owned()],
             gate: Some(gate),
             load_gate: None,
         });
@@ -110,17 +103,24 @@ impl Toy {
         let config = config(&setup.flags);
         let clock = Arc::new(ManualClock::default());
         let metrics = Arc::new(Metrics::new(MODELS.map(|(id, ..)| id)));
+        let latency = Arc::new(RwLock::new(LatencyModel::new(times())));
         let runtime = Runtime::start(
             vec![worker(&clock, setup.gate, setup.load_gate)],
             Settings {
-                queue_capacity: config.queue_capacity,
-                encode: |_job, picture| Ok(format!("PNG of seed {}", picture.seed).into_bytes()),
+                rules: Rules {
+                    most_jobs: config.queue_capacity,
+                    ..Rules::default()
+                },
+                latency: latency.clone(),
+                encode: |job, _, picture| {
+                    let format = job.format.name().to_uppercase();
+                    Ok(format!("{format} of seed {}", picture.seed).into_bytes())
+                },
                 clock: clock.clone(),
                 metrics: metrics.clone(),
             },
         )
         .unwrap();
-        let latency = Arc::new(RwLock::new(LatencyModel::new(times())));
         let state = AppState::new(Parts {
             catalog: Arc::new(Catalog {
                 families: vec![family()],
@@ -134,7 +134,7 @@ impl Toy {
             metrics: metrics.clone(),
             clock: clock.clone(),
             limits: config.limits,
-            api_keys: config.api_keys,
+            access: config.access,
         });
         Self {
             app: api::app(state.clone()),
@@ -231,10 +231,7 @@ fn worker(
     gate: Option<Gate>,
     load_gate: Option<mpsc::Receiver<()>>,
 ) -> WorkerSpec {
-    let device = Device {
-        clock: clock.clone(),
-        gate: gate.map(Mutex::new),
-    };
+    let device = Device::new(clock.clone(), gate);
     WorkerSpec {
         device: DeviceSpec::Cpu,
         models: MODELS.map(|(id, ..)| ModelId(id.to_owned())).to_vec(),
@@ -247,80 +244,5 @@ fn worker(
             }
             Ok(Box::new(device))
         }),
-    }
-}
-
-/// Moves the clock by what the work would take. The prompt can ask for a fault.
-struct Device {
-    clock: Arc<ManualClock>,
-    gate: Option<Mutex<Gate>>,
-}
-
-impl Executor for Device {
-    fn draw(&mut self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError> {
-        match job.prompt.as_str() {
-            "break the engine" => return Err(DrawError::Failed("a tensor was not finite".into())),
-            "break the worker" => panic!("the toy device was told to panic"),
-            _ => {}
-        }
-        self.say("begun");
-        let drawn = self.run(job, on_boundary);
-        self.say(if drawn.is_ok() { "done" } else { "stopped" });
-        drawn
-    }
-}
-
-impl Device {
-    fn run(&self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError> {
-        let n_images = job.seeds.len() as u32;
-        let (_, step, evaluation) = MODELS
-            .into_iter()
-            .find(|(id, ..)| *id == job.plan.model.0)
-            .unwrap();
-        let mut reach = |boundary, took: Millis| {
-            self.clock.advance(Duration::from_secs_f64(took.0 / 1e3));
-            match on_boundary(boundary) {
-                ControlFlow::Continue(()) => Ok(()),
-                ControlFlow::Break(()) => Err(DrawError::Stopped),
-            }
-        };
-        let rows = if job.plan.is_guided() { 2 } else { 1 };
-        let texts_encoded = u32::from(job.prompt != KEPT_PROMPT);
-        reach(Boundary::Text, TEXT * f64::from(texts_encoded))?;
-        for _ in 0..job.plan.steps {
-            self.wait();
-            reach(Boundary::Step, step * f64::from(rows * n_images))?;
-        }
-        reach(Boundary::Decode, DECODE * f64::from(n_images))?;
-        let nfe = job.plan.steps * rows * n_images;
-        let tflops =
-            TEXT_TFLOPS + evaluation * f64::from(nfe) + DECODE_TFLOPS * f64::from(n_images);
-        let picture = |seed: &u64| Picture {
-            width: SIZE.width,
-            height: SIZE.height,
-            rgb: Vec::new(),
-            seed: *seed,
-            steps_run: job.plan.steps,
-        };
-        Ok(Drawn {
-            pictures: job.seeds.iter().map(picture).collect(),
-            nfe,
-            flops: Flops::from_tflops(tflops),
-            texts_encoded,
-            // A token for each letter, which is not how CLIP counts.
-            tokens_cut: job.prompt.chars().count().saturating_sub(100),
-        })
-    }
-
-    fn wait(&self) {
-        if let Some(gate) = &self.gate {
-            gate.lock().unwrap().steps.recv().ok();
-        }
-    }
-
-    fn say(&self, word: &'static str) {
-        if let Some(gate) = &self.gate {
-            gate.lock().unwrap().said.send(word).ok();
-        }
     }
 }

@@ -295,6 +295,27 @@ fn a_negative_prompt_excludes_unguided_and_distilled_plans() {
 }
 
 #[test]
+fn texts_that_are_kept_take_no_time_and_count_all_the_same() {
+    let toy = Toy::new(1);
+    let with = |kept_texts| {
+        choose(&toy, |r| {
+            r.has_negative_prompt = true;
+            r.kept_texts = kept_texts;
+        })
+        .unwrap()
+    };
+    let (new, kept) = (with(0), with(2));
+    assert_eq!(new.plan, kept.plan);
+    assert_eq!(new.estimate.tflops, kept.estimate.tflops);
+    let saved = new.phases.unwrap().0 - kept.phases.unwrap().0;
+    assert!(
+        (saved - 2.0 * 2.0).abs() < 1e-9,
+        "two texts of 2 ms: {saved}"
+    );
+    assert_eq!(with(9).phases, kept.phases);
+}
+
+#[test]
 fn contradictions_are_refused_whatever_the_budget() {
     let toy = Toy::distilled();
     let distilled = || Some(ModelId(MODELS[2].into()));

@@ -30,6 +30,7 @@ fn pins() -> impl Strategy<Value = Pins> {
             sampler,
             steps,
             guidance_scale,
+            plan: None,
         }
     })
 }
@@ -52,7 +53,7 @@ fn objective() -> impl Strategy<Value = Objective> {
 }
 
 /// A request of any kind with limits, and the toy it goes to.
-fn requests() -> impl Strategy<Value = (u64, PlanRequest, Load)> {
+pub(super) fn requests() -> impl Strategy<Value = (u64, PlanRequest, Load)> {
     let min_score = prop::option::weighted(0.3, 0.1..0.7_f64);
     let parts = (
         limits(),

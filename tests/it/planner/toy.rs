@@ -1,16 +1,17 @@
 //! A synthetic family with a synthetic profile, phase table and operation counts, drawn from a seed.
 
 use goldilocks::{
-    catalog::{DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets, SamplerKind},
+    catalog::{Family, ModelId},
     diffusion::{GuidanceInterval, Stage},
     planner::{
         Budget, Candidates, CostTable, LatencyModel, PhaseTimes, Pins, Plan, PlanRequest, Planner,
-        Profile, ScoreEstimate, SizeCost,
-        profile::{Anchor, Cell, PROFILE_VERSION, ProfileKind, Provenance, References, Replicates},
+        Profile, SizeCost, profile::Cell,
     },
     units::{Flops, ImageSize, Millis},
 };
-use serde_json::json;
+
+use super::synthetic;
+pub(super) use super::synthetic::Draws;
 
 const N_REPLICATES: usize = 32;
 pub(super) const MODELS: [&str; 3] = ["toy-8", "toy-16", "toy-32"];
@@ -20,23 +21,6 @@ const DISTILLED_STEPS: [u32; 4] = [1, 2, 3, 4];
 
 pub(super) fn size() -> ImageSize {
     "64x64".parse().unwrap()
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): small and well mixed from any seed.
-pub(super) struct Draws(pub(super) u64);
-
-impl Draws {
-    pub(super) fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.uniform()
-    }
 }
 
 pub(super) struct Toy {
@@ -113,50 +97,18 @@ pub(super) fn request() -> PlanRequest {
         budget: Budget::default(),
         pins: Pins::default(),
         has_negative_prompt: false,
+        kept_texts: 0,
     }
 }
 
+/// The models whose bits are set are distilled.
 fn family(distilled: u64) -> Family {
-    let unet = json!({
-        "in_channels": 4, "out_channels": 4, "block_out_channels": [8, 16],
-        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
-        "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
-    });
-    let vae = json!({
-        "in_channels": 3, "out_channels": 3, "latent_channels": 4, "block_out_channels": [8, 8],
-    });
-    let text_encoder = json!({
-        "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "max_position_embeddings": 8,
-    });
-    let card = |(place, id): (usize, &str)| ModelCard {
-        id: ModelId(id.into()),
-        unet_path: format!("toy/unet-{id}").into(),
-        unet: serde_json::from_value(unet.clone()).unwrap(),
-        dtype: Dtype::F32,
-        device: DeviceSpec::Cpu,
-        distilled: distilled >> place & 1 == 1,
-    };
-    Family {
-        id: "toy".into(),
-        path: "toy".into(),
-        models: MODELS.into_iter().enumerate().map(card).collect(),
-        sizes: vec![size(), "32x32".parse().unwrap()],
-        profile: None,
-        budgets: Some(NamedBudgets {
-            low: Flops(2e9),
-            medium: Flops(5e9),
-            high: Flops(1e10),
-            xhigh: Flops(3e10),
-        }),
-        vocabulary: None,
-        vae: serde_json::from_value(vae).unwrap(),
-        text_encoder: serde_json::from_value(text_encoder).unwrap(),
-        image_encoder: None,
-        noise_schedule: serde_json::from_value(json!({})).unwrap(),
-        digest: "sha256:toy".into(),
-        image_encoder_digest: None,
+    let sizes = [size(), "32x32".parse().unwrap()];
+    let mut family = synthetic::family("toy", &MODELS.map(str::to_owned), &sizes);
+    for (place, card) in family.models.iter_mut().enumerate() {
+        card.distilled = distilled >> place & 1 == 1;
     }
+    family
 }
 
 /// Operations rise with the model, by random factors.
@@ -226,7 +178,9 @@ fn profile(family: &Family, draws: &mut Draws, is_noise: bool) -> Profile {
             }
         }
     }
-    with_cells(cells)
+    let profile = synthetic::profile(family, cells);
+    profile.check().unwrap();
+    profile
 }
 
 /// Plans of the models that are not distilled, better than plain ones by as much as luck has it.
@@ -280,67 +234,5 @@ fn variants(family: &Family, draws: &mut Draws) -> Vec<Cell> {
 
 fn cell(plan: Plan, mean: f64, draws: &mut Draws, common: &[f64]) -> Cell {
     let own = draws.between(0.0, 0.03);
-    Cell {
-        plan,
-        n: 64,
-        alignment: score(mean),
-        fidelity: score(mean * 0.9),
-        balanced: score(mean * 0.95),
-        cmmd: Some(0.1),
-        frechet: Some(100.0),
-        distance: None,
-        replicates: Replicates {
-            alignment: replicates(draws, mean, own, common),
-            fidelity: replicates(draws, mean * 0.9, own, common),
-        },
-    }
-}
-
-fn score(mean: f64) -> ScoreEstimate {
-    ScoreEstimate {
-        mean,
-        standard_error: 0.02,
-    }
-}
-
-fn replicates(draws: &mut Draws, mean: f64, own: f64, common: &[f64]) -> Vec<f32> {
-    let vary = |shift: &f64| mean + shift + draws.between(-own, own);
-    let inside = |value: f64| value.clamp(0.0, 1.0) as f32;
-    common.iter().map(vary).map(inside).collect()
-}
-
-fn with_cells(cells: Vec<Cell>) -> Profile {
-    let profile = Profile {
-        version: PROFILE_VERSION,
-        family: "toy".into(),
-        kind: ProfileKind::Measured,
-        weights_digest: "sha256:toy".into(),
-        size: size(),
-        provenance: Provenance {
-            commit: "0".into(),
-            date: "2026-01-01".into(),
-            n_captions: 64,
-            n_replicates: N_REPLICATES,
-            evaluator_digest: Some("sha256:eye".into()),
-            prompts_digest: None,
-            command: "goldilocks calibrate quality".into(),
-        },
-        cmmd_bandwidth: Some(10.0),
-        anchor: Anchor {
-            model: ModelId(MODELS[0].into()),
-            sampler: SamplerKind::Ddim,
-            steps: 1,
-            guidance_scale: 1.0,
-            cmmd: Some(0.5),
-            distance: None,
-        },
-        dearest: None,
-        reference: References::default(),
-        ranker_digest: None,
-        rush: Vec::new(),
-        held_out: Vec::new(),
-        cells,
-    };
-    profile.check().unwrap();
-    profile
+    synthetic::cell(plan, mean, draws, common, own)
 }

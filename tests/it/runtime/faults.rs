@@ -66,7 +66,7 @@ async fn a_worker_that_makes_no_step_is_seen_to_be_silent() {
     stage.begun.recv().await.unwrap();
     stage.clock.advance(Duration::from_secs(90));
     assert!(stage.runtime.liveness().silent_for >= Duration::from_secs(90));
-    drop(stage.steps);
+    stage.release();
     stuck.outcome().await.unwrap();
 }
 

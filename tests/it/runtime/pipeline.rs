@@ -1,22 +1,30 @@
 //! Does a job become a picture on the engine itself? On tiny random weights.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, RwLock},
+};
 
 use goldilocks::{
-    catalog::{self, Catalog, DeviceSpec},
+    catalog::{self, Catalog, DeviceSpec, Family, SamplerKind},
+    planner::{LatencyModel, PhaseTimes, Plan},
     runtime::{
-        Job, Outcome, Runtime, Settings, WorkerSpec,
-        executor::pipeline::{devices, encode_png, loading},
+        Job, Outcome, Rules, Runtime, Settings, WorkerSpec,
+        executor::pipeline::{devices, encode_file, loading},
     },
     telemetry::{ManualClock, Metrics},
 };
 
-use super::{ready, script::job};
+use super::ready;
+
+fn family() -> Family {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1");
+    catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap()
+}
 
 /// A runtime whose model is loaded.
 async fn started() -> Runtime {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1");
-    let family = catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap();
+    let family = family();
     let models = family.models.iter().map(|model| model.id.clone()).collect();
     let catalog = Catalog {
         families: vec![family],
@@ -28,8 +36,9 @@ async fn started() -> Runtime {
         load: loading(families),
     };
     let settings = Settings {
-        queue_capacity: 8,
-        encode: encode_png,
+        rules: Rules::default(),
+        encode: encode_file,
+        latency: Arc::new(RwLock::new(LatencyModel::new(PhaseTimes::default()))),
         clock: Arc::new(ManualClock::default()),
         metrics: Arc::new(Metrics::new(["sd1"])),
     };
@@ -39,11 +48,10 @@ async fn started() -> Runtime {
 }
 
 fn picture(guidance_scale: f64, seeds: &[u64]) -> Job {
-    let mut job = job("a red circle", seeds);
-    job.plan.model.0 = "sd1".into();
-    job.plan.steps = 3;
-    job.plan.guidance_scale = guidance_scale;
-    job
+    let family = family();
+    let (model, size) = (family.models[0].id.clone(), family.default_size());
+    let plan = Plan::plain(model, SamplerKind::Ddim, 3, guidance_scale, size);
+    Job::of_plan("a red circle", plan, &family, seeds)
 }
 
 async fn draw(runtime: &Runtime, job: Job) -> Outcome {
@@ -56,9 +64,9 @@ async fn a_seed_gives_the_same_file_alone_and_in_company() {
     let alone = draw(&runtime, picture(3.0, &[12])).await;
     let together = draw(&runtime, picture(3.0, &[11, 12])).await;
     assert_eq!(alone.images[0], together.images[1]);
-    assert_ne!(together.images[0].png, together.images[1].png);
-    assert!(alone.images[0].png.starts_with(b"\x89PNG\r\n\x1a\n"));
-    let text = String::from_utf8_lossy(&alone.images[0].png).into_owned();
+    assert_ne!(together.images[0].file, together.images[1].file);
+    assert!(alone.images[0].file.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let text = String::from_utf8_lossy(&alone.images[0].file).into_owned();
     assert!(
         text.contains("a red circle") && text.contains("Seed: 12"),
         "no parameters"

@@ -29,7 +29,7 @@ fn probed(family: &Family) -> PhaseTimes {
     let latency = Arc::new(RwLock::new(LatencyModel::new(PhaseTimes::default())));
     let probe = Probe {
         clock: clock.clone(),
-        encode: |_, _| Ok(Vec::new()),
+        encode: |_, _, _| Ok(Vec::new()),
         latency: latency.clone(),
     };
     let device = Scripted::alone(clock);

@@ -1,38 +1,56 @@
 //! A device that does what the prompt says and moves the clock by what that would take.
 //!
-//! Text takes 2 ms, once for each prompt until the device is told to forget, a step of one row 5 ms, a
-//! decode 20 ms, ranking 3 ms. Prompts: `fail`, `panic`, `fail to encode`,
-//! `panic while encoding`; anything else is drawn.
+//! Text takes 2 ms, once for each prompt until the device is told to forget, a step 5 ms for its first row
+//! and [`Scripted::further_row`] for each further one, a decode 20 ms, ranking 3 ms a candidate. Prompts: `fail`,
+//! `panic`, `fail to step`, `break the batch`, `panic in a step`, `fail to encode`, `panic while encoding`; anything
+//! else is drawn.
 
 use std::{
-    collections::HashSet,
-    ops::ControlFlow,
-    sync::{Arc, mpsc},
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, RwLock, mpsc},
     time::Duration,
 };
 
 use goldilocks::{
     catalog::{DeviceSpec, ModelId, SamplerKind},
-    planner::Plan,
+    planner::{
+        Decision, Estimate, LatencyModel, PhaseTimes, Plan, Rush, StepTime, Timetable, Workload,
+    },
     runtime::{
-        Boundary, DrawError, Drawn, Executor, Job, OnBoundary, Picture, Runtime, Settings,
-        WorkerSpec,
+        Binder, Binding, Decoded, DrawError, Executor, Job, JobId, OnLate, Picture, Ranked, RowKey,
+        Rules, Runtime, Settings, Stepped, Texts, WorkerSpec,
     },
     telemetry::{Clock, ManualClock, Metrics},
-    units::{Flops, ImageSize, Millis},
+    units::{FileFormat, Flops, ImageSize, Millis, Moment, Steps},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub(crate) const MODEL: &str = "toy";
+const SIZE: ImageSize = ImageSize {
+    width: 64,
+    height: 64,
+};
+const STEP: f64 = 5.0;
 
 /// The device, on its thread.
 pub(crate) struct Scripted {
     pub(crate) clock: Arc<ManualClock>,
-    /// One message lets one step run; without it all run.
+    /// Milliseconds of each row of an evaluation but the first one.
+    pub(crate) further_row: f64,
+    /// One message lets one evaluation run; without it all run.
     gate: Option<mpsc::Receiver<()>>,
     begun: UnboundedSender<String>,
     /// Prompts that were encoded.
     kept: HashSet<String>,
+    jobs: BTreeMap<JobId, (String, Plan)>,
+    rows: BTreeMap<RowKey, Row>,
+    steps: Arc<Mutex<Vec<Vec<RowKey>>>>,
+}
+
+#[derive(Clone)]
+struct Row {
+    seed: u64,
+    done: Steps,
 }
 
 /// A runtime over the device, and the test's hold on it.
@@ -40,32 +58,61 @@ pub(crate) struct Stage {
     pub(crate) runtime: Runtime,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Lets a step run.
-    pub(crate) steps: mpsc::Sender<()>,
+    /// Lets an evaluation run; none once all may.
+    steps: Option<mpsc::Sender<()>>,
     /// The prompts of the jobs that have begun.
     pub(crate) begun: UnboundedReceiver<String>,
+    /// The rows of every evaluation so far.
+    pub(crate) ran: Arc<Mutex<Vec<Vec<RowKey>>>>,
+}
+
+/// How a stage is set.
+#[derive(Clone, Copy)]
+pub(crate) struct Set {
+    pub(crate) is_gated: bool,
+    pub(crate) further_row: f64,
+    pub(crate) rules: Rules,
+}
+
+impl Default for Set {
+    fn default() -> Self {
+        Self {
+            is_gated: false,
+            further_row: STEP,
+            rules: Rules {
+                most_jobs: 3,
+                ..Rules::default()
+            },
+        }
+    }
 }
 
 impl Stage {
     /// Every step runs at once.
     pub(crate) async fn open() -> Self {
-        Self::start(false).await
+        Self::set(Set::default()).await
     }
 
     /// Every step waits for the test.
     pub(crate) async fn gated() -> Self {
-        Self::start(true).await
+        Self::set(Set {
+            is_gated: true,
+            ..Set::default()
+        })
+        .await
     }
 
-    async fn start(is_gated: bool) -> Self {
+    pub(crate) async fn set(set: Set) -> Self {
         let (steps, gate) = mpsc::channel();
         let (say, begun) = unbounded_channel();
         let clock = Arc::new(ManualClock::default());
+        let ran = Arc::default();
         let device = Scripted {
-            clock: clock.clone(),
-            gate: is_gated.then_some(gate),
+            gate: set.is_gated.then_some(gate),
             begun: say,
-            kept: HashSet::new(),
+            further_row: set.further_row,
+            steps: Arc::clone(&ran),
+            ..Scripted::alone(clock.clone())
         };
         let metrics = Arc::new(Metrics::new([MODEL]));
         let worker = WorkerSpec {
@@ -76,16 +123,57 @@ impl Stage {
                 Ok(Box::new(device))
             }),
         };
-        let runtime =
-            Runtime::start(vec![worker], settings(clock.clone(), metrics.clone())).unwrap();
+        let settings = Settings {
+            rules: set.rules,
+            latency: Arc::new(RwLock::new(latency(set.further_row))),
+            ..settings(clock.clone(), metrics.clone())
+        };
+        let runtime = Runtime::start(vec![worker], settings).unwrap();
         super::ready(&runtime).await;
         Self {
             runtime,
             clock,
             metrics,
-            steps,
+            steps: Some(steps),
             begun,
+            ran,
         }
+    }
+
+    /// The time, in milliseconds.
+    pub(crate) fn clock_ms(&self) -> f64 {
+        self.now().0.as_secs_f64() * 1e3
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// Waits until so many evaluations have run.
+    pub(crate) async fn until_ran(&self, n: usize) {
+        while self.ran.lock().unwrap().len() < n {
+            tokio::task::yield_now().await;
+        }
+        // The device's clock moves after that.
+        let after = 2.0 + STEP * n as f64;
+        self.until(after).await;
+    }
+
+    /// Waits until the device's clock shows so many milliseconds.
+    pub(crate) async fn until(&self, ms: f64) {
+        while self.clock_ms() < ms {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets one evaluation run.
+    pub(crate) fn let_step(&self) {
+        self.steps.as_ref().unwrap().send(()).unwrap();
+    }
+
+    /// Lets all evaluations run.
+    pub(crate) fn release(&mut self) {
+        self.steps = None;
     }
 
     /// Asserts that a line is in the metrics.
@@ -98,15 +186,26 @@ impl Stage {
     }
 }
 
-/// Room for two waiting jobs.
+/// What the device takes, known exactly.
+pub(crate) fn latency(further_row: f64) -> LatencyModel {
+    let mut phases = PhaseTimes::default();
+    for rows in 1..=8 {
+        let ms = STEP + further_row * f64::from(rows - 1);
+        phases.set_step(&ModelId(MODEL.into()), SIZE, rows, Millis(ms));
+    }
+    LatencyModel::new(phases)
+}
+
+/// Room for two waiting jobs beside the one that runs.
 pub(crate) fn settings(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Settings {
     Settings {
-        queue_capacity: 2,
-        encode: |job, picture| match job.prompt.as_str() {
+        rules: Set::default().rules,
+        encode: |job, _, picture| match job.prompt.as_str() {
             "fail to encode" => Err("the picture has no pixels".into()),
             "panic while encoding" => panic!("the encoder was told to panic"),
             _ => Ok(picture.seed.to_string().into_bytes()),
         },
+        latency: Arc::new(RwLock::new(latency(STEP))),
         clock,
         metrics,
     }
@@ -117,21 +216,103 @@ pub(crate) fn rows(plan: &Plan) -> u32 {
     if plan.is_guided() { 2 } else { 1 }
 }
 
-/// Four unguided steps for each seed, predicted to take 42 ms a picture.
+pub(crate) fn plan(steps: Steps) -> Plan {
+    Plan::plain(ModelId(MODEL.into()), SamplerKind::Ddim, steps, 1.0, SIZE)
+}
+
+/// A plan with what it takes on the device: 42 ms a picture at four unguided steps.
+pub(crate) fn binding(plan: Plan) -> Binding {
+    let step = StepTime {
+        model: 0,
+        rows: rows(&plan),
+        ms: Millis(STEP * f64::from(rows(&plan))),
+    };
+    Binding {
+        timetable: Timetable {
+            text: Millis(2.0),
+            steps: vec![step; plan.steps as usize],
+            shared: plan.steps,
+            n_candidates: 1,
+            rank: Millis::ZERO,
+            decode: Millis(20.0),
+            encode: Millis::ZERO,
+        },
+        decision: Decision {
+            estimate: Estimate {
+                latency_ms: None,
+                tflops: 0.0,
+                tflops_per_image: 0.0,
+                nfe: plan.steps,
+                score: None,
+            },
+            plan,
+            phases: None,
+            workload: Workload::default(),
+            warnings: Vec::new(),
+        },
+    }
+}
+
+/// Four unguided steps for each seed, and nothing else.
 pub(crate) fn job(prompt: &str, seeds: &[u64]) -> Job {
+    let binding = binding(plan(4));
     Job {
         prompt: prompt.into(),
         negative_prompt: String::new(),
-        plan: Plan::plain(
-            ModelId(MODEL.into()),
-            SamplerKind::Ddim,
-            4,
-            1.0,
-            "64x64".parse().unwrap(),
-        ),
         seeds: seeds.to_vec(),
-        arrived: goldilocks::units::Moment::default(),
-        predicted: Millis(42.0) * seeds.len() as f64,
+        format: FileFormat::default(),
+        models: [ModelId(MODEL.into())].into_iter().collect(),
+        arrived: Moment::default(),
+        limit: None,
+        on_late: OnLate::Degrade,
+        may_be_rushed: true,
+        floor: binding.clone(),
+        binder: Arc::new(binding.clone()),
+        binding,
+        wants_events: false,
+        partial_images: 0,
+    }
+}
+
+/// Plans of one to so many steps: as many as fit are best.
+#[derive(Debug)]
+pub(crate) struct UpTo {
+    pub(crate) steps: Steps,
+    pub(crate) n_images: u32,
+    /// Whether a picture may take fewer than it was begun with.
+    pub(crate) may_rush: bool,
+}
+
+impl Binder for UpTo {
+    fn within(&self, _: &LatencyModel, most: Millis, _: Millis) -> Option<Binding> {
+        let fits = |steps: &Steps| binding(plan(*steps)).timetable.device(self.n_images) <= most;
+        let steps = (1..=self.steps).rev().find(fits)?;
+        Some(binding(plan(steps)))
+    }
+
+    fn move_up(&self, _: &LatencyModel, _: &Plan, _: Steps, _: Millis) -> Option<Binding> {
+        None
+    }
+
+    fn may_rush(&self, _: &Plan, _: Rush) -> bool {
+        self.may_rush
+    }
+}
+
+/// A job with a deadline that would like ten steps and may end on one.
+pub(crate) fn flexible(prompt: &str, limit: f64, on_late: OnLate) -> Job {
+    let binder = UpTo {
+        steps: 10,
+        n_images: 1,
+        may_rush: true,
+    };
+    Job {
+        limit: Some(Millis(limit)),
+        on_late,
+        binding: binding(plan(10)),
+        floor: binding(plan(1)),
+        binder: Arc::new(binder),
+        ..job(prompt, &[1])
     }
 }
 
@@ -140,60 +321,133 @@ impl Scripted {
     pub(crate) fn alone(clock: Arc<ManualClock>) -> Self {
         Self {
             clock,
+            further_row: STEP,
             gate: None,
             begun: unbounded_channel().0,
             kept: HashSet::new(),
+            jobs: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            steps: Arc::default(),
         }
+    }
+
+    fn take(&self, ms: f64) {
+        self.clock.advance(Duration::from_secs_f64(ms / 1e3));
+    }
+
+    fn says(&self, row: &RowKey, prompt: &str) -> bool {
+        self.jobs
+            .get(&row.job)
+            .is_some_and(|(its, _)| its == prompt)
     }
 }
 
 impl Executor for Scripted {
-    fn draw(&mut self, job: &Job, on_boundary: &mut OnBoundary<'_>) -> Result<Drawn, DrawError> {
+    fn encode_text(&mut self, id: JobId, job: &Job, plan: &Plan) -> Result<Texts, DrawError> {
         self.begun.send(job.prompt.clone()).ok();
         match job.prompt.as_str() {
-            "fail" => return Err(DrawError::Failed("a value was not finite".into())),
+            "fail" => return Err(DrawError("a value was not finite".into())),
             "panic" => panic!("the device was told to panic"),
             _ => {}
         }
-        let mut reached = |boundary, millis: u64| {
-            self.clock.advance(Duration::from_millis(millis));
-            match on_boundary(boundary) {
-                ControlFlow::Continue(()) => Ok(()),
-                ControlFlow::Break(()) => Err(DrawError::Stopped),
-            }
-        };
-        let texts_encoded = u32::from(self.kept.insert(job.prompt.clone()));
-        reached(Boundary::Text, 2 * u64::from(texts_encoded))?;
-        for _ in &job.seeds {
-            for _ in 0..job.plan.steps {
-                if let Some(gate) = &self.gate {
-                    gate.recv().ok();
-                }
-                reached(Boundary::Step, 5 * u64::from(rows(&job.plan)))?;
-            }
-            reached(Boundary::Decode, 20)?;
-        }
-        let picture = |seed: &u64| Picture {
-            width: 1,
-            height: 1,
-            rgb: vec![0; 3],
-            seed: *seed,
-            steps_run: job.plan.steps,
-        };
-        let nfe = job.plan.steps * rows(&job.plan) * job.seeds.len() as u32;
-        Ok(Drawn {
-            pictures: job.seeds.iter().map(picture).collect(),
-            nfe,
-            flops: Flops(1e9 * f64::from(nfe)),
-            texts_encoded,
-            tokens_cut: 0,
+        self.jobs.insert(id, (job.prompt.clone(), plan.clone()));
+        let n_encoded = u32::from(self.kept.insert(job.prompt.clone()));
+        self.take(2.0 * f64::from(n_encoded));
+        Ok(Texts {
+            n_encoded,
+            ..Texts::default()
         })
     }
 
-    fn rank(&mut self, _family: &str, prompt: &str, _size: ImageSize) -> Result<(), DrawError> {
-        let text = 2 * u64::from(self.kept.insert(prompt.into()));
-        self.clock.advance(Duration::from_millis(text + 3));
+    fn begin(&mut self, row: RowKey, seed: u64) -> Result<(), DrawError> {
+        assert!(
+            self.rows.insert(row, Row { seed, done: 0 }).is_none(),
+            "begun twice"
+        );
         Ok(())
+    }
+
+    fn step(&mut self, rows: &[RowKey]) -> Result<Vec<Result<Stepped, DrawError>>, DrawError> {
+        if let Some(gate) = &self.gate {
+            gate.recv().ok();
+        }
+        self.steps.lock().unwrap().push(rows.to_vec());
+        assert!(
+            !rows.iter().any(|row| self.says(row, "panic in a step")),
+            "told to panic"
+        );
+        if rows.iter().any(|row| self.says(row, "break the batch")) {
+            return Err(DrawError("the evaluation failed".into()));
+        }
+        let nfe: Vec<u32> = rows
+            .iter()
+            .map(|row| self::rows(&self.jobs[&row.job].1))
+            .collect();
+        let n_rows: u32 = nfe.iter().sum();
+        self.take(STEP + self.further_row * f64::from(n_rows - 1));
+        let stepped = |(row, nfe): (&RowKey, u32)| {
+            if self.says(row, "fail to step") {
+                return Err(DrawError("a value was not finite".into()));
+            }
+            Ok(Stepped {
+                nfe,
+                flops: Flops(1e9 * f64::from(nfe)),
+            })
+        };
+        let stepped = rows.iter().zip(nfe).map(stepped).collect();
+        for row in rows {
+            self.rows.get_mut(row).expect("a row that was begun").done += 1;
+        }
+        Ok(stepped)
+    }
+
+    fn rank(&mut self, _: JobId, _: usize, candidates: &[u32]) -> Result<Ranked, DrawError> {
+        self.take(3.0 * candidates.len() as f64);
+        Ok(Ranked {
+            best: *candidates.last().unwrap(),
+            flops: Flops::ZERO,
+        })
+    }
+
+    fn decode(&mut self, row: RowKey) -> Result<Decoded, DrawError> {
+        self.take(20.0);
+        let Row { seed, done } = self.rows.remove(&row).expect("a row that was begun");
+        let picture = Picture {
+            width: 1,
+            height: 1,
+            rgb: vec![0; 3],
+            seed,
+            steps_run: done,
+        };
+        Ok(Decoded {
+            picture,
+            flops: Flops::ZERO,
+        })
+    }
+
+    fn shorten(&mut self, row: RowKey, _: Steps) -> Result<(), DrawError> {
+        assert!(self.rows.contains_key(&row), "shortened before it began");
+        Ok(())
+    }
+
+    fn move_up(&mut self, _: RowKey, _: &Plan) -> Result<(), DrawError> {
+        Ok(())
+    }
+
+    fn preview(&mut self, row: RowKey) -> Option<Picture> {
+        let Row { seed, done } = self.rows.get(&row)?.clone();
+        Some(Picture {
+            width: 1,
+            height: 1,
+            rgb: vec![0; 3],
+            seed: 1000 * seed,
+            steps_run: done,
+        })
+    }
+
+    fn end(&mut self, job: JobId) {
+        self.jobs.remove(&job);
+        self.rows.retain(|row, _| row.job != job);
     }
 
     fn forget(&mut self) {

@@ -24,7 +24,7 @@ async fn admitted_jobs_finish_within_the_grace() {
         .unwrap();
     let late = stage.runtime.submit(job("late", &[1])).unwrap_err();
     assert_eq!(late, SubmitError::ShuttingDown);
-    drop(stage.steps);
+    stage.release();
     running.outcome().await.unwrap();
     waiting.outcome().await.unwrap();
     stopping.await.unwrap();
@@ -40,7 +40,7 @@ async fn what_is_not_done_after_the_grace_is_answered_and_stopped_at_its_next_st
     let stopping = tokio::spawn(async move { runtime.shutdown(Duration::ZERO).await });
     // The waiting job is answered only when the grace is over, while the running one still holds the device.
     assert_eq!(waiting.outcome().await.unwrap_err(), JobError::ShuttingDown);
-    drop(stage.steps);
+    stage.release();
     assert_eq!(running.outcome().await.unwrap_err(), JobError::ShuttingDown);
     stopping.await.unwrap();
 }

@@ -18,7 +18,7 @@ async fn an_outcome_has_its_pictures_and_where_the_time_went() {
     let files: Vec<&[u8]> = outcome
         .images
         .iter()
-        .map(|image| image.png.as_slice())
+        .map(|image| image.file.as_slice())
         .collect();
     assert_eq!(files, [b"7", b"8"]);
     assert_eq!(outcome.images[1].steps_run, 4);
@@ -43,7 +43,7 @@ async fn jobs_run_in_the_order_of_their_arrival_and_know_how_long_they_waited() 
     let second = stage.runtime.submit(job("second", &[1])).unwrap();
     let third = stage.runtime.submit(job("third", &[1])).unwrap();
     for _ in 0..12 {
-        stage.steps.send(()).unwrap();
+        stage.let_step();
     }
     first.outcome().await.unwrap();
     let second = second.outcome().await.unwrap();
@@ -60,8 +60,13 @@ async fn a_full_queue_refuses_and_says_how_many_wait() {
     stage.begun.recv().await.unwrap();
     let waiting = [(); 2].map(|()| stage.runtime.submit(job("waiting", &[1])).unwrap());
     let refused = stage.runtime.submit(job("one too many", &[1])).unwrap_err();
-    assert_eq!(refused, SubmitError::Overloaded { capacity: 2 });
-    drop(stage.steps);
+    let SubmitError::Full { most_jobs, room_in } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(most_jobs, 3);
+    // The running job has 40 ms left, or 42 if its text is not done yet.
+    assert!((40..=42).contains(&room_in.as_millis()), "{room_in:?}");
+    stage.release();
     for ticket in [running].into_iter().chain(waiting) {
         ticket.outcome().await.unwrap();
     }
@@ -76,9 +81,10 @@ async fn queued_work_is_what_is_predicted_and_not_yet_done() {
     let waiting = stage.runtime.submit(job("waiting", &[1])).unwrap();
     stage.clock.advance(Duration::from_millis(10));
     let ahead = stage.runtime.queued_work();
-    // The running job has had 10 ms, and 2 ms more if its text is done by now.
-    assert!((72.0..=74.0).contains(&ahead.0), "{ahead:?}");
-    drop(stage.steps);
+    // The running job has had its text or a step of 5 ms, since a piece of work never counts for more than it is
+    // predicted to take.
+    assert!((77.0..=82.0).contains(&ahead.0), "{ahead:?}");
+    stage.release();
     running.outcome().await.unwrap();
     waiting.outcome().await.unwrap();
     assert_eq!(stage.runtime.queued_work(), Millis::ZERO);
@@ -92,7 +98,7 @@ async fn a_job_that_nobody_waits_for_stops_at_its_next_step() {
     let never_begun = stage.runtime.submit(job("never begun", &[1])).unwrap();
     let wanted = stage.runtime.submit(job("wanted", &[1])).unwrap();
     drop((unwanted, never_begun));
-    drop(stage.steps);
+    stage.release();
     wanted.outcome().await.unwrap();
     assert_eq!(stage.begun.recv().await.unwrap(), "wanted");
     let text = stage.metrics.text();
@@ -109,7 +115,7 @@ async fn a_job_that_nobody_waits_for_stops_at_its_next_step() {
 async fn a_model_that_nobody_hosts_is_refused_by_name() {
     let stage = Stage::open().await;
     let mut stray = job("stray", &[1]);
-    stray.plan.model = ModelId("other".into());
+    stray.binding.decision.plan.model = ModelId("other".into());
     let refused = stage.runtime.submit(stray).unwrap_err();
     assert!(refused.to_string().contains("other"), "{refused}");
 }

@@ -44,19 +44,21 @@ fn a_persistent_difference_is_learned_and_a_common_one_is_not() {
 }
 
 #[test]
-fn a_step_of_other_rows_teaches_the_entry_that_priced_it() {
+fn what_many_rows_take_together_teaches_nothing_of_one() {
     let (model, size) = (ModelId("small".into()), "64x64".parse().unwrap());
     let mut times = PhaseTimes::default();
     times.set_step(&model, size, 1, Millis(3.0));
-    let of = PhaseKey::Step {
-        model: model.clone(),
-        size,
-        rows: 2,
+    let lap = |rows, ms| PhaseLap {
+        of: PhaseKey::Step {
+            model: model.clone(),
+            size,
+            rows,
+        },
+        n: 4,
+        took: Some(Millis(4.0 * ms)),
     };
-    let took = Some(Millis(4.0 * 6.6));
     for _ in 0..400 {
-        let of = of.clone();
-        times.learn(&[PhaseLap { of, n: 4, took }], 0.0);
+        times.learn(&[lap(8, 6.0), lap(1, 3.3)], 0.0);
     }
     assert!((times.step(&model, size, 1).unwrap().0 / 3.3 - 1.0).abs() < 0.01);
     assert_eq!(times.entries().len(), 1);

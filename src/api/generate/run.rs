@@ -1,0 +1,311 @@
+//! How is a settled request run? Planned, admitted, waited for, answered and learned from.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    bulk,
+    reply::{Actual, BudgetReply, GenerateReply, ImageReply},
+    spec::Spec,
+    warnings,
+};
+use crate::{
+    api::{error::ApiError, state::AppState},
+    planner::{Decision, Estimate, Finished, PlanToken, Ran, ScoreEstimate, Took},
+    runtime::{
+        Event, Job, JobError, JobId, MenuBinder, Outcome, Phases, Readiness, Rendered, SubmitError,
+        Ticket,
+    },
+    telemetry::BudgetKind,
+    units::{Flops, Millis, Moment},
+};
+
+/// Nobody needs to come back sooner than this.
+const SOONEST: Duration = Duration::from_millis(1);
+
+/// Who watches a request on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Audience {
+    /// Only the reply is wanted.
+    Nobody,
+    /// Somebody who is shown so many pictures on their way, for each picture.
+    Shown(u32),
+}
+
+/// A request that was admitted. Dropping it cancels it at its next step.
+pub(in crate::api) struct Run<'a> {
+    state: &'a AppState,
+    spec: &'a Spec<'a>,
+    ticket: Ticket,
+    arrived: Moment,
+}
+
+impl<'a> Run<'a> {
+    /// Admits a request, or says why not.
+    pub(in crate::api) fn admit(
+        state: &'a AppState,
+        spec: &'a Spec<'a>,
+        arrived: Moment,
+        audience: Audience,
+    ) -> Result<Self, ApiError> {
+        refuse_until_ready(state)?;
+        let job = job(state, spec, arrived, audience)?;
+        let submitted = state.runtime().submit(job);
+        let ticket = submitted.map_err(|error| not_admitted(state, &error))?;
+        tracing::info!(
+            job.id = ticket.id.0,
+            images = spec.plan_request.n_images,
+            "request admitted"
+        );
+        Ok(Self {
+            state,
+            spec,
+            ticket,
+            arrived,
+        })
+    }
+
+    /// Names its job.
+    pub(in crate::api) fn id(&self) -> JobId {
+        self.ticket.id
+    }
+
+    /// Waits for what happens next; none once its outcome is there.
+    pub(in crate::api) async fn event(&mut self) -> Option<Event> {
+        self.ticket.event().await
+    }
+
+    /// Waits for the outcome. A client that leaves drops this future, and with it the ticket, which
+    /// cancels the job at its next step; so does the time limit.
+    pub(in crate::api) async fn reply(self) -> Result<GenerateReply, ApiError> {
+        let Self {
+            state,
+            spec,
+            ticket,
+            arrived,
+        } = self;
+        let mut outcome = finished(state, ticket).await?;
+        let images = std::mem::take(&mut outcome.images);
+        let bytes = images.iter().map(|image| image.file.len()).sum();
+        let scores: Vec<_> = images
+            .iter()
+            .map(|image| score(state, spec, &outcome.decision, image))
+            .collect();
+        let in_base64 = move || {
+            let pairs = images.iter().zip(scores);
+            pairs
+                .map(|(image, score)| ImageReply::new(image, score))
+                .collect()
+        };
+        let data = bulk::run(bytes, in_base64).await?;
+        Ok(answer(state, spec, (outcome, data), arrived))
+    }
+}
+
+/// What a picture is predicted to be worth: the plan's score, or a shortened one's where it was measured.
+pub(super) fn score(
+    state: &AppState,
+    spec: &Spec<'_>,
+    decision: &Decision,
+    image: &Rendered,
+) -> Option<ScoreEstimate> {
+    let objective = spec.plan_request.budget.objective;
+    match image.rush {
+        None => decision.estimate.score,
+        Some(rush) => {
+            let menus = state.menus(spec.family);
+            menus.rushed(&decision.plan, rush, objective)
+        }
+    }
+}
+
+/// Tells how far the warm-up is rather than promise a plan that nobody can run yet.
+fn refuse_until_ready(state: &AppState) -> Result<(), ApiError> {
+    match state.runtime().readiness() {
+        Readiness::Ready => Ok(()),
+        Readiness::Warming(progress) => Err(ApiError::Loading {
+            progress: progress.into(),
+        }),
+        Readiness::Draining => Err(ApiError::ShuttingDown),
+        Readiness::Failed { reason } => Err(ApiError::Failed {
+            message: format!("the models could not be loaded: {reason}"),
+        }),
+    }
+}
+
+/// Chooses what an idle server would do, and holds it against the server's own limit: what even that one
+/// cannot do is refused for good, and the runtime says what the load leaves of it.
+fn job(
+    state: &AppState,
+    spec: &Spec<'_>,
+    arrived: Moment,
+    audience: Audience,
+) -> Result<Job, ApiError> {
+    let menus = state.menus(spec.family);
+    let latency = state.latency();
+    let binder = MenuBinder::new(menus, spec.plan_request.clone());
+    let binding = binder.on_idle(&latency)?;
+    refuse_beyond(state.limits().max_flops, &binding.decision.estimate)?;
+    let models = spec.family.models.iter();
+    Ok(Job {
+        prompt: spec.prompt.clone(),
+        negative_prompt: spec.negative_prompt.clone(),
+        seeds: spec.seeds(),
+        format: spec.format,
+        models: models.map(|card| card.id.clone()).collect(),
+        arrived,
+        limit: spec.plan_request.budget.latency,
+        on_late: spec.on_late,
+        may_be_rushed: spec.plan_request.budget.min_score.is_none(),
+        floor: binder.floor(&latency)?,
+        binding,
+        binder: Arc::new(binder),
+        wants_events: audience != Audience::Nobody,
+        partial_images: match audience {
+            Audience::Nobody => 0,
+            Audience::Shown(partial_images) => partial_images,
+        },
+    })
+}
+
+/// Refuses work that is more than the server does for one request, whatever its budget.
+pub(in crate::api) fn refuse_beyond(allowed: Flops, estimate: &Estimate) -> Result<(), ApiError> {
+    if estimate.flops() <= allowed {
+        return Ok(());
+    }
+    Err(ApiError::InvalidValue {
+        param: "budget.tflops".to_owned(),
+        message: format!(
+            "the plan for this request needs {:.3} tflops, and this server allows {:.3}; \
+             ask for fewer pictures or steps, or set budget.tflops to at most that",
+            estimate.tflops,
+            allowed.tflops()
+        ),
+    })
+}
+
+fn not_admitted(state: &AppState, error: &SubmitError) -> ApiError {
+    match error {
+        SubmitError::Full { room_in, .. } | SubmitError::NoRoom { room_in } => {
+            ApiError::Overloaded {
+                message: error.to_string(),
+                retry_after: (*room_in).max(SOONEST),
+            }
+        }
+        SubmitError::ShuttingDown => ApiError::ShuttingDown,
+        SubmitError::NotReady => refuse_until_ready(state)
+            .err()
+            .unwrap_or(ApiError::ShuttingDown),
+        SubmitError::UnknownModel(_) => ApiError::Failed {
+            message: error.to_string(),
+        },
+    }
+}
+
+/// Waits for the outcome, no longer than the server allows.
+async fn finished(state: &AppState, ticket: Ticket) -> Result<Outcome, ApiError> {
+    let limit = state.limits().request_timeout;
+    let outcome = tokio::time::timeout(limit, ticket.outcome()).await;
+    let outcome = outcome.map_err(|_elapsed| ApiError::RequestTimeout {
+        limit_ms: limit.as_millis() as u64,
+    })?;
+    outcome.map_err(|error| match error {
+        JobError::ShuttingDown => ApiError::ShuttingDown,
+        JobError::DeadlineExceeded => ApiError::DeadlineExceeded,
+        JobError::Cancelled => ApiError::Cancelled,
+        JobError::Failed(_) | JobError::Panicked => ApiError::Failed {
+            message: error.to_string(),
+        },
+    })
+}
+
+fn answer(
+    state: &AppState,
+    spec: &Spec<'_>,
+    (outcome, mut data): (Outcome, Vec<ImageReply>),
+    arrived: Moment,
+) -> GenerateReply {
+    let limit = spec.plan_request.budget.latency;
+    // The clock is read after base64, so `late` is filled in here.
+    let latency = Millis::from(state.clock().now().since(arrived));
+    let late = limit.is_some_and(|limit| latency > limit);
+    for image in &mut data {
+        image.late = late;
+    }
+    record(state, spec, &outcome, latency);
+    let actual = Actual::new(&outcome, spec.plan_request.n_images, latency);
+    let (decision, tokens_cut) = (outcome.decision, outcome.tokens_cut);
+    GenerateReply {
+        created: state.clock().unix_seconds(),
+        data,
+        output_format: spec.format,
+        size: decision.plan.size,
+        quality: spec.plan_request.budget.quality.unwrap_or_default(),
+        background: "opaque",
+        warnings: warnings::of(
+            state.metrics(),
+            spec,
+            warnings::told(decision.warnings, tokens_cut),
+        ),
+        budget: BudgetReply::of(spec, state.menus(spec.family).budgets(), &decision.estimate),
+        actual,
+        estimate: decision.estimate,
+        plan_token: PlanToken::new(&decision.plan, spec.family).to_string(),
+        plan: decision.plan,
+    }
+}
+
+/// Learns from what came out, and counts it.
+fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, latency: Millis) {
+    let plan = &outcome.decision.plan;
+    state.metrics().planned(&plan.model.0, plan.sampler.name());
+    let finished = finished_request(spec, outcome, latency);
+    // Asked before it is learned from.
+    let sum = state.latency().sum(&finished);
+    if let Some(sum) = sum {
+        let predicted = state.latency().estimate(sum, Millis::ZERO).p50;
+        let actual = latency.0 - outcome.phases.queue.0;
+        state.metrics().latency_ratio(actual / predicted.0);
+    }
+    state.learn(&finished);
+    state.texts().remember(&spec.family.id, &spec.texts());
+    let budget = &spec.plan_request.budget;
+    if let Some(limit) = budget.latency {
+        state
+            .metrics()
+            .budget(BudgetKind::Latency, latency <= limit);
+    }
+    if let Some(limit) = budget.flops {
+        state
+            .metrics()
+            .budget(BudgetKind::Tflops, outcome.flops <= limit);
+    }
+}
+
+/// What the latency model learns from. Texts that were kept encoded from earlier requests did not run:
+/// repeated prompts do not teach that all requests take less.
+fn finished_request(spec: &Spec<'_>, outcome: &Outcome, latency: Millis) -> Finished {
+    let Phases {
+        queue,
+        text,
+        rank,
+        decode,
+        encode,
+        ..
+    } = outcome.phases;
+    let ran = Ran {
+        family: spec.family,
+        size: outcome.decision.plan.size,
+        n_images: spec.plan_request.n_images,
+        n_texts: outcome.texts_encoded,
+        n_ranked: outcome.n_ranked,
+    };
+    let took = Took {
+        text,
+        steps: &outcome.steps,
+        rank,
+        decode,
+        encode,
+        whole: Millis(latency.0 - queue.0),
+    };
+    Finished::new(ran, took)
+}

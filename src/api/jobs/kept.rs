@@ -1,0 +1,193 @@
+//! Which jobs are there? Those under way, and for a while those that are over.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    api::{error::ApiError, generate::reply::GenerateReply},
+    runtime::JobId,
+    units::Moment,
+};
+
+/// How long results are kept.
+const KEEP: Duration = Duration::from_mins(10);
+/// Most results that are kept; the oldest goes first.
+const MOST: usize = 256;
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::api) enum Status {
+    /// Admitted; the device has not begun.
+    Queued,
+    /// Under way.
+    InProgress,
+    /// The result is there.
+    Succeeded,
+    /// There will be no result.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+/// All jobs, by their names.
+#[derive(Debug, Default)]
+pub(in crate::api) struct KeptJobs(Mutex<HashMap<String, Kept>>);
+
+/// One job.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) job: JobId,
+    pub(super) created: u64,
+    pub(super) status: Status,
+    /// When it was over, or began.
+    since: Moment,
+    pub(super) result: Option<Value>,
+    pub(super) error: Option<ApiError>,
+}
+
+impl Kept {
+    fn is_over(&self) -> bool {
+        self.status != Status::InProgress
+    }
+}
+
+impl KeptJobs {
+    /// Takes a job in under a name that cannot be guessed.
+    pub(super) fn begin(&self, job: JobId, created: u64, now: Moment) -> String {
+        // Two keys of the system's randomness, each new.
+        let half = |part: u8| RandomState::new().hash_one((part, job.0));
+        let id = format!("job_{:016x}{:016x}", half(0), half(1));
+        let kept = Kept {
+            job,
+            created,
+            status: Status::InProgress,
+            since: now,
+            result: None,
+            error: None,
+        };
+        self.lock().insert(id.clone(), kept);
+        id
+    }
+
+    pub(super) fn end(&self, id: &str, ended: Result<GenerateReply, ApiError>, now: Moment) {
+        let mut jobs = self.lock();
+        if let Some(kept) = jobs.get_mut(id)
+            && !kept.is_over()
+        {
+            match ended.map(|reply| serde_json::to_value(&reply)) {
+                Ok(Ok(result)) => {
+                    kept.status = Status::Succeeded;
+                    kept.result = Some(result);
+                }
+                Ok(Err(fault)) => {
+                    kept.status = Status::Failed;
+                    let message = fault.to_string();
+                    kept.error = Some(ApiError::Failed { message });
+                }
+                Err(error) => {
+                    kept.status = Status::Failed;
+                    kept.error = Some(error);
+                }
+            }
+            kept.since = now;
+        }
+        make_room(&mut jobs);
+    }
+
+    pub(super) fn cancel(&self, id: &str, now: Moment) {
+        if let Some(kept) = self.lock().get_mut(id)
+            && !kept.is_over()
+        {
+            kept.status = Status::Cancelled;
+            kept.error = Some(ApiError::Cancelled);
+            kept.since = now;
+        }
+    }
+
+    pub(super) fn forget(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    /// A job that is under way, or was over not too long ago.
+    pub(super) fn get(&self, id: &str, now: Moment) -> Option<Kept> {
+        let mut jobs = self.lock();
+        jobs.retain(|_, kept| !kept.is_over() || now.since(kept.since) <= KEEP);
+        jobs.get(id).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+        // Every critical section leaves the table whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn make_room(jobs: &mut HashMap<String, Kept>) {
+    let n_over = jobs.values().filter(|kept| kept.is_over()).count();
+    if n_over > MOST {
+        let over = jobs.iter().filter(|(_, kept)| kept.is_over());
+        let oldest = over.min_by_key(|(_, kept)| kept.since);
+        if let Some(id) = oldest.map(|(id, _)| id.clone()) {
+            jobs.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn names_differ_and_results_are_forgotten_in_time() {
+        let jobs = KeptJobs::default();
+        let (first, second) = (
+            jobs.begin(JobId(1), 0, at(0)),
+            jobs.begin(JobId(1), 0, at(0)),
+        );
+        assert_ne!(first, second);
+        assert_eq!(first.len(), "job_".len() + 32);
+        jobs.cancel(&first, at(10));
+        assert_eq!(jobs.get(&first, at(600)).unwrap().status, Status::Cancelled);
+        assert!(jobs.get(&first, at(611)).is_none());
+        assert!(jobs.get(&second, at(99_999)).is_some(), "it is under way");
+    }
+
+    #[test]
+    fn an_end_does_not_undo_a_cancellation() {
+        let jobs = KeptJobs::default();
+        let id = jobs.begin(JobId(1), 0, at(0));
+        jobs.cancel(&id, at(1));
+        jobs.end(&id, Err(ApiError::ShuttingDown), at(2));
+        let kept = jobs.get(&id, at(3)).unwrap();
+        assert_eq!(
+            (kept.status, kept.error),
+            (Status::Cancelled, Some(ApiError::Cancelled))
+        );
+    }
+
+    #[test]
+    fn only_so_many_results_are_kept_and_the_oldest_goes_first() {
+        let jobs = KeptJobs::default();
+        let ids: Vec<String> = (0..=MOST as u64)
+            .map(|i| {
+                let id = jobs.begin(JobId(i), 0, at(0));
+                jobs.end(&id, Err(ApiError::ShuttingDown), at(i));
+                id
+            })
+            .collect();
+        assert!(jobs.get(&ids[0], at(300)).is_none());
+        assert!(ids[1..].iter().all(|id| jobs.get(id, at(300)).is_some()));
+    }
+}

@@ -1,0 +1,248 @@
+//! Is there room for one more? Earliest deadline first over everything admitted, each at its least.
+//!
+//! What has begun claims what is left of its plan: that was decided and is not taken back. What waits
+//! claims its floor, the least it may end on. If all of that can be done in time, the surplus is shared
+//! out in proportion: everything that waits is granted the same multiple of its floor, the greatest that
+//! makes nobody late.
+
+use std::time::Duration;
+
+use crate::{
+    planner::Forecast,
+    units::{Millis, Moment},
+};
+
+/// What one request claims of the device.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Claim {
+    /// When its reply must be written.
+    pub(crate) due: Moment,
+    /// Breaks ties.
+    pub(crate) turn: u64,
+    /// Time on the device, by the table.
+    pub(crate) work: Millis,
+    /// Whether it has not begun, so that it may be granted more.
+    pub(crate) is_waiting: bool,
+    /// Time after the device, by the table.
+    pub(crate) tail: Millis,
+}
+
+/// All claims, the most urgent first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Claims(Vec<Claim>);
+
+impl Claims {
+    pub(crate) fn new(mut claims: Vec<Claim>) -> Self {
+        claims.sort_by_key(|claim| (claim.due, claim.turn));
+        Self(claims)
+    }
+
+    /// The same with one more, and its place.
+    pub(crate) fn with(&self, claim: Claim) -> (Self, usize) {
+        let before = |other: &Claim| (other.due, other.turn) <= (claim.due, claim.turn);
+        let place = self.0.partition_point(before);
+        let mut all = self.0.clone();
+        all.insert(place, claim);
+        (Self(all), place)
+    }
+
+    /// The multiple of its floor that the waiting claim at `place` may take without making itself or one
+    /// behind it late; none if even its floor does. Its own time is judged at the 95th percentile, as budgets
+    /// are, that of others at the 99th, or at the highest one at which they are in time without it: what has begun
+    /// may have been granted all that it has at the 95th.
+    pub(crate) fn stretch(&self, place: usize, now: Moment, forecast: &Forecast) -> Option<f64> {
+        let own = self.0[place].work.0;
+        let (mut fixed, mut waiting) = (0.0, 0.0);
+        let mut stretch = f64::INFINITY;
+        for (idx, claim) in self.0.iter().enumerate() {
+            if claim.is_waiting {
+                waiting += claim.work.0;
+            } else {
+                fixed += claim.work.0;
+            }
+            if idx < place {
+                continue;
+            }
+            let room = if idx == place {
+                claim.room(now, forecast, Level::Likely)
+            } else {
+                // As sure as it is without the newcomer it must stay; one that will be late has no say.
+                let without = fixed + waiting - own;
+                let rooms = Level::ALL.map(|level| claim.room(now, forecast, level));
+                match rooms.into_iter().find(|room| without <= *room) {
+                    Some(room) => room,
+                    None => continue,
+                }
+            };
+            if fixed + waiting > room {
+                return None;
+            }
+            stretch = stretch.min((room - fixed) / waiting.max(f64::MIN_POSITIVE));
+        }
+        Some(stretch)
+    }
+
+    /// After how long a request with this claim would be admitted if nobody else came: the first moment at
+    /// which one of those ahead is done and there is room.
+    pub(crate) fn room_in(&self, claim: Claim, now: Moment, forecast: &Forecast) -> Duration {
+        let mut later = Duration::ZERO;
+        for (n_done, done) in self.0.iter().enumerate() {
+            let takes = forecast.expected(done.work).0.max(0.0);
+            later += Duration::from_secs_f64(takes / 1e3);
+            let then = Moment(now.0 + later);
+            let asked = Claim {
+                due: Moment(claim.due.0 + later),
+                ..claim
+            };
+            let rest = Self(self.0[n_done + 1..].to_vec());
+            let (all, place) = rest.with(asked);
+            if all.stretch(place, then, forecast).is_some() {
+                return later;
+            }
+        }
+        later
+    }
+}
+
+impl Claim {
+    /// Time on the device, by the table, that fits before it is due.
+    fn room(&self, now: Moment, forecast: &Forecast, level: Level) -> f64 {
+        let left = Millis::from(self.due.since(now));
+        let most = match level {
+            Level::Sure => forecast.most_at_p99(left),
+            Level::Likely => forecast.most_at_p95(left),
+            Level::Expected => forecast.work_in(left),
+        };
+        most.0 - self.tail.0
+    }
+}
+
+/// How sure it is that something is in time.
+#[derive(Debug, Clone, Copy)]
+enum Level {
+    /// At the 99th percentile.
+    Sure,
+    /// At the 95th.
+    Likely,
+    /// On average.
+    Expected,
+}
+
+impl Level {
+    /// Every level, the surest first.
+    const ALL: [Self; 3] = [Self::Sure, Self::Likely, Self::Expected];
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::planner::{LatencyModel, PhaseTimes};
+
+    fn forecast() -> Forecast {
+        LatencyModel::new(PhaseTimes::default()).behind(Millis::ZERO)
+    }
+
+    fn at(ms: f64) -> Moment {
+        Moment(Duration::from_secs_f64(ms / 1e3))
+    }
+
+    fn claim(due: f64, work: f64, is_waiting: bool) -> Claim {
+        Claim {
+            due: at(due),
+            turn: 0,
+            work: Millis(work),
+            is_waiting,
+            tail: Millis(1.0),
+        }
+    }
+
+    fn stretch_of(claims: &[Claim], place: usize) -> Option<f64> {
+        Claims::new(claims.to_vec()).stretch(place, at(0.0), &forecast())
+    }
+
+    #[test]
+    fn alone_a_request_may_use_all_of_its_time() {
+        let stretch = stretch_of(&[claim(1000.0, 100.0, true)], 0).unwrap();
+        let most = forecast().most_at_p95(Millis(1000.0)).0 - 1.0;
+        assert!((stretch * 100.0 - most).abs() < 1e-9);
+        assert!(stretch > 6.0, "{stretch}");
+    }
+
+    #[test]
+    fn what_waits_shares_the_surplus_in_proportion() {
+        let two = [claim(1000.0, 100.0, true), claim(1001.0, 200.0, true)];
+        let first = stretch_of(&two, 0).unwrap();
+        let second = stretch_of(&two, 1).unwrap();
+        let most = forecast().most_at_p99(Millis(1001.0)).0 - 1.0;
+        assert!(
+            (first * 300.0 - most).abs() < 1e-9,
+            "the second one's deadline binds both"
+        );
+        assert!(second >= first, "its own deadline is judged more leniently");
+    }
+
+    #[test]
+    fn what_has_begun_keeps_its_plan() {
+        let both = [claim(500.0, 300.0, false), claim(1000.0, 100.0, true)];
+        let alone = stretch_of(&both[1..], 0).unwrap();
+        let behind = stretch_of(&both, 1).unwrap();
+        assert!(
+            (alone - behind - 3.0).abs() < 1e-9,
+            "300 ms less for a floor of 100"
+        );
+    }
+
+    #[test]
+    fn there_is_no_room_where_somebody_would_be_late() {
+        let later = claim(300.0, 150.0, true);
+        assert!(stretch_of(&[claim(200.0, 20.0, true), later], 0).is_some());
+        assert_eq!(stretch_of(&[claim(200.0, 100.0, true), later], 0), None);
+        let lost = claim(200.0, 500.0, false);
+        let stretch = stretch_of(&[claim(150.0, 50.0, true), lost], 0);
+        assert!(stretch.is_some(), "one that is late anyway has no say");
+    }
+
+    #[test]
+    fn the_wait_is_until_there_is_room() {
+        let claims = Claims::new(vec![
+            claim(400.0, 100.0, false),
+            claim(450.0, 100.0, true),
+            claim(460.0, 100.0, true),
+        ]);
+        let asked = claim(150.0, 100.0, true);
+        let (all, place) = claims.with(asked);
+        assert_eq!(all.stretch(place, at(0.0), &forecast()), None);
+        let wait = claims.room_in(asked, at(0.0), &forecast());
+        assert!((100..=300).contains(&wait.as_millis()), "{wait:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_grant_makes_nobody_late_and_is_no_less_than_the_floor(
+            raw in prop::collection::vec((50.0_f64..2000.0, 1.0_f64..200.0, any::<bool>()), 0..10),
+            due in 50.0_f64..2000.0,
+            work in 1.0_f64..200.0,
+        ) {
+            let claims = Claims::new(raw.into_iter().map(|(due, work, waits)| claim(due, work, waits)).collect());
+            let (all, place) = claims.with(claim(due, work, true));
+            if let Some(stretch) = all.stretch(place, at(0.0), &forecast()) {
+                prop_assert!(stretch >= 1.0);
+                let mut granted = all.clone();
+                granted.0[place].work = Millis(work * stretch);
+                granted.0[place].is_waiting = false;
+                let mut sum = 0.0;
+                for (idx, claim) in granted.0.iter().enumerate() {
+                    sum += claim.work.0;
+                    let without: f64 = all.0[..=idx].iter().map(|c| c.work.0).sum::<f64>() - work;
+                    let rooms = Level::ALL.map(|level| claim.room(at(0.0), &forecast(), level));
+                    let room = rooms.into_iter().find(|room| without <= *room);
+                    let own = claim.room(at(0.0), &forecast(), Level::Likely);
+                    let room = if idx == place { Some(own) } else { room };
+                    prop_assert!(idx < place || room.is_none_or(|room| sum <= room + 1e-6));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Who says what a job may do with the time that it has? The planner, asked again as late as possible.
+
+mod menu_binder;
+
+use std::fmt;
+
+use crate::{
+    catalog::Family,
+    planner::{Decision, LatencyModel, Plan, Rush, Timetable},
+    units::{Millis, Steps},
+};
+
+pub use menu_binder::MenuBinder;
+
+/// A plan that was chosen, and what it will take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binding {
+    /// The plan and what is predicted of it.
+    pub decision: Decision,
+    /// Its work, step by step.
+    pub timetable: Timetable,
+}
+
+impl Binding {
+    /// A plan of which nothing is predicted.
+    pub fn unpredicted(plan: Plan, family: &Family) -> Self {
+        let decision = Decision::unpredicted(plan, family);
+        Self {
+            timetable: Timetable::untimed(&decision),
+            decision,
+        }
+    }
+
+    /// Its plan.
+    pub fn plan(&self) -> &Plan {
+        &self.decision.plan
+    }
+}
+
+/// Chooses for one request while it waits and runs. Called under a lock: microseconds.
+pub trait Binder: fmt::Debug + Send + Sync {
+    /// Returns the best plan whose phases take at most `most` by the table, told as of a request that has
+    /// waited for so long; none if there is no such plan.
+    fn within(&self, latency: &LatencyModel, most: Millis, waited: Millis) -> Option<Binding>;
+
+    /// Returns the best plan that goes on where `plan` is after so many steps, better than it, and whose
+    /// phases take at most `most` in all; none if there is no such plan.
+    fn move_up(
+        &self,
+        latency: &LatencyModel,
+        plan: &Plan,
+        done: Steps,
+        most: Millis,
+    ) -> Option<Binding>;
+
+    /// Whether a picture of this plan may be shortened so.
+    fn may_rush(&self, plan: &Plan, rush: Rush) -> bool;
+}
+
+/// One plan, whatever the time.
+impl Binder for Binding {
+    fn within(&self, _: &LatencyModel, _: Millis, _: Millis) -> Option<Binding> {
+        Some(self.clone())
+    }
+
+    fn move_up(&self, _: &LatencyModel, _: &Plan, _: Steps, _: Millis) -> Option<Binding> {
+        None
+    }
+
+    fn may_rush(&self, _: &Plan, _: Rush) -> bool {
+        true
+    }
+}

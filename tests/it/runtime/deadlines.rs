@@ -1,0 +1,155 @@
+//! Are deadlines kept under load, and is the time used that they leave?
+
+use std::time::Duration;
+
+use goldilocks::runtime::{JobError, OnLate, SubmitError};
+
+use super::script::{Set, Stage, flexible, job};
+
+async fn roomy(is_gated: bool) -> Stage {
+    let mut set = Set {
+        is_gated,
+        ..Set::default()
+    };
+    set.rules.most_jobs = 64;
+    Stage::set(set).await
+}
+
+#[tokio::test]
+async fn an_idle_device_gives_a_request_all_that_it_has_time_for() {
+    let stage = roomy(false).await;
+    let rich = stage
+        .runtime
+        .submit(flexible("rich", 500.0, OnLate::Degrade))
+        .unwrap();
+    assert_eq!(rich.outcome().await.unwrap().images[0].steps_run, 10);
+    let poor = stage
+        .runtime
+        .submit(flexible("poor", 500.0, OnLate::Degrade));
+    // The clock has moved, so a job that arrived at moment zero has less of its time left.
+    poor.unwrap().outcome().await.unwrap();
+}
+
+#[tokio::test]
+async fn behind_others_a_request_starts_smaller_and_everybody_is_in_time() {
+    let mut stage = roomy(true).await;
+    let first = stage
+        .runtime
+        .submit(flexible("first", 400.0, OnLate::Degrade))
+        .unwrap();
+    stage.begun.recv().await.unwrap();
+    let waiting: Vec<_> = (0..5)
+        .map(|_| {
+            stage
+                .runtime
+                .submit(flexible("waiting", 400.0, OnLate::Degrade))
+                .unwrap()
+        })
+        .collect();
+    stage.release();
+    let mut steps = vec![first.outcome().await.unwrap().images[0].steps_run];
+    for ticket in waiting {
+        let outcome = ticket.outcome().await.unwrap();
+        let image = &outcome.images[0];
+        assert_eq!(image.rush, None, "what was promised was not cut");
+        assert_eq!(image.steps_run, outcome.decision.plan.steps);
+        steps.push(image.steps_run);
+    }
+    assert_eq!(steps[0], 10);
+    // As the queue shortens there is more for each.
+    assert!(steps[1] < 10 && steps[1..].is_sorted(), "{steps:?}");
+    let spent = stage.clock_ms();
+    assert!(spent <= 400.0, "{spent} ms for {steps:?}");
+    assert!(spent >= 250.0, "{spent} ms of 400 were used for {steps:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_in_time_is_refused_with_a_time_that_is_true() {
+    let mut stage = roomy(true).await;
+    let long = stage.runtime.submit(job("long", &[1, 2, 3, 4])).unwrap();
+    stage.begun.recv().await.unwrap();
+    let refused = stage
+        .runtime
+        .submit(flexible("hurried", 60.0, OnLate::Degrade))
+        .unwrap();
+    // The long job has no deadline of its own, so that a hurried one goes first.
+    stage.release();
+    refused.outcome().await.unwrap();
+    long.outcome().await.unwrap();
+
+    let mut stage = roomy(true).await;
+    let first = stage
+        .runtime
+        .submit(flexible("first", 90.0, OnLate::Degrade))
+        .unwrap();
+    stage.begun.recv().await.unwrap();
+    let refused = stage
+        .runtime
+        .submit(flexible("second", 60.0, OnLate::Degrade))
+        .unwrap_err();
+    let SubmitError::NoRoom { room_in } = refused else {
+        panic!("{refused}");
+    };
+    assert!(room_in > Duration::ZERO);
+    stage.release();
+    first.outcome().await.unwrap();
+    let mut again = flexible("second", 60.0, OnLate::Degrade);
+    again.arrived = stage.now();
+    stage
+        .runtime
+        .submit(again)
+        .unwrap()
+        .outcome()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_is_slower_than_predicted_takes_fewer_steps() {
+    let mut stage = roomy(true).await;
+    let slow = stage
+        .runtime
+        .submit(flexible("slow", 120.0, OnLate::Degrade))
+        .unwrap();
+    stage.begun.recv().await.unwrap();
+    stage.let_step();
+    stage.until_ran(1).await;
+    // Something else had the machine.
+    stage.clock.advance(Duration::from_millis(70));
+    stage.release();
+    let image = slow.outcome().await.unwrap().images.remove(0);
+    let rush = image.rush.expect("it was shortened");
+    assert!(
+        image.steps_run < 10 && rush.after + rush.then == image.steps_run,
+        "{rush:?}"
+    );
+    stage.shows("goldilocks_images_degraded_total 1");
+}
+
+#[tokio::test]
+async fn one_that_would_rather_not_be_late_is_refused_and_one_that_would_is_finished() {
+    for (on_late, is_refused) in [(OnLate::Reject, true), (OnLate::RunLate, false)] {
+        let mut stage = roomy(true).await;
+        let ticket = stage
+            .runtime
+            .submit(flexible("slow", 120.0, on_late))
+            .unwrap();
+        stage.begun.recv().await.unwrap();
+        stage.let_step();
+        stage.until_ran(1).await;
+        stage.clock.advance(Duration::from_millis(200));
+        stage.release();
+        match ticket.outcome().await {
+            Ok(outcome) => {
+                assert!(!is_refused);
+                assert_eq!(outcome.images[0].rush, None);
+            }
+            Err(error) => {
+                assert!(is_refused);
+                assert_eq!(error, JobError::DeadlineExceeded);
+                // At most the step that was on its way when the time was up.
+                assert!(stage.ran.lock().unwrap().len() <= 2);
+            }
+        }
+    }
+}
