@@ -308,7 +308,8 @@ def plot(lines: list[dict], load: Load) -> str:
         parts.append(f'<text x="{left - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick}</text>')
     for share in range(5):
         at_s = end * share / 4
-        parts.append(f'<text x="{x(at_s):.1f}" y="{height - 12}" text-anchor="middle">{at_s:.0f} s</text>')
+        anchor = "end" if share == 4 else "middle"
+        parts.append(f'<text x="{x(at_s):.1f}" y="{height - 12}" text-anchor="{anchor}">{at_s:.0f} s</text>')
     for place, ((name, colour, _), values) in enumerate(zip(series, over, strict=True)):
         points = [(x(line["at_s"]), y(value)) for line, value in zip(lines, values, strict=True)]
         if name == "took":
