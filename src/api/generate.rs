@@ -9,6 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use serde::Serialize;
+
 use super::{
     body::JsonObject,
     error::{AnyRouteErrors, ApiError, RequestErrors, RunErrors},
@@ -57,16 +59,34 @@ pub(super) async fn generate(
 ) -> Result<Response, ApiError> {
     let request = GenerateRequest::parse(body, state.limits())?;
     let spec = Spec::new(request, &headers, state.catalog(), state.limits())?;
-    refuse_until_ready(&state)?;
-    let decision = decide(&state, &spec)?;
-    let ticket = submit(&state, &spec, &decision, arrived)?;
-    let mut outcome = finished(&state, ticket).await?;
+    let reply = draw(&state, &spec, arrived).await?;
+    json(reply.n_bytes(), reply).await
+}
+
+/// Plans a request whose meaning is settled, runs it and tells what came of it.
+pub(super) async fn draw(
+    state: &AppState,
+    spec: &Spec<'_>,
+    arrived: Moment,
+) -> Result<GenerateReply, ApiError> {
+    refuse_until_ready(state)?;
+    let decision = decide(state, spec)?;
+    let ticket = submit(state, spec, &decision, arrived)?;
+    let mut outcome = finished(state, ticket).await?;
     let images = std::mem::take(&mut outcome.images);
     let bytes = images.iter().map(|image| image.file.len()).sum();
     let in_base64 = move || images.iter().map(ImageReply::new).collect();
     let data = bulk::run(bytes, in_base64).await?;
-    let reply = answer(&state, &spec, decision, (&outcome, data), arrived);
-    let body = bulk::run(bytes, move || reply.to_json()).await?;
+    Ok(answer(state, spec, decision, (&outcome, data), arrived))
+}
+
+/// Writes a reply with so many bytes of pictures.
+pub(super) async fn json(
+    n_bytes: usize,
+    reply: impl Serialize + Send + 'static,
+) -> Result<Response, ApiError> {
+    let write = move || serde_json::to_vec(&reply).expect("a reply of plain values can be written");
+    let body = bulk::run(n_bytes, write).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 

@@ -10,17 +10,22 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    error::ApiError, frontier, generate, health, layers, metrics, models, openapi, plan,
+    error::ApiError, frontier, generate, health, layers, metrics, models, openapi, plan, sdapi,
     state::AppState,
 };
 
 /// Every route as a metric label or a log field; what is not here counts as [`UNMATCHED`].
-const PATTERNS: [&str; 11] = [
+const PATTERNS: [&str; 16] = [
     "/v1/images/generations",
     "/v1/plan",
     "/v1/frontier",
     "/v1/models",
     "/v1/models/{id}",
+    "/sdapi/v1/txt2img",
+    "/sdapi/v1/sd-models",
+    "/sdapi/v1/samplers",
+    "/sdapi/v1/schedulers",
+    "/sdapi/v1/options",
     "/livez",
     "/readyz",
     "/metrics",
@@ -56,6 +61,11 @@ pub(super) fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(frontier::frontier))
         .routes(routes!(models::list))
         .routes(routes!(models::retrieve))
+        .routes(routes!(sdapi::txt2img))
+        .routes(routes!(sdapi::listings::models))
+        .routes(routes!(sdapi::listings::samplers))
+        .routes(routes!(sdapi::listings::noise_spacings))
+        .routes(routes!(sdapi::options::read, sdapi::options::write))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))

@@ -11,5 +11,6 @@ mod plans;
 mod refusals;
 mod replays;
 mod robustness;
+mod sdapi;
 mod serving;
 mod toy;

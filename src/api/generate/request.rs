@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Guidance scales beyond this only burn the picture.
-const MAX_GUIDANCE_SCALE: f64 = 30.0;
+pub(in crate::api) const MAX_GUIDANCE_SCALE: f64 = 30.0;
 
 /// What to draw, and what it may cost. Fields that are not listed are refused, never ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
@@ -226,7 +226,8 @@ impl GenerateRequest {
 }
 
 impl BudgetRequest {
-    fn take_from(request: &mut Fields) -> Result<Option<Self>, ApiError> {
+    /// Takes the field `budget`.
+    pub(in crate::api) fn take_from(request: &mut Fields) -> Result<Option<Self>, ApiError> {
         let Some(mut fields) = request.object("budget", "budget.")? else {
             return Ok(None);
         };
@@ -259,7 +260,7 @@ impl BudgetRequest {
     }
 }
 
-fn prompt(fields: &mut Fields, limits: &Limits) -> Result<String, ApiError> {
+pub(in crate::api) fn prompt(fields: &mut Fields, limits: &Limits) -> Result<String, ApiError> {
     let missing = || ApiError::MissingField {
         param: "prompt".to_owned(),
         message: "prompt is missing; say what to draw, for example \"a red heart on grass\""
@@ -276,7 +277,10 @@ fn prompt(fields: &mut Fields, limits: &Limits) -> Result<String, ApiError> {
     Ok(prompt)
 }
 
-fn negative_prompt(fields: &mut Fields, limits: &Limits) -> Result<Option<String>, ApiError> {
+pub(in crate::api) fn negative_prompt(
+    fields: &mut Fields,
+    limits: &Limits,
+) -> Result<Option<String>, ApiError> {
     let negative = fields.text("negative_prompt")?;
     if let Some(text) = &negative {
         within_length("negative_prompt", text, limits)?;
