@@ -3,7 +3,7 @@
 //! In reading order: `router` has every route; `generate` walks one request from its body to its
 //! reply (`request` what may be said, `deadline` how long it may take, `spec` what it means here,
 //! `reply` what comes back); `plan` is the same walk without the work; `error` is every way of
-//! saying no; `layers` is what happens to every request, [`serve`](serve()) to every connection.
+//! saying no; `sdapi` speaks to AUTOMATIC1111's clients; `layers` is what happens to every request, [`serve`](serve()) to every connection.
 //! Tensors never come this far: the engine is not used here.
 
 mod body;
@@ -20,6 +20,7 @@ mod models;
 mod openapi;
 mod plan;
 mod router;
+mod sdapi;
 mod serve;
 mod state;
 mod texts;

@@ -15,7 +15,7 @@ mod documented;
 mod reply;
 
 pub(super) use documented::{AnyRouteErrors, RequestErrors, RunErrors};
-pub(super) use reply::RefusalKind;
+pub(super) use reply::Refused;
 pub use reply::{ErrorBody, ErrorReply, LoadProgress};
 
 /// Every way of saying no.

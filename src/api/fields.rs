@@ -155,6 +155,13 @@ impl Fields {
         })
     }
 
+    /// The fields that nobody took.
+    pub(super) fn rest(self) -> Map<String, Value> {
+        let mut rest = self.values;
+        rest.retain(|name, value| !value.is_null() && !self.asked.contains(&name.as_str()));
+        rest
+    }
+
     /// The names that were taken so far.
     #[cfg(test)]
     pub(super) fn asked(&self) -> &[&'static str] {

@@ -8,6 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use serde::Serialize;
+
 use super::{
     body::JsonObject,
     error::{AnyRouteErrors, ApiError, RequestErrors, RunErrors},
@@ -84,7 +86,15 @@ pub(super) async fn generate(
     let spec = asked.spec(&state)?;
     let run = Run::admit(&state, &spec, arrived, Audience::Nobody)?;
     let reply = run.reply().await?;
-    let bytes = reply.bytes();
-    let body = bulk::run(bytes, move || reply.to_json()).await?;
+    json(reply.n_bytes(), reply).await
+}
+
+/// Writes a reply with so many bytes of pictures.
+pub(super) async fn json(
+    n_bytes: usize,
+    reply: impl Serialize + Send + 'static,
+) -> Result<Response, ApiError> {
+    let write = move || serde_json::to_vec(&reply).expect("a reply of plain values can be written");
+    let body = bulk::run(n_bytes, write).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }

@@ -1,9 +1,10 @@
 //! What happens to every request, whatever its route? From the outside in:
 //!
 //! 1. [`observe`]: arrival time, request id, span, counters, one log line;
-//! 2. catch-panic: a fault of ours is a 500 in the usual shape, and the process lives on;
-//! 3. [`cors`]: whose pages may read the answer, where some are listed;
-//! 4. [`auth`]: who may ask.
+//! 2. [`sdapi::in_their_shape`]: refusals below `/sdapi` as clients expect them there;
+//! 3. catch-panic: a fault of ours is a 500 in the usual shape, and the process lives on;
+//! 4. [`cors`]: whose pages may read the answer, where some are listed;
+//! 5. [`auth`]: who may ask.
 //!
 //! Limits on bodies stand in [`super::body`], those on connections in [`super::serve()`].
 
@@ -13,7 +14,7 @@ use axum::{
     Router,
     extract::{MatchedPath, Request, State},
     http::{Method, StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use tower_http::{
@@ -22,8 +23,8 @@ use tower_http::{
 use tracing::{Instrument, Span, info_span};
 
 use super::{
-    error::{ApiError, RefusalKind},
-    router,
+    error::{ApiError, Refused},
+    router, sdapi,
     state::AppState,
 };
 use crate::units::Moment;
@@ -46,6 +47,7 @@ pub(super) fn around(routes: Router<AppState>, state: &AppState) -> Router<AppSt
     };
     routes
         .layer(CatchPanicLayer::custom(after_panic))
+        .layer(from_fn(sdapi::in_their_shape))
         .layer(from_fn_with_state(state.clone(), observe))
         .layer(SetSensitiveRequestHeadersLayer::new(iter::once(
             header::AUTHORIZATION,
@@ -68,8 +70,8 @@ async fn observe(State(state): State<AppState>, mut request: Request, next: Next
     state.metrics().answered(route, status.as_u16(), took);
     let refusal = response
         .extensions()
-        .get::<RefusalKind>()
-        .map(|kind| kind.0);
+        .get::<Refused>()
+        .map(|refused| refused.kind);
     if let Some(kind) = refusal {
         state.metrics().refused(kind);
     }
@@ -86,7 +88,7 @@ fn request_span(route: &'static str, method: &Method, id: &str) -> Span {
 fn log(span: &Span, route: &str, status: StatusCode, refusal: Option<&str>, seconds: f64) {
     let _entered = span.enter();
     let status = status.as_u16();
-    if route.starts_with("/v1/") {
+    if route.starts_with("/v1/") || route.starts_with("/sdapi/") {
         tracing::info!(
             "http.status" = status,
             "error.kind" = refusal,

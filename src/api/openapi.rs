@@ -34,6 +34,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
     components(schemas(ErrorReply)),
     tags(
         (name = "images", description = "Pictures and plans"),
+        (name = "automatic1111", description = "For clients of AUTOMATIC1111's web interface: a subset, lenient where `/v1` is strict"),
         (name = "models", description = "What may be asked for"),
         (name = "operation", description = "For probes and scrapes")
     ),

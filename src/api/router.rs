@@ -11,11 +11,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     error::ApiError, frontier, generate, health, jobs, layers, metrics, models, openapi, plan,
-    state::AppState,
+    sdapi, state::AppState,
 };
 
 /// Every route as a metric label or a log field; what is not here counts as [`UNMATCHED`].
-const PATTERNS: [&str; 13] = [
+const PATTERNS: [&str; 20] = [
     "/v1/images/generations",
     "/v1/images/jobs",
     "/v1/images/jobs/{id}",
@@ -23,6 +23,13 @@ const PATTERNS: [&str; 13] = [
     "/v1/frontier",
     "/v1/models",
     "/v1/models/{id}",
+    "/sdapi/v1/txt2img",
+    "/sdapi/v1/progress",
+    "/sdapi/v1/interrupt",
+    "/sdapi/v1/sd-models",
+    "/sdapi/v1/samplers",
+    "/sdapi/v1/schedulers",
+    "/sdapi/v1/options",
     "/livez",
     "/readyz",
     "/metrics",
@@ -60,6 +67,13 @@ pub(super) fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(frontier::frontier))
         .routes(routes!(models::list))
         .routes(routes!(models::retrieve))
+        .routes(routes!(sdapi::txt2img))
+        .routes(routes!(sdapi::watch::progress))
+        .routes(routes!(sdapi::watch::interrupt))
+        .routes(routes!(sdapi::listings::models))
+        .routes(routes!(sdapi::listings::samplers))
+        .routes(routes!(sdapi::listings::noise_spacings))
+        .routes(routes!(sdapi::options::read, sdapi::options::write))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))

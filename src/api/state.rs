@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{
     error::ApiError, generate::warnings, jobs::KeptJobs, layers::auth::Keys, menus::KeptMenus,
-    texts::KnownTexts,
+    sdapi::watch::WatchedJobs, texts::KnownTexts,
 };
 use crate::{
     catalog::{Catalog, Family},
@@ -52,6 +52,7 @@ struct Shared {
     parts: Parts,
     menus: KeptMenus,
     jobs: KeptJobs,
+    watched: WatchedJobs,
     texts: KnownTexts,
     keys: Keys,
 }
@@ -76,6 +77,7 @@ impl AppState {
             keys: Keys::new(&parts.access),
             menus,
             jobs: KeptJobs::default(),
+            watched: WatchedJobs::default(),
             texts: KnownTexts::default(),
             parts,
         }))
@@ -89,6 +91,10 @@ impl AppState {
     /// Returns who runs the work.
     pub fn runtime(&self) -> &Runtime {
         &self.0.parts.runtime
+    }
+
+    pub(super) fn watched(&self) -> &WatchedJobs {
+        &self.0.watched
     }
 
     pub(super) fn jobs(&self) -> &KeptJobs {

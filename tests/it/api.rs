@@ -13,6 +13,7 @@ mod plans;
 mod refusals;
 mod replays;
 mod robustness;
+mod sdapi;
 mod serving;
 mod streams;
 mod toy;

@@ -82,9 +82,14 @@ pub struct ErrorBody {
     pub retry_after_ms: Option<u64>,
 }
 
-/// The name of the error, left on a response for the layer that counts refusals.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::api) struct RefusalKind(pub(in crate::api) &'static str);
+/// The error, left on a response for the layers that count refusals and write them in another shape.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct Refused {
+    /// One of [`ApiError::KINDS`].
+    pub(in crate::api) kind: &'static str,
+    /// For people.
+    pub(in crate::api) message: String,
+}
 
 impl ApiError {
     fn openai_type(&self) -> &'static str {
@@ -172,7 +177,10 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), Json(self.body())).into_response();
-        response.extensions_mut().insert(RefusalKind(self.kind()));
+        response.extensions_mut().insert(Refused {
+            kind: self.kind(),
+            message: self.to_string(),
+        });
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after() {
             // Whole seconds for everybody, rounded up so that nobody comes back too early.
@@ -229,9 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_kind_is_left_for_the_layers() {
+    fn the_error_is_left_for_the_layers() {
         let response = ApiError::ShuttingDown.into_response();
-        let kind = response.extensions().get::<RefusalKind>().unwrap().0;
-        assert!(ApiError::KINDS.contains(&kind));
+        let refused = response.extensions().get::<Refused>().unwrap();
+        assert!(ApiError::KINDS.contains(&refused.kind));
+        assert_eq!(refused.message, ApiError::ShuttingDown.to_string());
     }
 }

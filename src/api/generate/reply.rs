@@ -16,44 +16,44 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct GenerateReply {
     /// Seconds since 1970 UTC.
-    pub(super) created: u64,
+    pub(in crate::api) created: u64,
     /// One entry for each picture, in the order of their seeds.
-    pub(super) data: Vec<ImageReply>,
+    pub(in crate::api) data: Vec<ImageReply>,
     /// The file format of the pictures.
     #[schema(value_type = String, example = "png")]
-    pub(super) output_format: FileFormat,
+    pub(in crate::api) output_format: FileFormat,
     /// The size of the pictures.
     #[schema(value_type = String, example = "128x128")]
-    pub(super) size: ImageSize,
+    pub(in crate::api) size: ImageSize,
     /// The named budget, `auto` if none was named.
-    pub(super) quality: Quality,
+    pub(in crate::api) quality: Quality,
     /// Pictures have no transparency.
     #[schema(example = "opaque")]
-    pub(super) background: &'static str,
+    pub(in crate::api) background: &'static str,
     /// What was run.
-    pub(super) plan: Plan,
+    pub(in crate::api) plan: Plan,
     /// The same in one word, which replays it exactly where a later request has it as `plan_token`.
-    pub(super) plan_token: String,
+    pub(in crate::api) plan_token: String,
     /// What was predicted when the plan was chosen.
-    pub(super) estimate: Estimate,
+    pub(in crate::api) estimate: Estimate,
     /// What came out.
-    pub(super) actual: Actual,
+    pub(in crate::api) actual: Actual,
     /// The budget as it was understood.
-    pub(super) budget: BudgetReply,
+    pub(in crate::api) budget: BudgetReply,
     /// What the client should know.
-    pub(super) warnings: Vec<Notice>,
+    pub(in crate::api) warnings: Vec<Notice>,
 }
 
 /// One picture.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ImageReply {
+pub(in crate::api) struct ImageReply {
     /// The file, in base64.
-    b64_json: String,
+    pub(in crate::api) b64_json: String,
     /// The seed that reproduces this picture alone, with `n` = 1.
-    seed: u64,
+    pub(in crate::api) seed: u64,
     /// Sampling steps that ran.
     #[schema(value_type = u32)]
-    steps_run: Steps,
+    pub(in crate::api) steps_run: Steps,
     /// Whether the picture took fewer steps than its plan has, to be in time.
     degraded: bool,
     /// What it is predicted to be worth: the plan's score; of a degraded picture its own, null where such a
@@ -65,7 +65,7 @@ pub(super) struct ImageReply {
 
 /// What came out.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Actual {
+pub(in crate::api) struct Actual {
     /// From the parsed request head to the reply being written.
     latency_ms: f64,
     /// Where the time went.
@@ -177,14 +177,9 @@ impl GenerateReply {
         std::mem::take(&mut self.data)
     }
 
-    /// Bytes of its pictures, as they will be written.
-    pub(super) fn bytes(&self) -> usize {
+    /// Bytes of the pictures, in base64.
+    pub(in crate::api) fn n_bytes(&self) -> usize {
         self.data.iter().map(|image| image.b64_json.len()).sum()
-    }
-
-    /// Returns the body of the reply.
-    pub(super) fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a reply of plain values can be written")
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Guidance scales beyond this only burn the picture.
-const MAX_GUIDANCE_SCALE: f64 = 30.0;
+pub(in crate::api) const MAX_GUIDANCE_SCALE: f64 = 30.0;
 
 /// As many as OpenAI shows.
 const MAX_PARTIAL_IMAGES: u64 = 3;
@@ -289,7 +289,8 @@ impl GenerateRequest {
 }
 
 impl BudgetRequest {
-    fn take_from(request: &mut Fields) -> Result<Option<Self>, ApiError> {
+    /// Takes the field `budget`.
+    pub(in crate::api) fn take_from(request: &mut Fields) -> Result<Option<Self>, ApiError> {
         let Some(mut fields) = request.object("budget", "budget.")? else {
             return Ok(None);
         };
@@ -316,7 +317,7 @@ impl BudgetRequest {
     }
 }
 
-fn prompt(fields: &mut Fields, limits: &Limits) -> Result<String, ApiError> {
+pub(in crate::api) fn prompt(fields: &mut Fields, limits: &Limits) -> Result<String, ApiError> {
     let missing = || ApiError::MissingField {
         param: "prompt".to_owned(),
         message: "prompt is missing; say what to draw, for example \"a red heart on grass\""
@@ -333,7 +334,10 @@ fn prompt(fields: &mut Fields, limits: &Limits) -> Result<String, ApiError> {
     Ok(prompt)
 }
 
-fn negative_prompt(fields: &mut Fields, limits: &Limits) -> Result<Option<String>, ApiError> {
+pub(in crate::api) fn negative_prompt(
+    fields: &mut Fields,
+    limits: &Limits,
+) -> Result<Option<String>, ApiError> {
     let negative = fields.text("negative_prompt")?;
     if let Some(text) = &negative {
         within_length("negative_prompt", text, limits)?;

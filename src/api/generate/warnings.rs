@@ -7,14 +7,17 @@ use crate::{
 };
 
 /// The code of every warning in a reply.
-pub(in crate::api) const CODES: [&str; 5] = [
+pub(in crate::api) const CODES: [&str; 6] = [
     UNKNOWN_WORDS,
     PROMPT_TRUNCATED,
+    UNSUPPORTED_FIELD,
     "unmeasured",
     "unmeasured_pin",
     "latency_unlearned",
 ];
 
+/// Of AUTOMATIC1111's fields, one that says something which nothing here can do.
+pub(in crate::api) const UNSUPPORTED_FIELD: &str = "unsupported_field";
 const UNKNOWN_WORDS: &str = "unknown_words";
 const PROMPT_TRUNCATED: &str = "prompt_truncated";
 

@@ -1,4 +1,5 @@
-//! Who may ask? Everybody, unless the operator named keys; then whoever sends one as a bearer token.
+//! Who may ask? Everybody, unless the operator named keys; then whoever sends one as a bearer token, or, below
+//! `/sdapi`, as a password.
 //!
 //! The documentation stays open: it is asked for by browsers, and shows what the repository shows. Probes and
 //! scrapes are open where the operator says so.
@@ -11,6 +12,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -73,8 +75,15 @@ pub(super) async fn require_key(
     if keys.leave_open(route) {
         return next.run(request).await;
     }
-    match bearer(request.headers()) {
-        Some(token) if keys.admit(token) => next.run(request).await,
+    let token = bearer(request.headers()).map(str::to_owned);
+    let token = token.or_else(|| {
+        route
+            .starts_with("/sdapi/")
+            .then(|| password(request.headers()))
+            .flatten()
+    });
+    match token {
+        Some(token) if keys.admit(&token) => next.run(request).await,
         token => ApiError::Unauthorized {
             given: token.is_some(),
         }
@@ -89,6 +98,18 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim())
         .filter(|token| !token.is_empty())
+}
+
+/// AUTOMATIC1111's clients know names with passwords: the key is the password, whatever the name.
+fn password(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, pair) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(pair.trim()).ok()?).ok()?;
+    let (_name, password) = pair.split_once(':')?;
+    Some(password.to_owned())
 }
 
 fn digest(text: &str) -> [u8; 32] {

@@ -39,6 +39,26 @@ const BUDGET_FIELDS: [&str; 7] = [
     "on_late",
     "extra",
 ];
+const SD_FIELDS: [&str; 18] = [
+    "prompt",
+    "negative_prompt",
+    "seed",
+    "sampler_name",
+    "sampler_index",
+    "batch_size",
+    "n_iter",
+    "steps",
+    "cfg_scale",
+    "width",
+    "height",
+    "override_settings",
+    "send_images",
+    "budget",
+    "enable_hr",
+    "hr_scale",
+    "sd_model_checkpoint",
+    "",
+];
 /// Values that some field accepts, so that requests get past the first check.
 const WORDS: [&str; 18] = [
     "auto", "toy", "toy-8", "64x64", "low", "max", "b64_json", "png", "opaque", "ddim", "balanced",
@@ -72,13 +92,16 @@ fn object(names: &'static [&'static str], value: BoxedStrategy<Value>) -> BoxedS
         .boxed()
 }
 
-fn request() -> impl Strategy<Value = Value> {
-    let inner = prop_oneof![
+fn inner() -> impl Strategy<Value = Value> {
+    prop_oneof![
         4 => scalar(),
         1 => prop::collection::vec(scalar(), 0..3).prop_map(Value::Array),
         2 => object(&BUDGET_FIELDS, scalar().boxed()),
-    ];
-    (object(&FIELDS, inner.boxed()), any::<bool>()).prop_map(|(mut body, has_prompt)| {
+    ]
+}
+
+fn request() -> impl Strategy<Value = Value> {
+    (object(&FIELDS, inner().boxed()), any::<bool>()).prop_map(|(mut body, has_prompt)| {
         if has_prompt {
             body["prompt"] = "a heart".into();
         }
@@ -105,6 +128,28 @@ proptest! {
                 assert!([200, 400, 404, 422].contains(&status), "{status} for {body}: {}", reply.text);
                 if status != 200 {
                     assert!(reply.json()["error"]["message"].is_string(), "{}", reply.text);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn no_request_of_the_web_interface_is_answered_with_a_fault_of_the_server(
+        mut body in object(&SD_FIELDS, inner().boxed()),
+        has_prompt in any::<bool>(),
+    ) {
+        let asynchronous = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        asynchronous.block_on(async {
+            let toy = Toy::start().await;
+            if has_prompt {
+                body["prompt"] = "a heart".into();
+            }
+            for path in ["/sdapi/v1/txt2img", "/sdapi/v1/options"] {
+                let reply = toy.post(path, body.clone()).await;
+                let status = reply.status.as_u16();
+                assert!([200, 400, 404, 422].contains(&status), "{status} for {body}: {}", reply.text);
+                if status != 200 {
+                    assert!(reply.json()["detail"].is_string(), "{}", reply.text);
                 }
             }
         });

@@ -102,7 +102,8 @@ proptest! {
             let before = times.clone();
             times.learn(&[lap("a", n, took)], log_speed);
             prop_assert!(times.is_sound());
-            prop_assert!(times.moved_since(&before) < 0.03);
+            // The probe's word is that of three requests: the first one moves it by a quarter of the leash.
+            prop_assert!(times.moved_since(&before) < 0.07);
         }
     }
 }
