@@ -38,6 +38,8 @@ pub struct Setup {
     pub menus: Arc<Menus>,
     /// What is known of the machine at the start; learned from as requests finish.
     pub latency: LatencyModel,
+    /// How each device's work is ordered, but for the policy, which is the strategy's.
+    pub rules: Rules,
     /// Devices, all alike.
     pub devices: usize,
     /// How far real times are from predicted ones, in log units.
@@ -100,7 +102,7 @@ impl<'a> Simulation<'a> {
         let models: Vec<ModelId> = setup.family.models.iter().map(|m| m.id.clone()).collect();
         let rules = Rules {
             policy: strategy.policy(),
-            ..Rules::default()
+            ..setup.rules
         };
         let device = |_| Device {
             agenda: Agenda::new(rules, models.clone()),

@@ -12,6 +12,7 @@ use crate::{
     config,
     load::{record::Record, report::Report, trace::Trace},
     planner::{Menus, Planner},
+    runtime::Rules,
     simulate::{self, Setup, oracle, strategy::Strategy},
 };
 
@@ -44,6 +45,10 @@ pub struct Args {
     /// Names the noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
+
+    /// Share of the steps ahead that a picture on its way gives up for newcomers, if it must
+    #[arg(long, default_value_t = Rules::default().yields)]
+    yields: f64,
 
     /// The family [default: the first one]
     #[arg(long)]
@@ -156,6 +161,10 @@ impl Args {
             family: Arc::new(family.clone()),
             menus: Arc::new(Menus::new(&planner, latency.phases())),
             latency,
+            rules: Rules {
+                yields: self.yields.clamp(0.0, 1.0),
+                ..Rules::default()
+            },
             devices: usize::from(self.devices),
             noise: self.noise,
             seed: self.seed,

@@ -16,6 +16,7 @@ use goldilocks::{
         trace::Trace,
     },
     planner::{LatencyModel, Menus, PhaseTimes, Planner, Profile},
+    runtime::Rules,
     simulate::{Setup, oracle, run, strategy::Strategy},
     units::Millis,
 };
@@ -45,6 +46,7 @@ fn setup(devices: usize, noise: f64) -> Setup {
         menus: Arc::new(Menus::new(&planner, &phases)),
         family: Arc::new(family),
         latency: LatencyModel::new(phases),
+        rules: Rules::default(),
         devices,
         noise,
         seed: 3,
