@@ -16,6 +16,7 @@ use super::{
 };
 use crate::units::Moment;
 
+mod account;
 mod bulk;
 mod deadline;
 pub(super) mod reply;
@@ -25,6 +26,7 @@ pub(super) mod spec;
 mod stream;
 pub(super) mod warnings;
 
+pub(super) use request::OBJECTIVES;
 pub use request::{BudgetRequest, GenerateRequest};
 pub(super) use run::{Audience, Run, refuse_beyond};
 pub(super) use spec::Spec;
