@@ -49,10 +49,10 @@ pub use readiness::{Liveness, Progress, Readiness};
 use crate::{
     catalog::{DeviceSpec, ModelId},
     planner::LatencyModel,
-    telemetry::{Clock, Metrics},
+    telemetry::{Admission, Clock, JobEnd, JobState, Metrics},
     units::Millis,
 };
-use agenda::{Finished, NoRoom};
+use agenda::{Backlog, Finished, NoRoom};
 use lane::{Lane, Reply};
 
 /// How long a running step may still take after the grace is over, before the thread is left behind.
@@ -153,6 +153,8 @@ impl Runtime {
             models,
             ..Progress::default()
         });
+        let metrics = &settings.metrics;
+        metrics.declare_devices(lanes.len(), settings.rules.most_rows);
         let shared = Arc::new(Shared {
             lanes,
             settings,
@@ -202,6 +204,11 @@ impl Runtime {
             let latency = self.shared.latency();
             desk.agenda.admit(now, &latency, id, Arc::new(job))
         };
+        self.shared.settings.metrics.admission(match &admitted {
+            Ok(()) => Admission::Admitted,
+            Err(NoRoom::Full { .. }) => Admission::Full,
+            Err(NoRoom::Late { .. }) => Admission::NoRoom,
+        });
         admitted.map_err(|refused| self.shared.refusal(refused))?;
         desk.replies.insert(id, Reply::new(to, say));
         drop(desk);
@@ -230,12 +237,18 @@ impl Runtime {
     /// Returns the time that all admitted work is expected to take, on the busiest device.
     pub fn queued_work(&self) -> Millis {
         let queued = self.shared.queued();
-        Millis(queued.iter().map(|(_, work)| work.0).fold(0.0, f64::max))
+        Millis(queued.iter().map(|lane| lane.work.0).fold(0.0, f64::max))
     }
 
-    /// Brings the gauges of the backlog up to date, as before they are read.
-    pub fn tell_backlog(&self) {
+    /// Brings all gauges up to date, as before they are read.
+    pub fn tell_gauges(&self) {
         self.shared.tell_backlog();
+        let Liveness {
+            silent_for,
+            workers_lost,
+        } = self.liveness();
+        let metrics = &self.shared.settings.metrics;
+        metrics.state(self.readiness().is_ready(), silent_for, workers_lost);
     }
 
     /// Returns what the runtime is doing now.
@@ -279,6 +292,8 @@ impl Runtime {
         }
         self.shared.aborting.store(true, Ordering::SeqCst);
         let unreached: usize = self.shared.lanes.iter().map(Lane::refuse_waiting).sum();
+        let metrics = &self.shared.settings.metrics;
+        metrics.jobs_ended(JobEnd::Stopped, unreached);
         tracing::warn!(
             jobs = unreached,
             "the grace is over; jobs that did not run are refused"
@@ -309,22 +324,23 @@ impl Shared {
         }
     }
 
-    /// Jobs and work of every lane.
-    fn queued(&self) -> Vec<(usize, Millis)> {
+    /// What is ahead of every lane.
+    fn queued(&self) -> Vec<Backlog> {
         let now = self.settings.clock.now();
         let forecast = self.latency().behind(Millis::ZERO);
-        let of_lane = |lane: &Lane| {
-            let agenda = &lane.desk().agenda;
-            (agenda.n_jobs(), agenda.queued_work(now, &forecast))
-        };
+        let of_lane = |lane: &Lane| lane.desk().agenda.backlog(now, &forecast);
         self.lanes.iter().map(of_lane).collect()
     }
 
     fn tell_backlog(&self) {
         let queued = self.queued();
-        let jobs = queued.iter().map(|(jobs, _)| jobs).sum();
-        let work = queued.iter().map(|(_, work)| *work).sum();
-        self.settings.metrics.backlog(jobs, work);
+        let metrics = &self.settings.metrics;
+        let jobs = |count: fn(&Backlog) -> usize| queued.iter().map(count).sum();
+        metrics.jobs_now(JobState::Waiting, jobs(|lane| lane.waiting));
+        metrics.jobs_now(JobState::Running, jobs(|lane| lane.running));
+        let work = queued.iter().map(|lane| lane.work).sum();
+        let flops = queued.iter().map(|lane| lane.flops).sum();
+        metrics.queued(work, flops);
     }
 
     /// Changes the progress of the warm-up, and ends it once everything is loaded and timed.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::units::Moment;
 
+mod account;
 mod bulk;
 mod deadline;
 pub(super) mod reply;
@@ -27,6 +28,7 @@ pub(super) mod spec;
 mod stream;
 pub(super) mod warnings;
 
+pub(super) use request::OBJECTIVES;
 pub use request::{BudgetRequest, GenerateRequest};
 pub(super) use run::{Audience, Run, refuse_beyond};
 pub(super) use spec::Spec;

@@ -21,7 +21,8 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
     responses((status = 200, description = "Prometheus text exposition", body = String, content_type = "text/plain"), AnyRouteErrors)
 )]
 pub(super) async fn metrics(State(state): State<AppState>) -> Response {
-    state.runtime().tell_backlog();
+    state.runtime().tell_gauges();
+    state.jobs().tell(state.metrics());
     let text = state.metrics().text();
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response()
 }

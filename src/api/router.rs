@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Every route as a metric label or a log field; what is not here counts as [`UNMATCHED`].
-const PATTERNS: [&str; 20] = [
+pub(super) const PATTERNS: [&str; 20] = [
     "/v1/images/generations",
     "/v1/images/jobs",
     "/v1/images/jobs/{id}",

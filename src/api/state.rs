@@ -3,8 +3,14 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{
-    error::ApiError, generate::warnings, jobs::KeptJobs, layers::auth::Keys, menus::KeptMenus,
-    sdapi::watch::WatchedJobs, texts::KnownTexts,
+    error::ApiError,
+    generate::{OBJECTIVES, warnings},
+    jobs::KeptJobs,
+    layers::auth::Keys,
+    menus::KeptMenus,
+    router,
+    sdapi::watch::WatchedJobs,
+    texts::KnownTexts,
 };
 use crate::{
     catalog::{Catalog, Family},
@@ -70,9 +76,7 @@ impl AppState {
         let latency = latency.unwrap_or_else(PoisonError::into_inner);
         let menus = KeptMenus::new(planners, latency.phases());
         drop(latency);
-        parts
-            .metrics
-            .declare_codes(&ApiError::KINDS, &warnings::CODES);
+        declare(&parts);
         Self(Arc::new(Shared {
             keys: Keys::new(&parts.access),
             menus,
@@ -181,5 +185,18 @@ impl AppState {
             .iter()
             .position(|known| known.id == family.id)
             .expect("a request's family is one of the catalog's")
+    }
+}
+
+/// Makes every series of the metrics show as zero whose labels are known.
+fn declare(parts: &Parts) {
+    let metrics = &parts.metrics;
+    metrics.declare_codes(&ApiError::KINDS, &warnings::CODES);
+    metrics.declare_routes(&router::PATTERNS);
+    metrics.declare_objectives(OBJECTIVES.map(|(name, _)| name));
+    let families = parts.catalog.families.iter();
+    for card in families.flat_map(|family| &family.models) {
+        let samplers = card.samplers().iter().map(|sampler| sampler.name());
+        metrics.declare_plans(&card.id.0, samplers);
     }
 }

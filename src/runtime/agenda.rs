@@ -23,6 +23,7 @@ use super::{
 use crate::{
     catalog::ModelId,
     planner::{Forecast, LatencyModel, Plan, StepLap},
+    telemetry::PlanChange,
     units::{Flops, Millis, Moment, Nfe, Steps},
 };
 use claims::{Claim, Claims};
@@ -89,8 +90,10 @@ struct Known<'a> {
 pub(crate) struct Turn {
     /// Jobs that cannot be in time and would rather not be late.
     pub(crate) refused: Vec<JobId>,
-    /// Evaluations that those have had for nothing.
-    pub(crate) wasted: usize,
+    /// Network evaluations that those have had for nothing.
+    pub(crate) wasted: Nfe,
+    /// Plans that were chosen again.
+    pub(crate) changes: Vec<PlanChange>,
     /// To be done before the work, and next to nothing.
     pub(crate) orders: Vec<Order>,
     /// Nothing where there is nothing to do.
@@ -143,6 +146,19 @@ pub(crate) enum NoRoom {
     Late { room_in: Duration },
 }
 
+/// What is admitted and not yet done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Backlog {
+    /// Jobs that have not begun.
+    pub(crate) waiting: usize,
+    /// Jobs that have.
+    pub(crate) running: usize,
+    /// The time that all of them are expected to take from now.
+    pub(crate) work: Millis,
+    /// Operations of their plans that have not run.
+    pub(crate) flops: Flops,
+}
+
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
@@ -173,10 +189,6 @@ impl Agenda {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
-    }
-
-    pub(crate) fn n_jobs(&self) -> usize {
-        self.entries.len()
     }
 
     pub(crate) fn job(&self, id: JobId) -> Option<&Arc<Job>> {
@@ -288,7 +300,7 @@ impl Agenda {
     fn prepare(&mut self, targets: &[Target], known: Known<'_>, turn: &mut Turn) {
         match targets[0] {
             Target::Text(id) => {
-                self.dispatch(id, known);
+                turn.changes.extend(self.dispatch(id, known));
                 turn.begins = Some(id);
                 turn.work = Some(Work::Text(id));
             }
@@ -328,7 +340,9 @@ impl Agenda {
             .collect();
         let mut is_settled = true;
         for row in &rows {
-            match self.review(*row, known) {
+            let verdict = self.review(*row, known);
+            turn.changes.extend(verdict.plan_change());
+            match verdict {
                 Verdict::GoOn => {}
                 // There is no step left to take: the estimate is decoded as it stands.
                 Verdict::Changed(Order::Shorten { left: 0, .. }) => is_settled = false,
@@ -371,7 +385,7 @@ impl Agenda {
     }
 
     /// Chooses a job's plan for good, with the time that it has left.
-    fn dispatch(&mut self, id: JobId, known: Known<'_>) {
+    fn dispatch(&mut self, id: JobId, known: Known<'_>) -> Option<PlanChange> {
         let Known {
             now,
             latency,
@@ -388,9 +402,10 @@ impl Agenda {
             (None, OnLate::RunLate) => entry.binding.clone(),
             (None, OnLate::Degrade | OnLate::Reject) => entry.job.floor.clone(),
         };
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.begin(binding);
-        }
+        let entry = self.entries.get_mut(&id)?;
+        let change = binding.change_from(&entry.binding, entry.n_images());
+        entry.begin(binding);
+        Some(change)
     }
 
     /// Jobs that would rather not run than be late, and will be.
@@ -521,10 +536,10 @@ impl Agenda {
         })
     }
 
-    /// Strikes a job out; returns the evaluations that it has had for nothing.
-    pub(crate) fn remove(&mut self, id: JobId) -> usize {
+    /// Strikes a job out; returns the network evaluations that it has had for nothing.
+    pub(crate) fn remove(&mut self, id: JobId) -> Nfe {
         let entry = self.entries.remove(&id);
-        entry.map_or(0, |entry| entry.tally.steps.len())
+        entry.map_or(0, |entry| entry.tally.nfe)
     }
 
     /// Strikes out every job that has not begun, and returns their names.
@@ -549,6 +564,18 @@ impl Agenda {
         let rest: Millis = self.entries.values().map(Entry::rest).sum();
         let behind = self.behind(now, forecast).0;
         forecast.expected(Millis((rest.0 - behind).max(0.0)))
+    }
+
+    /// All that is admitted and not yet done.
+    pub(crate) fn backlog(&self, now: Moment, forecast: &Forecast) -> Backlog {
+        let waiting = self.entries.values().filter(|entry| entry.is_waiting());
+        let waiting = waiting.count();
+        Backlog {
+            waiting,
+            running: self.entries.len() - waiting,
+            work: self.queued_work(now, forecast),
+            flops: self.entries.values().map(Entry::rest_of_flops).sum(),
+        }
     }
 
     /// Where a job stands, if it is not done.

@@ -2,11 +2,12 @@
 
 mod menu_binder;
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use crate::{
     catalog::Family,
     planner::{Decision, LatencyModel, Plan, Rush, Timetable},
+    telemetry::PlanChange,
     units::{Millis, Steps},
 };
 
@@ -34,6 +35,19 @@ impl Binding {
     /// Its plan.
     pub fn plan(&self) -> &Plan {
         &self.decision.plan
+    }
+
+    /// How it compares, as the device begins, with what was chosen at admission: by time on the device.
+    pub(super) fn change_from(&self, admitted: &Self, n_images: u32) -> PlanChange {
+        if self.plan() == admitted.plan() {
+            return PlanChange::SameAtDispatch;
+        }
+        let time = |binding: &Self| binding.timetable.device(n_images).0;
+        match time(self).total_cmp(&time(admitted)) {
+            Ordering::Less => PlanChange::SmallerAtDispatch,
+            Ordering::Equal => PlanChange::SameAtDispatch,
+            Ordering::Greater => PlanChange::LargerAtDispatch,
+        }
     }
 }
 

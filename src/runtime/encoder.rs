@@ -11,7 +11,11 @@ use super::{
     Event, Finished, Job, JobError, Outcome, Picture, Rendered, Shared, agenda::Run, lane::Reply,
     worker::fault_text,
 };
-use crate::{planner::Plan, telemetry::Phase, units::Millis};
+use crate::{
+    planner::Plan,
+    telemetry::{JobEnd, Phase, Wasted},
+    units::Millis,
+};
 
 /// What the thread is asked to do, in order.
 pub(super) enum Chore {
@@ -134,6 +138,7 @@ impl Shared {
         let files = Arc::clone(&reply.files);
         let mut files = files.lock();
         let metrics = &self.settings.metrics;
+        let nfe = finished.tally.nfe;
         let outcome = match files.fault.take() {
             None => {
                 let mut images = std::mem::take(&mut files.images);
@@ -143,26 +148,31 @@ impl Shared {
                 self.observe(&outcome);
                 Ok(outcome)
             }
-            Some(fault) => {
-                metrics.failed();
-                Err(fault)
-            }
+            Some(fault) => Err(fault),
         };
         drop(files);
-        if !reply.send(outcome) {
-            metrics.cancelled();
+        // Counted before it is sent, so that whoever has the reply finds it counted.
+        let end = match &outcome {
+            Err(_) => JobEnd::Failed,
+            Ok(_) if reply.is_unwanted() => JobEnd::Cancelled,
+            Ok(_) => JobEnd::Finished,
+        };
+        metrics.job_ended(end);
+        match end {
+            JobEnd::Failed => metrics.wasted(Wasted::Failed, nfe),
+            JobEnd::Cancelled => metrics.wasted(Wasted::Cancelled, nfe),
+            _ => {}
         }
+        reply.send(outcome);
     }
 
     /// Reports a finished job.
     fn observe(&self, outcome: &Outcome) {
         let metrics = &self.settings.metrics;
-        metrics.drawn(
-            &outcome.decision.plan.model.0,
-            outcome.images.len(),
-            outcome.nfe,
-            outcome.flops,
-        );
+        let images = outcome.images.iter();
+        let degraded = images.filter(|image| image.rush.is_some()).count();
+        let model = &outcome.decision.plan.model;
+        metrics.drawn(&model.0, outcome.images.len(), degraded);
         let phases = outcome.phases;
         for (phase, took) in [
             (Phase::Text, phases.text),
@@ -171,11 +181,6 @@ impl Shared {
             (Phase::Encode, phases.encode),
         ] {
             metrics.phase(phase, took);
-        }
-        for image in &outcome.images {
-            if image.rush.is_some() {
-                metrics.degraded();
-            }
         }
     }
 }

@@ -98,7 +98,7 @@ impl Desk {
     /// Jobs that nobody wants any more.
     pub(super) fn unwanted(&self) -> Vec<JobId> {
         let replies = self.replies.iter();
-        let unwanted = replies.filter(|(_, reply)| reply.is_cancelled || reply.to.is_closed());
+        let unwanted = replies.filter(|(_, reply)| reply.is_unwanted());
         unwanted.map(|(id, _)| *id).collect()
     }
 
@@ -135,8 +135,13 @@ impl Reply {
         }
     }
 
-    /// Answers; false if nobody waits for it any more.
-    pub(super) fn send(self, outcome: Result<Outcome, JobError>) -> bool {
-        self.to.send(outcome).is_ok()
+    /// Whether nobody waits for the outcome any more.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.is_cancelled || self.to.is_closed()
+    }
+
+    /// Answers whoever still waits.
+    pub(super) fn send(self, outcome: Result<Outcome, JobError>) {
+        self.to.send(outcome).ok();
     }
 }

@@ -18,8 +18,8 @@ use super::{
     lane::{Desk, Lane},
 };
 use crate::{
-    telemetry::Wasted,
-    units::{Memory, Millis, Moment},
+    telemetry::{JobEnd, Wasted},
+    units::{Flops, Memory, Millis, Moment, Nfe},
 };
 
 /// One device's thread.
@@ -102,6 +102,7 @@ impl Bench<'_> {
             self.drop_unwanted(&mut desk);
             if shared.aborting.load(Ordering::SeqCst) {
                 for id in desk.refuse_all(&JobError::ShuttingDown) {
+                    shared.settings.metrics.job_ended(JobEnd::Stopped);
                     self.executor.end(id);
                 }
             }
@@ -133,7 +134,7 @@ impl Bench<'_> {
         for id in desk.unwanted() {
             let wasted = desk.agenda.remove(id);
             let metrics = &self.worker.shared.settings.metrics;
-            metrics.cancelled();
+            metrics.job_ended(JobEnd::Cancelled);
             metrics.wasted(Wasted::Cancelled, wasted);
             self.executor.end(id);
             if let Some(reply) = desk.replies.remove(&id) {
@@ -157,8 +158,11 @@ impl Bench<'_> {
     fn take(&mut self, turn: Turn) {
         let metrics = &self.worker.shared.settings.metrics;
         metrics.wasted(Wasted::Late, turn.wasted);
+        for change in turn.changes {
+            metrics.plan_chosen_again(change);
+        }
         for id in turn.refused {
-            metrics.rejected_late();
+            metrics.job_ended(JobEnd::Late);
             self.executor.end(id);
             let reply = self.worker.lane().desk().replies.remove(&id);
             if let Some(reply) = reply {
@@ -214,7 +218,7 @@ impl Bench<'_> {
         drop(desk);
         match self.attempt(|executor| executor.encode_text(id, &job, &plan)) {
             Ok(texts) => {
-                let took = self.lap();
+                let took = self.lap(texts.flops);
                 self.worker.lane().desk().agenda.text_done(id, took, texts);
             }
             Err(fault) => self.fail(id, fault),
@@ -258,7 +262,9 @@ impl Bench<'_> {
         moved: Vec<Result<Stepped, DrawError>>,
         (model, n_rows): (usize, u32),
     ) {
-        let took = self.lap();
+        let flops: Flops = moved.iter().flatten().map(|stepped| stepped.flops).sum();
+        let nfe: Nfe = moved.iter().flatten().map(|stepped| stepped.nfe).sum();
+        let took = self.lap(flops);
         let mut good = Vec::with_capacity(rows.len());
         for (row, moved) in rows.iter().zip(moved) {
             match moved {
@@ -274,7 +280,7 @@ impl Bench<'_> {
         drop(desk);
         if let Some(name) = name {
             let metrics = &self.worker.shared.settings.metrics;
-            metrics.stepped(&name.0, took, good.len());
+            metrics.stepped(&name.0, took, good.len(), nfe);
         }
         for advance in advances {
             if let Some(number) = advance.partial {
@@ -309,7 +315,7 @@ impl Bench<'_> {
     fn rank(&mut self, job: JobId, picture: usize, candidates: &[u32]) {
         match self.attempt(|executor| executor.rank(job, picture, candidates)) {
             Ok(ranked) => {
-                let took = self.lap();
+                let took = self.lap(ranked.flops);
                 let n = candidates.len() as u32;
                 let mut desk = self.worker.lane().desk();
                 desk.agenda.ranked((job, picture), n, took, ranked);
@@ -324,7 +330,7 @@ impl Bench<'_> {
             Ok(decoded) => decoded,
             Err(fault) => return self.fail(row.job, fault),
         };
-        let took = self.lap();
+        let took = self.lap(flops);
         let showing = self.showing(row, picture);
         let run = self.worker.lane().desk().agenda.decoded(row, took, flops);
         if let Some((showing, run)) = showing.zip(run) {
@@ -382,9 +388,9 @@ impl Bench<'_> {
             tracing::error!("a device did not let go of a job");
         }
         let Some(reply) = reply else { return };
+        metrics.job_ended(JobEnd::Failed);
         let error = match fault {
             Fault::Failed(DrawError(reason)) => {
-                metrics.failed();
                 tracing::warn!(reason, "a job failed");
                 JobError::Failed(reason)
             }
@@ -409,12 +415,16 @@ impl Bench<'_> {
         }
     }
 
-    /// The time since the last piece of work.
-    fn lap(&mut self) -> Millis {
+    /// A piece of work is done: the time since the last one is its own.
+    fn lap(&mut self, flops: Flops) -> Millis {
         let now = self.worker.now();
         self.worker.lane().pulse.beat(now);
         let before = std::mem::replace(&mut self.last, now);
-        Millis::from(now.since(before))
+        let took = Millis::from(now.since(before));
+        let metrics = &self.worker.shared.settings.metrics;
+        metrics.busy(self.worker.lane_idx, took);
+        metrics.computed(flops);
+        took
     }
 
     fn tell_memory(&mut self) {
@@ -455,7 +465,9 @@ impl Drop for LostGuard<'_> {
         }
         let mut desk = lane.desk();
         desk.is_closed = true;
-        desk.refuse_all(&JobError::Panicked);
+        let left = desk.refuse_all(&JobError::Panicked).len();
+        let metrics = &self.0.shared.settings.metrics;
+        metrics.jobs_ended(JobEnd::Failed, left);
     }
 }
 

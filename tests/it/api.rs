@@ -1,6 +1,7 @@
 //! The HTTP interface over a simulated device, whose work moves a clock that stands still otherwise:
 //! every latency in these tests is exact.
 
+mod account;
 mod documents;
 mod frontier;
 mod generations;

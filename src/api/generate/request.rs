@@ -190,7 +190,8 @@ const QUALITIES: [(&str, Quality); 6] = [
     ("max", Quality::Max),
 ];
 
-const OBJECTIVES: [(&str, Objective); 3] = [
+/// What `objective` may say.
+pub(in crate::api) const OBJECTIVES: [(&str, Objective); 3] = [
     ("fidelity", Objective::Fidelity),
     ("alignment", Objective::Alignment),
     ("balanced", Objective::Balanced),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    bulk,
+    account, bulk,
     reply::{Actual, BudgetReply, GenerateReply, ImageReply},
     spec::Spec,
     warnings,
@@ -15,7 +15,6 @@ use crate::{
         Event, Job, JobError, JobId, MenuBinder, Outcome, Phases, Readiness, Rendered, SubmitError,
         Ticket,
     },
-    telemetry::BudgetKind,
     units::{Flops, Millis, Moment},
 };
 
@@ -47,10 +46,8 @@ impl<'a> Run<'a> {
         arrived: Moment,
         audience: Audience,
     ) -> Result<Self, ApiError> {
-        refuse_until_ready(state)?;
-        let job = job(state, spec, arrived, audience)?;
-        let submitted = state.runtime().submit(job);
-        let ticket = submitted.map_err(|error| not_admitted(state, &error))?;
+        let ticket = submit(state, spec, arrived, audience)
+            .inspect_err(|error| account::not_admitted(state.metrics(), spec, error))?;
         tracing::info!(
             job.id = ticket.id.0,
             images = spec.plan_request.n_images,
@@ -83,13 +80,16 @@ impl<'a> Run<'a> {
             ticket,
             arrived,
         } = self;
-        let mut outcome = finished(state, ticket).await?;
+        let mut outcome = finished(state, ticket)
+            .await
+            .inspect_err(|error| account::given_up(state.metrics(), spec, error))?;
         let images = std::mem::take(&mut outcome.images);
         let bytes = images.iter().map(|image| image.file.len()).sum();
         let scores: Vec<_> = images
             .iter()
             .map(|image| score(state, spec, &outcome.decision, image))
             .collect();
+        account::scored(state.metrics(), spec, &scores);
         let in_base64 = move || {
             let pairs = images.iter().zip(scores);
             pairs
@@ -116,6 +116,18 @@ pub(super) fn score(
             menus.rushed(&decision.plan, rush, objective)
         }
     }
+}
+
+fn submit(
+    state: &AppState,
+    spec: &Spec<'_>,
+    arrived: Moment,
+    audience: Audience,
+) -> Result<Ticket, ApiError> {
+    refuse_until_ready(state)?;
+    let job = job(state, spec, arrived, audience)?;
+    let submitted = state.runtime().submit(job);
+    submitted.map_err(|error| not_admitted(state, &error))
 }
 
 /// Tells how far the warm-up is rather than promise a plan that nobody can run yet.
@@ -254,31 +266,14 @@ fn answer(
     }
 }
 
-/// Learns from what came out, and counts it.
+/// Counts what came out, and learns from it.
 fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, latency: Millis) {
-    let plan = &outcome.decision.plan;
-    state.metrics().planned(&plan.model.0, plan.sampler.name());
     let finished = finished_request(spec, outcome, latency);
-    // Asked before it is learned from.
-    let sum = state.latency().sum(&finished);
-    if let Some(sum) = sum {
-        let predicted = state.latency().estimate(sum, Millis::ZERO).p50;
-        let actual = latency.0 - outcome.phases.queue.0;
-        state.metrics().latency_ratio(actual / predicted.0);
-    }
+    // Predictions are judged before they are learned from.
+    account::predicted(state, &finished, outcome, latency);
+    account::delivered(state.metrics(), spec, outcome, latency);
     state.learn(&finished);
     state.texts().remember(&spec.family.id, &spec.texts());
-    let budget = &spec.plan_request.budget;
-    if let Some(limit) = budget.latency {
-        state
-            .metrics()
-            .budget(BudgetKind::Latency, latency <= limit);
-    }
-    if let Some(limit) = budget.flops {
-        state
-            .metrics()
-            .budget(BudgetKind::Tflops, outcome.flops <= limit);
-    }
 }
 
 /// What the latency model learns from. Texts that were kept encoded from earlier requests did not run:

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::{
     api::{error::ApiError, generate::reply::GenerateReply},
     runtime::JobId,
+    telemetry::{KeptJob, Metrics},
     units::Moment,
 };
 
@@ -36,6 +37,18 @@ pub(in crate::api) enum Status {
     Failed,
     /// Somebody stopped it.
     Cancelled,
+}
+
+impl Status {
+    /// What is kept does not know whether the device has begun.
+    fn counts_as(self) -> KeptJob {
+        match self {
+            Self::Queued | Self::InProgress => KeptJob::InProgress,
+            Self::Succeeded => KeptJob::Succeeded,
+            Self::Failed => KeptJob::Failed,
+            Self::Cancelled => KeptJob::Cancelled,
+        }
+    }
 }
 
 /// All jobs, by their names.
@@ -122,6 +135,17 @@ impl KeptJobs {
         let mut jobs = self.lock();
         jobs.retain(|_, kept| !kept.is_over() || now.since(kept.since) <= KEEP);
         jobs.get(id).cloned()
+    }
+
+    /// Tells how many there are, by how far they are.
+    pub(in crate::api) fn tell(&self, metrics: &Metrics) {
+        let jobs = self.lock();
+        for status in KeptJob::ALL {
+            let alike = jobs
+                .values()
+                .filter(|kept| kept.status.counts_as() == *status);
+            metrics.kept_jobs(*status, alike.count());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {

@@ -144,6 +144,13 @@ impl Entry {
         }
     }
 
+    /// Operations of its plan that have not run. Those of pictures that were shortened count until they are
+    /// done, and so do those of texts that were kept from earlier jobs.
+    pub(super) fn rest_of_flops(&self) -> Flops {
+        let planned = self.binding.decision.estimate.flops();
+        Flops((planned.0 - self.tally.flops.0).max(0.0))
+    }
+
     /// What it claims of the device: its floor until it has begun, and then the rest of its plan, less what
     /// may be taken from it for the sake of others.
     pub(super) fn claim(&self, due: Moment, yields: f64) -> Claim {

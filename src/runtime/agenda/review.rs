@@ -4,6 +4,7 @@ use super::{Agenda, Known, Order, entry::Entry, picture::Picture};
 use crate::{
     planner::{Forecast, Rush},
     runtime::{executor::RowKey, job::OnLate},
+    telemetry::PlanChange,
     units::{Millis, Moment, Steps},
 };
 
@@ -19,6 +20,17 @@ pub(super) enum Verdict {
     Changed(Order),
     /// It cannot be in time without being worse than it may be.
     Refused,
+}
+
+impl Verdict {
+    /// What it makes of the plan, if it changes that.
+    pub(super) fn plan_change(&self) -> Option<PlanChange> {
+        match self {
+            Self::Changed(Order::Shorten { .. }) => Some(PlanChange::SmallerAtStep),
+            Self::Changed(Order::MoveUp { .. }) => Some(PlanChange::LargerAtStep),
+            Self::Changed(Order::Begin { .. }) | Self::GoOn | Self::Refused => None,
+        }
+    }
 }
 
 impl Agenda {

@@ -26,13 +26,18 @@ async fn metrics_tell_what_happened_in_the_text_format() {
         "goldilocks_refusals_total{code=\"route_not_found\"} 1",
         "goldilocks_refusals_total{code=\"budget_infeasible\"} 0",
         "goldilocks_warnings_total{code=\"latency_unlearned\"} 1",
-        "goldilocks_plans_total{model=\"toy-8\",sampler=\"ddim\"} 1",
-        "goldilocks_budgets_total{kind=\"latency\",result=\"attained\"} 1",
-        "goldilocks_budgets_total{kind=\"tflops\",result=\"attained\"} 1",
-        "goldilocks_latency_ratio_count 1",
+        "goldilocks_plans_total{model=\"toy-8\",sampler=\"ddim\",steps=\"3-4\"} 1",
+        "goldilocks_budgets_total{class=\"0.5s\",kind=\"latency\",result=\"attained\"} 1",
+        "goldilocks_budgets_total{class=\"0.5s\",kind=\"tflops\",result=\"attained\"} 1",
+        "goldilocks_budget_used_ratio_count{kind=\"latency\"} 1",
+        "goldilocks_generation_duration_seconds_count 1",
+        "goldilocks_latency_prediction_ratio_count 1",
+        "goldilocks_predicted_score_count{objective=\"balanced\"} 2",
+        "goldilocks_admissions_total{result=\"admitted\"} 1",
+        "goldilocks_jobs_total{outcome=\"finished\"} 1",
         "goldilocks_images_total{model=\"toy-8\"} 2",
         "goldilocks_steps_total{model=\"toy-8\"} 8",
-        "goldilocks_nfe_total 16",
+        "goldilocks_nfe_total{model=\"toy-8\"} 16",
         "goldilocks_model_loaded{model=\"toy-16\"} 1",
     ] {
         assert!(
@@ -60,7 +65,7 @@ async fn every_line_of_the_metrics_parses() {
         );
         n_samples += 1;
     }
-    assert!(n_samples > 50, "{n_samples}");
+    assert!(n_samples > 300, "{n_samples}");
 }
 
 #[tokio::test]

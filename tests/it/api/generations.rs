@@ -171,7 +171,7 @@ async fn work_that_misses_its_limit_is_delivered_and_marked_late() {
     assert_eq!(reply["data"][0]["late"], true);
     assert!(reply["actual"]["latency_ms"].as_f64().unwrap() > 200.0);
     let text = toy.metrics.text();
-    let missed = "goldilocks_budgets_total{kind=\"latency\",result=\"missed\"} 1";
+    let missed = "goldilocks_budgets_total{class=\"0.1s\",kind=\"latency\",result=\"missed\"} 1";
     assert!(text.contains(missed), "{text}");
 }
 

@@ -261,7 +261,8 @@ async fn only_the_load_is_reason_for_a_429_that_says_when_to_come_back() {
 
     // Without a limit it may wait, until the queue is full.
     let waiting = tokio::spawn(draw(&toy, slow.clone()));
-    while !toy.metrics.text().contains("goldilocks_queued_jobs 2") {
+    let queued = "goldilocks_queued_jobs{state=\"waiting\"} 1";
+    while !toy.metrics.text().contains(queued) {
         tokio::task::yield_now().await;
     }
     let reply = toy.draw(slow).await;

@@ -64,7 +64,7 @@ async fn a_row_that_fails_fails_alone() {
         );
         assert_eq!(good.outcome().await.unwrap().nfe, 4, "{fatal}");
         assert_eq!(too.outcome().await.unwrap().nfe, 4, "{fatal}");
-        stage.shows("goldilocks_jobs_failed_total 1");
+        stage.shows("goldilocks_jobs_total{outcome=\"failed\"} 1");
         assert_eq!(stage.runtime.queued_work(), Millis::ZERO);
     }
 }

@@ -61,6 +61,17 @@ async fn behind_others_a_request_starts_smaller_and_everybody_is_in_time() {
     let spent = stage.clock_ms();
     assert!(spent <= 400.0, "{spent} ms for {steps:?}");
     assert!(spent >= 250.0, "{spent} ms of 400 were used for {steps:?}");
+    let text = stage.metrics.text();
+    let dispatched: f64 = text
+        .lines()
+        .filter(|line| line.starts_with("goldilocks_plan_changes_total{at=\"dispatch\""))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum();
+    assert!((dispatched - 6.0).abs() < 1e-9, "{text}");
+    // The first one had the device to itself, and began as it had been chosen.
+    let same = "goldilocks_plan_changes_total{at=\"dispatch\",change=\"same\"}";
+    assert!(!text.contains(&format!("{same} 6")), "{text}");
+    assert!(!text.contains(&format!("{same} 0")), "{text}");
 }
 
 #[tokio::test]
@@ -91,6 +102,7 @@ async fn what_cannot_be_done_in_time_is_refused_with_a_time_that_is_true() {
         panic!("{refused}");
     };
     assert!(room_in > Duration::ZERO);
+    stage.shows("goldilocks_admissions_total{result=\"no_room\"} 1");
     stage.release();
     first.outcome().await.unwrap();
     let mut again = flexible("second", 60.0, OnLate::Degrade);
@@ -124,6 +136,9 @@ async fn a_device_that_is_slower_than_predicted_takes_fewer_steps() {
         "{rush:?}"
     );
     stage.shows("goldilocks_images_degraded_total 1");
+    stage.shows("goldilocks_plan_changes_total{at=\"step\",change=\"larger\"} 0");
+    let never = "goldilocks_plan_changes_total{at=\"step\",change=\"smaller\"} 0";
+    assert!(!stage.metrics.text().contains(never));
 }
 
 #[tokio::test]
@@ -147,6 +162,7 @@ async fn one_that_would_rather_not_be_late_is_refused_and_one_that_would_is_fini
             Err(error) => {
                 assert!(is_refused);
                 assert_eq!(error, JobError::DeadlineExceeded);
+                stage.shows("goldilocks_jobs_total{outcome=\"late\"} 1");
                 // At most the step that was on its way when the time was up.
                 assert!(stage.ran.lock().unwrap().len() <= 2);
             }

@@ -57,7 +57,7 @@ async fn a_cancelled_job_takes_no_further_step() {
     assert!(!stage.runtime.cancel(goldilocks::runtime::JobId(9999)));
     next.outcome().await.unwrap();
     stage.shows(&format!(
-        "goldilocks_wasted_evaluations_total{{reason=\"cancelled\"}} {n_ran}"
+        "goldilocks_wasted_nfe_total{{reason=\"cancelled\"}} {n_ran}"
     ));
 }
 

@@ -22,7 +22,7 @@ async fn a_job_that_fails_says_why_and_the_next_one_runs() {
         "{error}"
     );
     next.outcome().await.unwrap();
-    stage.shows("goldilocks_jobs_failed_total 1");
+    stage.shows("goldilocks_jobs_total{outcome=\"failed\"} 1");
 }
 
 #[tokio::test]
@@ -33,6 +33,8 @@ async fn a_panic_is_survived_and_counted_and_gives_up_its_place() {
     let next = stage.runtime.submit(job("a cat", &[1])).unwrap();
     next.outcome().await.unwrap();
     stage.shows("goldilocks_worker_panics_total 1");
+    stage.shows("goldilocks_jobs_total{outcome=\"failed\"} 1");
+    stage.shows("goldilocks_jobs_total{outcome=\"finished\"} 1");
     assert_eq!(stage.runtime.queued_work(), Millis::ZERO);
     assert_eq!(stage.runtime.liveness().workers_lost, 0);
 }
@@ -66,6 +68,15 @@ async fn a_worker_that_makes_no_step_is_seen_to_be_silent() {
     stage.begun.recv().await.unwrap();
     stage.clock.advance(Duration::from_secs(90));
     assert!(stage.runtime.liveness().silent_for >= Duration::from_secs(90));
+    stage.runtime.tell_gauges();
+    let text = stage.metrics.text();
+    let silent = text
+        .lines()
+        .find_map(|line| line.strip_prefix("goldilocks_worker_silent_seconds "));
+    let silent: f64 = silent.unwrap().parse().unwrap();
+    assert!(silent >= 90.0, "{silent}");
+    stage.shows("goldilocks_ready 1");
+    stage.shows("goldilocks_workers_lost 0");
     stage.release();
     stuck.outcome().await.unwrap();
 }

@@ -32,7 +32,7 @@ async fn an_outcome_has_its_pictures_and_where_the_time_went() {
     assert_eq!(outcome.phases, expected);
     stage.shows("goldilocks_images_total{model=\"toy\"} 2");
     stage.shows("goldilocks_steps_total{model=\"toy\"} 8");
-    stage.shows("goldilocks_nfe_total 8");
+    stage.shows("goldilocks_nfe_total{model=\"toy\"} 8");
 }
 
 #[tokio::test]
@@ -64,6 +64,8 @@ async fn a_full_queue_refuses_and_says_how_many_wait() {
         panic!("{refused}");
     };
     assert_eq!(most_jobs, 3);
+    stage.shows("goldilocks_admissions_total{result=\"admitted\"} 3");
+    stage.shows("goldilocks_admissions_total{result=\"full\"} 1");
     // The running job has 40 ms left, or 42 if its text is not done yet.
     assert!((40..=42).contains(&room_in.as_millis()), "{room_in:?}");
     stage.release();
@@ -81,6 +83,9 @@ async fn queued_work_is_what_is_predicted_and_not_yet_done() {
     let waiting = stage.runtime.submit(job("waiting", &[1])).unwrap();
     stage.clock.advance(Duration::from_millis(10));
     let ahead = stage.runtime.queued_work();
+    stage.runtime.tell_gauges();
+    stage.shows("goldilocks_queued_jobs{state=\"waiting\"} 1");
+    stage.shows("goldilocks_queued_jobs{state=\"running\"} 1");
     // The running job has had its text or a step of 5 ms, since a piece of work never counts for more than it is
     // predicted to take.
     assert!((77.0..=82.0).contains(&ahead.0), "{ahead:?}");
@@ -88,6 +93,13 @@ async fn queued_work_is_what_is_predicted_and_not_yet_done() {
     running.outcome().await.unwrap();
     waiting.outcome().await.unwrap();
     assert_eq!(stage.runtime.queued_work(), Millis::ZERO);
+    // Each took 2 ms of text, 20 of steps and 20 of decoding; besides that the clock was moved by 10.
+    let text = stage.metrics.text();
+    let busy = text
+        .lines()
+        .find_map(|line| line.strip_prefix("goldilocks_device_busy_seconds_total{device=\"0\"} "));
+    let busy: f64 = busy.unwrap().parse().unwrap();
+    assert!((busy - 0.094).abs() < 1e-9, "{busy}");
 }
 
 #[tokio::test]
@@ -102,7 +114,8 @@ async fn a_job_that_nobody_waits_for_stops_at_its_next_step() {
     wanted.outcome().await.unwrap();
     assert_eq!(stage.begun.recv().await.unwrap(), "wanted");
     let text = stage.metrics.text();
-    assert!(text.contains("goldilocks_jobs_cancelled_total 2"), "{text}");
+    let cancelled = "goldilocks_jobs_total{outcome=\"cancelled\"} 2";
+    assert!(text.contains(cancelled), "{text}");
     // At most one step of the unwanted job, and the four of the wanted one.
     let steps = text
         .lines()
