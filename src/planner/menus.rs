@@ -149,7 +149,7 @@ impl Menus {
         Search { now, request }.choose_within(most)
     }
 
-    /// The fastest plan that a request may end on.
+    /// The least plan that a request may end on: the best one that takes not much longer than the fastest.
     pub fn floor(
         &self,
         request: &PlanRequest,

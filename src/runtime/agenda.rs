@@ -53,7 +53,7 @@ impl Default for Rules {
             patience: Duration::from_secs(30),
             most_rows: 64,
             most_jobs: 64,
-            yields: 0.5,
+            yields: 0.0,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! How well could anybody do? A policy that knows every request in advance and what everything takes, and so an upper
 //! bound that no server reaches.
 //!
-//! Every request begins at its floor plan; those that cannot all be in time are given up, the dearest first. Then
-//! time is given where it raises the score the most for what it costs, for as long as earliest-deadline-first, which
-//! is optimal on one device, still has everybody in time. Several devices count as one that is so many times as fast.
-//! Greedy, and so not quite the optimum.
+//! Nobody has anything at first. Then time is given where it raises the score the most for what it costs, to those
+//! who have nothing and to those who could have better, for as long as earliest-deadline-first, which is optimal on
+//! one device, still has everybody in time. Several devices count as one that is so many times as fast. Greedy, and
+//! so not quite the optimum.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -25,8 +25,8 @@ struct Task {
     due: f64,
     /// Work and score of every plan within its budget, both rising.
     choices: Vec<Choice>,
-    chosen: usize,
-    is_given_up: bool,
+    /// Nothing yet, or for good.
+    chosen: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,8 +43,7 @@ pub fn run(setup: &Setup, trace: &Trace) -> Vec<Record> {
         .iter()
         .map(|arrival| Task::new(setup, arrival))
         .collect();
-    give_up_the_hopeless(&mut tasks);
-    spend_what_is_left(&mut tasks);
+    spend(&mut tasks);
     let ends = ends(&tasks);
     let pairs = trace.arrivals().iter().zip(tasks.iter().zip(ends));
     pairs
@@ -68,30 +67,26 @@ impl Task {
         Self {
             released,
             due: released + limit.0 - encode,
-            is_given_up: choices.is_empty(),
             choices,
-            chosen: 0,
+            chosen: None,
         }
+    }
+
+    fn choice(&self) -> Option<&Choice> {
+        self.chosen.map(|place| &self.choices[place])
     }
 
     fn ms(&self) -> f64 {
-        if self.is_given_up {
-            0.0
-        } else {
-            self.choices[self.chosen].ms
-        }
+        self.choice().map_or(0.0, |choice| choice.ms)
     }
 
-    /// Score for each millisecond of the next better choice that is worth it.
+    /// Score for each millisecond of the better choice that is most worth it.
     fn gain(&self) -> Option<(f64, usize)> {
-        let now = self.choices.get(self.chosen)?;
-        let better = self.choices.iter().enumerate().skip(self.chosen + 1);
-        let gains = better.map(|(place, next)| {
-            (
-                (next.score - now.score) / (next.ms - now.ms).max(1e-9),
-                place,
-            )
-        });
+        let (ms, score) = self.choice().map_or((0.0, 0.0), |now| (now.ms, now.score));
+        let first = self.chosen.map_or(0, |place| place + 1);
+        let better = self.choices.iter().enumerate().skip(first);
+        let gains =
+            better.map(|(place, next)| ((next.score - score) / (next.ms - ms).max(1e-9), place));
         gains
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .filter(|(gain, _)| *gain > 0.0)
@@ -148,7 +143,7 @@ fn ends(tasks: &[Task]) -> Vec<f64> {
             now = now.max(tasks[next].released);
         }
         while next < tasks.len() && tasks[next].released <= now {
-            if !tasks[next].is_given_up {
+            if tasks[next].chosen.is_some() {
                 ready.push(Reverse((OrderedMs(tasks[next].due), next)));
             }
             next += 1;
@@ -186,36 +181,22 @@ impl Ord for OrderedMs {
     }
 }
 
-fn first_late(tasks: &[Task]) -> Option<usize> {
+fn somebody_is_late(tasks: &[Task]) -> bool {
     let ends = ends(tasks);
-    let late = |idx: &usize| !tasks[*idx].is_given_up && ends[*idx] > tasks[*idx].due + 1e-6;
-    (0..tasks.len()).find(late)
+    let is_late = |idx: usize| tasks[idx].chosen.is_some() && ends[idx] > tasks[idx].due + 1e-6;
+    (0..tasks.len()).any(is_late)
 }
 
-/// Gives up, of all that were released before a late one is due and after the device was last idle, the dearest
-/// (Moore and Hodgson's rule, there for equal releases).
-fn give_up_the_hopeless(tasks: &mut [Task]) {
-    while let Some(late) = first_late(tasks) {
-        let (released, due) = (tasks[late].released, tasks[late].due);
-        let rivals = (0..tasks.len()).filter(|&idx| {
-            let task = &tasks[idx];
-            !task.is_given_up && task.due <= due && task.due >= released
-        });
-        let dearest = rivals.max_by(|a, b| tasks[*a].ms().total_cmp(&tasks[*b].ms()));
-        tasks[dearest.unwrap_or(late)].is_given_up = true;
-    }
-}
-
-fn spend_what_is_left(tasks: &mut [Task]) {
+fn spend(tasks: &mut [Task]) {
     let mut closed = vec![false; tasks.len()];
     loop {
-        let open = (0..tasks.len()).filter(|&idx| !closed[idx] && !tasks[idx].is_given_up);
+        let open = (0..tasks.len()).filter(|&idx| !closed[idx]);
         let gains = open.filter_map(|idx| Some((tasks[idx].gain()?, idx)));
         let Some(((_, place), idx)) = gains.max_by(|a, b| a.0.0.total_cmp(&b.0.0)) else {
             return;
         };
-        let before = std::mem::replace(&mut tasks[idx].chosen, place);
-        if first_late(tasks).is_some() {
+        let before = tasks[idx].chosen.replace(place);
+        if somebody_is_late(tasks) {
             tasks[idx].chosen = before;
             closed[idx] = true;
         }
@@ -223,27 +204,27 @@ fn spend_what_is_left(tasks: &mut [Task]) {
 }
 
 fn record(arrival: &Arrival, task: &Task, end: f64) -> Record {
-    let outcome = if task.is_given_up {
-        Outcome::Refused(Refusal {
+    let outcome = match task.choice() {
+        None => Outcome::Refused(Refusal {
             status: 429,
             code: "overloaded".to_owned(),
             retry_after_ms: None,
-        })
-    } else {
-        let choice = &task.choices[task.chosen];
-        let plan = choice.binding.plan();
-        Outcome::Answered(Answer {
-            score: Some(choice.score),
-            tflops: Some(choice.binding.decision.estimate.tflops),
-            model: Some(plan.model.0.clone()),
-            steps_run: Some(plan.steps),
-            ..Answer::default()
-        })
+        }),
+        Some(choice) => {
+            let plan = choice.binding.plan();
+            Outcome::Answered(Answer {
+                score: Some(choice.score),
+                tflops: Some(choice.binding.decision.estimate.tflops),
+                model: Some(plan.model.0.clone()),
+                steps_run: Some(plan.steps),
+                ..Answer::default()
+            })
+        }
     };
     let encode = task.choices.first().map_or(0.0, |choice| {
         choice.binding.timetable.encode.0 * f64::from(arrival.images)
     });
-    let took = if task.is_given_up {
+    let took = if task.chosen.is_none() {
         0.0
     } else {
         end - task.released + encode

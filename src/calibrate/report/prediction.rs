@@ -136,7 +136,7 @@ fn regretted(findings: &Findings, regret: &Regret) -> Markup {
         p {
             "Over " (regret.budgets.len()) " budgets up to " (digits(end(regret))) " TFLOP, choosing by predictions out of " (regret.n_plans) " held-out plans loses "
             strong { (format!("{:.4} \u{b1} {:.4}", regret.mean, regret.standard_error)) } " of the score of the best of them (worst " (format!("{:.3}", regret.worst))
-            "). The promise is at most " (PROMISE) " or two standard errors: " span class=(class) { (word) } ". The best is picked on the numbers that it is scored by, so the regret is overstated."
+            "). Of that " (format!("{:.4}", regret.luck)) " is luck: the best is picked on the captions that it is scored by. Promised, luck left out: at most " (PROMISE) " or two standard errors. " span class=(class) { (word) } "."
         }
         (parts::plot(&regret_figure(findings, regret), "Held-out score of the plan that predictions choose, and of the best one, within each budget."))
     }

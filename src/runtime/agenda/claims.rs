@@ -48,8 +48,8 @@ impl Claims {
 
     /// The multiple of its floor that the waiting claim at `place` may take without making itself or one
     /// behind it late; none if even its floor does. Its own time is judged at the 95th percentile, as budgets
-    /// are, that of others at the 99th, or at the highest one at which they are in time without it: what has begun
-    /// may have been granted all that it has at the 95th.
+    /// are, that of others at the 99th, or at the 95th where that is all they have without it: what has begun may have
+    /// been granted as much.
     pub(crate) fn stretch(&self, place: usize, now: Moment, forecast: &Forecast) -> Option<f64> {
         let own = self.0[place].work.0;
         let (mut fixed, mut waiting) = (0.0, 0.0);
@@ -66,12 +66,17 @@ impl Claims {
             let room = if idx == place {
                 claim.room(now, forecast, Level::Likely)
             } else {
-                // As sure as it is without the newcomer it must stay; one that will be late has no say.
                 let without = fixed + waiting - own;
-                let rooms = Level::ALL.map(|level| claim.room(now, forecast, level));
-                match rooms.into_iter().find(|room| without <= *room) {
-                    Some(room) => room,
-                    None => continue,
+                let [sure, likely, expected] =
+                    Level::ALL.map(|level| claim.room(now, forecast, level));
+                // As sure as it is without the newcomer it must stay.
+                match without {
+                    _ if without <= sure => sure,
+                    _ if without <= likely => likely,
+                    // It may yet be in time, and nobody may take that away.
+                    _ if without <= expected => return None,
+                    // It will be late, and has no say.
+                    _ => continue,
                 }
             };
             if fixed + waiting > room {
@@ -236,11 +241,16 @@ mod tests {
                 for (idx, claim) in granted.0.iter().enumerate() {
                     sum += claim.work.0;
                     let without: f64 = all.0[..=idx].iter().map(|c| c.work.0).sum::<f64>() - work;
-                    let rooms = Level::ALL.map(|level| claim.room(at(0.0), &forecast(), level));
-                    let room = rooms.into_iter().find(|room| without <= *room);
-                    let own = claim.room(at(0.0), &forecast(), Level::Likely);
-                    let room = if idx == place { Some(own) } else { room };
-                    prop_assert!(idx < place || room.is_none_or(|room| sum <= room + 1e-6));
+                    let [sure, likely, expected] =
+                        Level::ALL.map(|level| claim.room(at(0.0), &forecast(), level));
+                    let is_kept = if idx == place {
+                        sum <= likely + 1e-6
+                    } else if without <= sure {
+                        sum <= sure + 1e-6
+                    } else {
+                        sum <= likely + 1e-6 || without > expected
+                    };
+                    prop_assert!(idx < place || is_kept);
                 }
             }
         }
