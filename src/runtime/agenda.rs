@@ -8,6 +8,7 @@
 //! them, and one with time to spare may go on with a larger model.
 
 mod claims;
+mod demand;
 mod entry;
 mod picture;
 mod review;
@@ -27,6 +28,7 @@ use crate::{
     units::{Flops, Millis, Moment, Nfe, Steps},
 };
 use claims::{Claim, Claims};
+use demand::Demand;
 use entry::{Entry, Target};
 pub(crate) use entry::{Finished, Run};
 use review::Verdict;
@@ -65,6 +67,7 @@ pub(crate) struct Agenda {
     models: Vec<ModelId>,
     entries: BTreeMap<JobId, Entry>,
     busy: Option<Busy>,
+    demand: Demand,
     turns: u64,
 }
 
@@ -183,6 +186,7 @@ impl Agenda {
             models,
             entries: BTreeMap::new(),
             busy: None,
+            demand: Demand::default(),
             turns: 0,
         }
     }
@@ -221,6 +225,7 @@ impl Agenda {
             job.floor.clone(),
         );
         let claim = entry.claim(deadline, 0.0);
+        self.demand.asked(forecast.expected(claim.work), now);
         if self.entries.len() >= self.rules.most_jobs {
             let first = claims.room_in(claim, now, forecast);
             return Err(NoRoom::Full { room_in: first });
@@ -229,7 +234,7 @@ impl Agenda {
         let room = all.stretch(place, now, forecast);
         // An idle device is not waited for: what is too tight for that was refused before it came here.
         let alone = self.entries.is_empty().then_some(1.0);
-        let Some(stretch) = room.or(alone) else {
+        let Some(stretch) = room.or(alone).map(|room| self.leaving_room(room, now)) else {
             let room_in = claims.room_in(claim, now, forecast);
             return Err(NoRoom::Late { room_in });
         };
@@ -396,6 +401,7 @@ impl Agenda {
         let (all, place) = self.claims_without(id, now, forecast).with(claim);
         let granted = all
             .stretch(place, now, forecast)
+            .map(|stretch| self.leaving_room(stretch, now))
             .and_then(|stretch| granted(entry, claim, stretch, (now, latency)));
         let binding = match (granted, entry.job.on_late) {
             (Some(binding), _) => binding,
@@ -609,6 +615,11 @@ impl Agenda {
     }
 
     // === what it all claims ===
+
+    /// A multiple of a floor that leaves room for those who will come.
+    fn leaving_room(&self, stretch: f64, now: Moment) -> f64 {
+        stretch.min(self.demand.most_stretch(now))
+    }
 
     fn claims(&self, now: Moment, forecast: &Forecast) -> Claims {
         self.claims_of(now, forecast, |_| true)

@@ -81,6 +81,7 @@ impl Agenda {
         claim.is_waiting = true;
         let (all, place) = self.claims_without(row.job, now, forecast).with(claim);
         let stretch = all.stretch(place, now, forecast).unwrap_or(1.0);
+        let stretch = self.leaving_room(stretch, now);
         if stretch < ROOM_TO_MOVE_UP {
             return Verdict::GoOn;
         }
