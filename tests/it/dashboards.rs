@@ -197,3 +197,7 @@ fn selected(text: &str, label: &str) -> BTreeSet<String> {
     }
     found
 }
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
