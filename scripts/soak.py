@@ -149,11 +149,12 @@ def check(base, faults):
     """Nothing may be left."""
     for _ in range(100):
         now = metrics(base)
-        if now["goldilocks_queued_jobs"] == 0 and now["goldilocks_requests_in_flight"] <= 1:
+        queued = sum(value for name, value in now.items() if name.startswith("goldilocks_queued_jobs"))
+        if queued == 0 and now["goldilocks_requests_in_flight"] <= 1:
             break
         time.sleep(0.1)
     else:
-        faults.append(f"jobs are left: {now['goldilocks_queued_jobs']}, requests: {now['goldilocks_requests_in_flight']}")
+        faults.append(f"jobs are left: {queued}, requests: {now['goldilocks_requests_in_flight']}")
     if now["goldilocks_worker_panics_total"]:
         faults.append(f"{now['goldilocks_worker_panics_total']} panics")
     return now
@@ -189,8 +190,9 @@ def main():
             now = check(base, faults)
             for name in sorted(counts.by_name):
                 print(f"{counts.by_name[name]:8} {name}")
-            for name in ("images_degraded_total", "jobs_cancelled_total", "jobs_rejected_late_total"):
-                print(f"{int(now['goldilocks_' + name]):8} {name}")
+            for name in sorted(now):
+                if name.startswith(("goldilocks_images_degraded_total", "goldilocks_jobs_total", "goldilocks_wasted")):
+                    print(f"{int(now[name]):8} {name}")
             half = memory[len(memory) // 2:]
             grown = half[-1] - half[0]
             print(f"memory: {half[0]:.1f} MiB at half time, {half[-1]:.1f} at the end, {max(memory):.1f} at most")

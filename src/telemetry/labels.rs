@@ -283,9 +283,8 @@ mod tests {
 
     #[test]
     fn every_step_count_has_a_bucket() {
-        let named = |steps| step_bucket(steps);
         assert_eq!(
-            [0, 1, 2, 3, 4, 5, 8, 9, 32, 33, 1000].map(named),
+            [0, 1, 2, 3, 4, 5, 8, 9, 32, 33, 1000].map(step_bucket),
             [
                 "1", "1", "2", "3-4", "3-4", "5-8", "5-8", "9-16", "17-32", "33+", "33+"
             ]
