@@ -142,5 +142,8 @@ async fn a_client_that_leaves_its_stream_stops_the_work() {
     let_step.send(()).unwrap();
     assert_eq!(heard.recv().await, Some("stopped"));
     let text = toy.metrics.text();
-    assert!(text.contains("goldilocks_jobs_cancelled_total 1"), "{text}");
+    assert!(
+        text.contains("goldilocks_jobs_total{outcome=\"cancelled\"} 1"),
+        "{text}"
+    );
 }
