@@ -202,7 +202,7 @@ impl Runtime {
         let now = self.shared.settings.clock.now();
         let admitted = {
             let latency = self.shared.latency();
-            desk.agenda.admit(now, &latency, id, Arc::new(job))
+            desk.agenda.admit(now, &latency, id, &Arc::new(job))
         };
         self.shared.settings.metrics.admission(match &admitted {
             Ok(()) => Admission::Admitted,

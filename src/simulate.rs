@@ -142,7 +142,7 @@ impl<'a> Simulation<'a> {
             |a: &usize, b: &usize| queued(&self.devices[*a]).total_cmp(&queued(&self.devices[*b]));
         let place = (0..self.devices.len()).min_by(idle_first).unwrap_or(0);
         let device = &mut self.devices[place];
-        match device.agenda.admit(now, &self.latency, id, Arc::new(job)) {
+        match device.agenda.admit(now, &self.latency, id, &Arc::new(job)) {
             Ok(()) if device.doing.is_none() => self.start(place, now),
             Ok(()) => {}
             Err(NoRoom::Full { room_in } | NoRoom::Late { room_in }) => {
@@ -329,7 +329,7 @@ impl<'a> Simulation<'a> {
         let second = JobId(id.0 + SECOND);
         if is_in_time
             && device
-                .admit(now, &self.latency, second, Arc::new(job))
+                .admit(now, &self.latency, second, &Arc::new(job))
                 .is_ok()
         {
             Stage::Second

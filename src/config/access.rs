@@ -22,7 +22,7 @@ pub(super) struct AccessFlags {
     #[arg(long, env = "GOLDILOCKS_OPEN_METRICS")]
     open_metrics: bool,
 
-    /// Pages of this origin may read replies in a browser, as https://example.com; * for all pages. May be
+    /// Pages of this origin may read replies in a browser, as `https://example.com`; * for all pages. May be
     /// given several times [default: none]
     #[arg(
         long = "cors-origin",

@@ -91,17 +91,21 @@ impl LatentColors {
                 for column in pivot..n {
                     left[row * n + column] -= factor * left[pivot * n + column];
                 }
-                for color in 0..3 {
-                    right[row][color] -= factor * right[pivot][color];
+                let above = right[pivot];
+                for (part, above) in right[row].iter_mut().zip(above) {
+                    *part -= factor * above;
                 }
             }
         }
         for row in (0..n).rev() {
-            for color in 0..3 {
-                let known: f64 = (row + 1..n)
-                    .map(|column| left[row * n + column] * right[column][color])
-                    .sum();
-                right[row][color] = (right[row][color] - known) / left[row * n + row];
+            for column in row + 1..n {
+                let (factor, known) = (left[row * n + column], right[column]);
+                for (part, known) in right[row].iter_mut().zip(known) {
+                    *part -= factor * known;
+                }
+            }
+            for part in &mut right[row] {
+                *part /= left[row * n + row];
             }
         }
         right
@@ -146,13 +150,26 @@ fn enlarged(colors: &[[f64; 3]], (columns, rows): (usize, usize), size: ImageSiz
         let (top, bottom, down) = between(y, height, rows);
         for x in 0..width {
             let (left, right, across) = between(x, width, columns);
-            for color in 0..3 {
-                let at = |row: usize, column: usize| colors[row * columns + column][color];
-                let upper = at(top, left) * (1.0 - across) + at(top, right) * across;
-                let lower = at(bottom, left) * (1.0 - across) + at(bottom, right) * across;
-                let value = upper * (1.0 - down) + lower * down;
-                rgb.push(value.round().clamp(0.0, 255.0) as u8);
+            let at = |row: usize, column: usize| colors[row * columns + column];
+            let corners = [
+                at(top, left),
+                at(top, right),
+                at(bottom, left),
+                at(bottom, right),
+            ];
+            let weights = [
+                (1.0 - down) * (1.0 - across),
+                (1.0 - down) * across,
+                down * (1.0 - across),
+                down * across,
+            ];
+            let mut value = [0.0; 3];
+            for (corner, weight) in corners.into_iter().zip(weights) {
+                for (sum, part) in value.iter_mut().zip(corner) {
+                    *sum += weight * part;
+                }
             }
+            rgb.extend(value.map(|part| part.round().clamp(0.0, 255.0) as u8));
         }
     }
     Pixels { size, rgb }

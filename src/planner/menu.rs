@@ -70,14 +70,13 @@ impl Menu {
 impl Planner {
     /// Makes the menu of a request that [`Self::check`] let pass, with this phase table.
     pub(super) fn menu(&self, request: &PlanRequest, phases: &PhaseTimes) -> Result<Menu, Refusal> {
-        let candidates = match &request.pins.plan {
-            Some(plan) => self.priced(self.exact(plan), request, phases)?,
-            None => {
-                let plans = self.plans(request)?.into_iter();
-                // A trajectory that does not exist was refused when the plans were listed.
-                let works = plans.filter_map(|plan| Some((plan, self.workload(&plan)?)));
-                self.priced(works, request, phases)?
-            }
+        let candidates = if let Some(plan) = &request.pins.plan {
+            self.priced(self.exact(plan), request, phases)?
+        } else {
+            let plans = self.plans(request)?.into_iter();
+            // A trajectory that does not exist was refused when the plans were listed.
+            let works = plans.filter_map(|plan| Some((plan, self.workload(&plan)?)));
+            self.priced(works, request, phases)?
         };
         let objective = request.budget.objective;
         let mut menu = Menu::new(&candidates, |a, b| {

@@ -210,15 +210,15 @@ impl Agenda {
         now: Moment,
         latency: &LatencyModel,
         id: JobId,
-        job: Arc<Job>,
+        job: &Arc<Job>,
     ) -> Result<(), NoRoom> {
         let forecast = &latency.behind(Millis::ZERO);
         let claims = self.claims(now, forecast);
-        let deadline = self.deadline(&job);
+        let deadline = self.deadline(job);
         let turn = self.turns;
         let models = self.places(&job.models);
         let mut entry = Entry::new(
-            Arc::clone(&job),
+            Arc::clone(job),
             models,
             (now, deadline),
             turn,

@@ -276,7 +276,7 @@ impl Bench<'_> {
         let job = rows.first().and_then(|row| desk.agenda.job(row.job));
         let name = job.map(|job| job.models[model].clone());
         let advances = desk.agenda.stepped((model, n_rows), took, &good);
-        self.tell_steps(&desk, &advances);
+        tell_steps(&desk, &advances);
         drop(desk);
         if let Some(name) = name {
             let metrics = &self.worker.shared.settings.metrics;
@@ -285,20 +285,6 @@ impl Bench<'_> {
         for advance in advances {
             if let Some(number) = advance.partial {
                 self.show(advance.row, number);
-            }
-        }
-    }
-
-    fn tell_steps(&self, desk: &Desk, advances: &[Advance]) {
-        for advance in advances {
-            let id = advance.row.job;
-            if desk.agenda.job(id).is_some_and(|job| job.wants_events) {
-                let step = Event::Step {
-                    picture: advance.row.picture,
-                    done: advance.done,
-                    total: advance.total,
-                };
-                desk.tell(id, step);
             }
         }
     }
@@ -431,6 +417,20 @@ impl Bench<'_> {
         let before = std::mem::replace(&mut self.held, self.executor.memory());
         let metrics = &self.worker.shared.settings.metrics;
         metrics.engine_memory(before, self.held);
+    }
+}
+
+fn tell_steps(desk: &Desk, advances: &[Advance]) {
+    for advance in advances {
+        let id = advance.row.job;
+        if desk.agenda.job(id).is_some_and(|job| job.wants_events) {
+            let step = Event::Step {
+                picture: advance.row.picture,
+                done: advance.done,
+                total: advance.total,
+            };
+            desk.tell(id, step);
+        }
     }
 }
 

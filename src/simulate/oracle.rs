@@ -16,7 +16,7 @@ use crate::{
     },
     planner::Cost,
     runtime::{Binding, MenuBinder},
-    units::{Millis, Moment},
+    units::{Flops, Millis, Moment},
 };
 
 /// A request with everything that it could be given.
@@ -107,10 +107,7 @@ fn choices(setup: &Setup, ask: &Ask<'_>) -> Vec<Choice> {
     let n_images = ask.arrival.images;
     let mut choices: Vec<Choice> = Vec::new();
     for decision in entries {
-        let limit = request
-            .budget
-            .flops
-            .map_or(f64::INFINITY, |limit| limit.tflops());
+        let limit = request.budget.flops.map_or(f64::INFINITY, Flops::tflops);
         let Some(score) = decision
             .estimate
             .score

@@ -159,9 +159,9 @@ fn best(request: &PlanRequest) -> PlanRequest {
 
 /// The same for the largest model at the usual number of steps.
 fn usual(ask: &Ask<'_>, request: &PlanRequest) -> PlanRequest {
-    let full = ask.family.models.iter().filter(|card| !card.distilled);
+    let mut full = ask.family.models.iter().filter(|card| !card.distilled);
     let pins = Pins {
-        model: full.last().map(|card| card.id.clone()),
+        model: full.next_back().map(|card| card.id.clone()),
         sampler: Some(SamplerKind::Ddim),
         steps: Some(USUAL_STEPS),
         ..Pins::default()

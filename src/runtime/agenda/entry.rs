@@ -200,20 +200,18 @@ impl Entry {
     /// Adds everything that could be done for it now.
     pub(super) fn pieces(&self, id: JobId, due: Moment, pieces: &mut Vec<(Piece, Target)>) {
         let first = pieces.len();
-        match &self.progress {
-            Progress::Begun {
-                has_text: true,
-                pictures,
-            } => {
-                for (idx, picture) in pictures.iter().enumerate() {
-                    self.pieces_of(picture, idx, id, due, pieces);
-                }
+        if let Progress::Begun {
+            has_text: true,
+            pictures,
+        } = &self.progress
+        {
+            for (idx, picture) in pictures.iter().enumerate() {
+                self.pieces_of(picture, idx, id, due, pieces);
             }
-            _ => {
-                let kind = PieceKind::Text(self.first_step());
-                let takes = self.binding.timetable.text;
-                pieces.push((self.piece(due, 0, kind, takes), Target::Text(id)));
-            }
+        } else {
+            let kind = PieceKind::Text(self.first_step());
+            let takes = self.binding.timetable.text;
+            pieces.push((self.piece(due, 0, kind, takes), Target::Text(id)));
         }
         // Counted once for the job, and its pieces follow one another.
         if let Some((piece, _)) = pieces.get_mut(first) {

@@ -113,17 +113,12 @@ impl Executor for PipelineExecutor {
         // Out of the books for the step: one evaluation borrows rows of several jobs.
         let mut out: Vec<Trajectory> = Vec::with_capacity(rows.len());
         for row in rows {
-            match self
-                .jobs
-                .get_mut(&row.job)
-                .and_then(|begun| begun.take(*row))
-            {
-                Some(trajectory) => out.push(trajectory),
-                None => {
-                    self.put_back(rows, out);
-                    return Err(DrawError(format!("there is no trajectory of {row:?}")));
-                }
-            }
+            let begun = self.jobs.get_mut(&row.job);
+            let Some(trajectory) = begun.and_then(|begun| begun.take(*row)) else {
+                self.put_back(rows, out);
+                return Err(DrawError(format!("there is no trajectory of {row:?}")));
+            };
+            out.push(trajectory);
         }
         let costs = self.jobs[&first.job].costs(hosted)?;
         let charges: Vec<Stepped> = out.iter().map(|row| hosted.charge(row, costs)).collect();

@@ -106,6 +106,15 @@ fn n_in_time(tasks: &[Task], done: &[f64]) -> usize {
         .count()
 }
 
+fn search(tasks: &[Task], spans: &[f64], used: u32, now: f64) -> bool {
+    used.count_ones() as usize == tasks.len()
+        || (0..tasks.len()).any(|i| {
+            let free = used & (1 << i) == 0;
+            free && now + spans[i] <= tasks[i].due
+                && search(tasks, spans, used | 1 << i, now + spans[i])
+        })
+}
+
 /// Whether tasks that are all there from the start can be done in time in any order at all. One after
 /// another is enough: interleaving only makes some of them later.
 fn any_order_will_do(tasks: &[Task]) -> bool {
@@ -114,14 +123,6 @@ fn any_order_will_do(tasks: &[Task]) -> bool {
         .iter()
         .map(|task| piece(0, task, task.steps, &time).rest.0)
         .collect();
-    fn search(tasks: &[Task], spans: &[f64], used: u32, now: f64) -> bool {
-        used.count_ones() as usize == tasks.len()
-            || (0..tasks.len()).any(|i| {
-                let free = used & (1 << i) == 0;
-                free && now + spans[i] <= tasks[i].due
-                    && search(tasks, spans, used | 1 << i, now + spans[i])
-            })
-    }
     search(tasks, &spans, 0, 0.0)
 }
 

@@ -13,10 +13,8 @@ fn events(text: &str) -> Vec<(String, Value)> {
     let read = |block: &str| {
         let field = |name: &str| {
             let prefix = format!("{name}: ");
-            let lines = block.lines();
-            lines
-                .filter_map(|line| line.strip_prefix(&prefix).map(str::to_owned))
-                .next()
+            let mut lines = block.lines();
+            lines.find_map(|line| line.strip_prefix(&prefix).map(str::to_owned))
         };
         let data = field("data").unwrap_or_else(|| panic!("no data in {block:?}"));
         (
