@@ -46,7 +46,7 @@ const DECODE_TFLOPS: f64 = 0.01;
 pub(super) struct Setup {
     /// Flags of `goldilocks serve`.
     pub(super) flags: Vec<String>,
-    /// The device takes one message for each step, and says when a job begins and ends.
+    /// The device takes one message for each step, and says when a job's first step begins and when it ends.
     pub(super) gate: Option<Gate>,
     /// Weights are loaded once this is dropped.
     pub(super) load_gate: Option<mpsc::Receiver<()>>,

@@ -60,7 +60,6 @@ impl Executor for Device {
             "break the worker" => panic!("the toy device was told to panic"),
             _ => {}
         }
-        self.say("begun");
         self.jobs.insert(id, plan.clone());
         let n_encoded = u32::from(self.kept.insert(job.prompt.clone()));
         self.takes(TEXT * f64::from(n_encoded));
@@ -78,6 +77,9 @@ impl Executor for Device {
     }
 
     fn step(&mut self, rows: &[RowKey]) -> Result<Vec<Result<Stepped, DrawError>>, DrawError> {
+        if rows.iter().any(|row| row.picture == 0 && self.rows[row].1 == 0) {
+            self.say("begun");
+        }
         self.wait();
         let stepped = rows.iter().map(|row| {
             let plan = &self.jobs[&row.job];
