@@ -9,6 +9,8 @@ use axum::{
 };
 
 use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
 use super::{
     body::JsonObject,
@@ -42,6 +44,20 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Reads it.
+    pub(super) fn read(
+        body: Map<String, Value>,
+        headers: HeaderMap,
+        arrived: Moment,
+        state: &AppState,
+    ) -> Result<Self, ApiError> {
+        Ok(Self {
+            request: GenerateRequest::parse(body, state.limits())?,
+            headers,
+            arrived,
+        })
+    }
+
     /// Settles it against what is hosted.
     pub(super) fn spec<'a>(&self, state: &'a AppState) -> Result<Spec<'a>, ApiError> {
         let request = self.request.clone();
@@ -77,11 +93,7 @@ pub(super) async fn generate(
     headers: HeaderMap,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
-    let asked = Asked {
-        request: GenerateRequest::parse(body, state.limits())?,
-        headers,
-        arrived,
-    };
+    let asked = Asked::read(body, headers, arrived, &state)?;
     if asked.request.stream == Some(true) {
         return stream::reply(state, asked).await;
     }
@@ -89,6 +101,17 @@ pub(super) async fn generate(
     let run = Run::admit(&state, &spec, arrived, Audience::Nobody)?;
     let reply = run.reply().await?;
     json(reply.n_bytes(), reply).await
+}
+
+/// What came of a request whose work goes on beside the connection that it came by.
+pub(super) async fn admission<T>(
+    admitted: oneshot::Receiver<Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    admitted.await.unwrap_or_else(|_| {
+        Err(ApiError::Failed {
+            message: "a fault of the server; it was logged".to_owned(),
+        })
+    })
 }
 
 /// Writes a reply with so many bytes of pictures.

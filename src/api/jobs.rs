@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::{
     body::JsonObject,
     error::{AnyRouteErrors, ApiError, ErrorBody, RequestErrors, RunErrors},
-    generate::{Asked, Audience, GenerateRequest, Run, reply::GenerateReply},
+    generate::{Asked, Audience, GenerateRequest, Run, admission, reply::GenerateReply},
     layers::Arrival,
     state::AppState,
 };
@@ -76,11 +76,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     JsonObject(body): JsonObject,
 ) -> Result<Response, ApiError> {
-    let asked = Asked {
-        request: GenerateRequest::parse(body, state.limits())?,
-        headers,
-        arrived,
-    };
+    let asked = Asked::read(body, headers, arrived, &state)?;
     if asked.request.stream == Some(true) {
         return Err(ApiError::ConflictingFields {
             param: "stream".to_owned(),
@@ -90,11 +86,7 @@ pub(super) async fn create(
     }
     let (admitted, is_admitted) = oneshot::channel();
     tokio::spawn(run(state.clone(), asked, admitted));
-    let id = is_admitted.await.unwrap_or_else(|_| {
-        Err(ApiError::Failed {
-            message: "a fault of the server; it was logged".to_owned(),
-        })
-    })?;
+    let id = admission(is_admitted).await?;
     let mut response = (StatusCode::ACCEPTED, Json(found(&state, &id)?)).into_response();
     if let Ok(place) = HeaderValue::from_str(&format!("/v1/images/jobs/{id}")) {
         response.headers_mut().insert(header::LOCATION, place);

@@ -167,7 +167,6 @@ fn job(
         arrived,
         limit: spec.plan_request.budget.latency,
         on_late: spec.on_late,
-        may_be_rushed: spec.plan_request.budget.min_score.is_none(),
         floor: binder.floor(&latency)?,
         binding,
         binder: Arc::new(binder),

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    Asked, Audience, Run, Spec,
+    Asked, Audience, Run, Spec, admission,
     reply::{GenerateReply, ImageReply},
     request::StreamOptions,
 };
@@ -38,15 +38,7 @@ pub(super) async fn reply(state: AppState, asked: Asked) -> Result<Response, Api
         let teller = Teller { events };
         tell(&state, &asked, &teller, admitted).await;
     });
-    match is_admitted.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(error),
-        Err(_) => {
-            return Err(ApiError::Failed {
-                message: "a fault of the server; it was logged".to_owned(),
-            });
-        }
-    }
+    admission(is_admitted).await?;
     let stream = axum::response::Sse::new(ReceiverStream::new(stream));
     let mut response = stream.keep_alive(KeepAlive::default()).into_response();
     // Proxies that collect a reply before they pass it on would defeat it.
