@@ -46,10 +46,6 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Share of the steps ahead that a picture on its way gives up for newcomers, if it must
-    #[arg(long, default_value_t = Rules::default().yields)]
-    yields: f64,
-
     /// The family [default: the first one]
     #[arg(long)]
     family: Option<String>,
@@ -161,10 +157,7 @@ impl Args {
             family: Arc::new(family.clone()),
             menus: Arc::new(Menus::new(&planner, latency.phases())),
             latency,
-            rules: Rules {
-                yields: self.yields.clamp(0.0, 1.0),
-                ..Rules::default()
-            },
+            rules: Rules::default(),
             devices: usize::from(self.devices),
             noise: self.noise,
             seed: self.seed,

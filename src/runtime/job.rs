@@ -30,8 +30,6 @@ pub struct Job {
     pub limit: Option<Millis>,
     /// What happens when that cannot be kept.
     pub on_late: OnLate,
-    /// Whether a picture on its way may give up steps whatever it is worth then.
-    pub may_be_rushed: bool,
     /// What an idle server would do.
     pub binding: Binding,
     /// The least that it may end on.
@@ -57,7 +55,6 @@ impl Job {
             arrived: Moment::default(),
             limit: None,
             on_late: OnLate::RunLate,
-            may_be_rushed: false,
             floor: binding.clone(),
             binder: Arc::new(binding.clone()),
             binding,

@@ -194,7 +194,6 @@ fn job(ask: &Ask<'_>, binding: Binding, floor: Binding, binder: Arc<dyn Binder>)
         arrived: ask.arrived,
         limit: None,
         on_late: OnLate::Degrade,
-        may_be_rushed: true,
         binding,
         floor,
         binder,

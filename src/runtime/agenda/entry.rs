@@ -7,7 +7,7 @@ use super::{
     picture::{Picture, Stage},
 };
 use crate::{
-    planner::{Decision, Rush, StepLap},
+    planner::{Decision, Rush, StepLap, StepTime},
     runtime::{
         binding::Binding,
         executor::RowKey,
@@ -151,14 +151,13 @@ impl Entry {
         Flops((planned.0 - self.tally.flops.0).max(0.0))
     }
 
-    /// What it claims of the device: its floor until it has begun, and then the rest of its plan, less what
-    /// may be taken from it for the sake of others.
-    pub(super) fn claim(&self, due: Moment, yields: f64) -> Claim {
+    /// What it claims of the device: its floor until it has begun, and then the rest of its plan.
+    pub(super) fn claim(&self, due: Moment) -> Claim {
         let is_waiting = self.is_waiting();
         let work = if is_waiting {
             self.job.floor.timetable.device(self.n_images())
         } else {
-            Millis(self.rest().0 - yields * self.rest_of_steps().0)
+            self.rest()
         };
         Claim {
             due,
@@ -167,14 +166,6 @@ impl Entry {
             is_waiting,
             tail: self.tail(),
         }
-    }
-
-    /// What is left of the steps that it could do without: none where it would rather be late or nothing, or
-    /// where nobody knows what that would be worth and it must be worth something.
-    fn rest_of_steps(&self) -> Millis {
-        let may_yield = self.job.on_late == OnLate::Degrade && self.job.may_be_rushed;
-        let steps = self.pictures().iter().map(Picture::rest_of_steps);
-        if may_yield { steps.sum() } else { Millis::ZERO }
     }
 
     /// Its files, which are written while the device is with others.
@@ -237,11 +228,7 @@ impl Entry {
             Stage::Steps => {
                 for row in picture.ready_rows() {
                     let step = row.steps[row.done];
-                    let key = StepKey {
-                        model: self.models[step.model],
-                        size: self.binding.plan().size,
-                    };
-                    let kind = PieceKind::Step(key, step.rows);
+                    let kind = PieceKind::Step(self.key_of(step), step.rows);
                     let piece = self.piece(due, place(row.candidate), kind, step.ms);
                     pieces.push((piece, Target::Row(of_row(row.candidate))));
                 }
@@ -264,11 +251,14 @@ impl Entry {
     /// The first step of its pictures, as they are planned now.
     fn first_step(&self) -> Option<(StepKey, Nfe)> {
         let step = self.binding.timetable.steps.first()?;
-        let key = StepKey {
+        Some((self.key_of(*step), step.rows))
+    }
+
+    fn key_of(&self, step: StepTime) -> StepKey {
+        StepKey {
             model: self.models[step.model],
             size: self.binding.plan().size,
-        };
-        Some((key, step.rows))
+        }
     }
 
     fn piece(&self, due: Moment, place: u64, kind: PieceKind, takes: Millis) -> Piece {

@@ -77,9 +77,9 @@ impl Agenda {
         let Some(its) = its.filter(|row| row.done > 0 && picture.rush.is_none()) else {
             return Verdict::GoOn;
         };
-        let mut claim = entry.claim(entry.due(now, self.rules.patience), 0.0);
+        let mut claim = entry.claim(entry.due(now, self.rules.patience));
         claim.is_waiting = true;
-        let (all, place) = self.claims_without(row.job, now, forecast).with(claim);
+        let (all, place) = self.claims(Some(row.job), now, forecast).with(claim);
         let stretch = all.stretch(place, now, forecast).unwrap_or(1.0);
         let stretch = self.leaving_room(stretch, now);
         if stretch < ROOM_TO_MOVE_UP {

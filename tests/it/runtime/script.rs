@@ -265,7 +265,6 @@ pub(crate) fn job(prompt: &str, seeds: &[u64]) -> Job {
         arrived: Moment::default(),
         limit: None,
         on_late: OnLate::Degrade,
-        may_be_rushed: true,
         floor: binding.clone(),
         binder: Arc::new(binding.clone()),
         binding,

@@ -77,7 +77,10 @@ impl Executor for Device {
     }
 
     fn step(&mut self, rows: &[RowKey]) -> Result<Vec<Result<Stepped, DrawError>>, DrawError> {
-        if rows.iter().any(|row| row.picture == 0 && self.rows[row].1 == 0) {
+        if rows
+            .iter()
+            .any(|row| row.picture == 0 && self.rows[row].1 == 0)
+        {
             self.say("begun");
         }
         self.wait();
