@@ -4,7 +4,7 @@
 //! 2. those near the frontier again, with more: scores are unbiased, so plans need not draw equally many
 //! 3. what may beat them: models before them, guidance at some noise levels, the best of several, other
 //!    samplers; what comes near the frontier again with more captions
-//! 4. plans that are shortened half way
+//! 4. plans near the frontier that are shortened on their way
 //! 5. captions and step counts that none of this rests on, to check predictions with
 
 use anyhow::{Context, Result, ensure};
@@ -188,11 +188,11 @@ impl Campaign<'_> {
         plans.into_iter().map(Trial::from).collect()
     }
 
-    /// Plain plans near the frontier, in a hurry. Distilled ones have no half way worth the name.
+    /// Plans near the frontier, in a hurry. Several candidates are one picture only when most is behind them.
     fn rushed(&self, cells: &[Cell], costs: &CostTable) -> Vec<Trial> {
-        let near = near::frontier(&self.priced(cells, costs));
-        let plain = near.into_iter().filter(|cell| cell.plan.is_plain());
-        plain
+        let near = near::near(&self.priced(cells, costs)).into_iter();
+        let single = near.filter(|cell| cell.plan.candidates.is_none());
+        single
             .flat_map(|cell| variants::rushed(&cell.plan))
             .collect()
     }

@@ -21,7 +21,7 @@ pub(super) fn trials(cells: &[Cell], near: &[&Cell]) -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     for cell in near {
         for steps in steps_beside(cells, &cell.plan) {
-            let plan = with_steps(&cell.plan, steps);
+            let plan = cell.plan.with_steps(steps);
             if trials.iter().all(|known| known.plan != plan) {
                 trials.push(plan.into());
             }
@@ -31,9 +31,7 @@ pub(super) fn trials(cells: &[Cell], near: &[&Cell]) -> Vec<Trial> {
 }
 
 fn steps_beside(cells: &[Cell], plan: &Plan) -> Vec<Steps> {
-    let curve = cells
-        .iter()
-        .filter(|other| is_same_curve(&other.plan, plan));
+    let curve = cells.iter().filter(|other| other.plan.is_like(plan));
     let measured: BTreeSet<Steps> = curve.map(|other| other.plan.steps).collect();
     if measured.last().is_none_or(|most| *most <= FEW) || measured.len() == 1 {
         return vec![plan.steps];
@@ -48,18 +46,6 @@ fn steps_beside(cells: &[Cell], plan: &Plan) -> Vec<Steps> {
         .unwrap_or(&plan.steps);
     let beside = |steps: &Steps| (before..=behind).contains(&steps);
     STEPS.into_iter().filter(beside).collect()
-}
-
-fn with_steps(plan: &Plan, steps: Steps) -> Plan {
-    Plan {
-        steps,
-        ..plan.clone()
-    }
-}
-
-/// Whether plans differ in their step counts at most.
-fn is_same_curve(a: &Plan, b: &Plan) -> bool {
-    with_steps(a, 0) == with_steps(b, 0)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Whether any of them is worth its cost is measured, never assumed: it stays in the plan space only
 //! where it beats every cheaper plan.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::trial::Trial;
 use crate::{
@@ -133,18 +133,26 @@ pub(super) fn samplers(family: &Family, spanned: &[SamplerKind], like: &Plan) ->
     plans
 }
 
-/// Lists the ways in which a plan is shortened half way: half as many steps as are left, or none.
+/// Lists the ways in which a plan is shortened: after its first step, before its last one and at each quarter
+/// of the way, half as many steps as are left, or none.
 pub(super) fn rushed(plan: &Plan) -> Vec<Trial> {
-    let after = plan.steps / 2;
-    let left = plan.steps - after;
-    if after == 0 || left < 2 {
-        return Vec::new();
-    }
-    let trial = |then| Trial {
+    let quarters = (1..=3).map(|quarter| plan.steps * quarter / 4);
+    let last = plan.steps.saturating_sub(1);
+    let places: BTreeSet<Steps> = quarters.chain([1, last]).collect();
+    let places = places
+        .into_iter()
+        .filter(|after| (1..=last).contains(after));
+    let ways = places.flat_map(|after| {
+        let left = plan.steps - after;
+        let half = (left > 1).then(|| left.div_ceil(2));
+        let counts = half.into_iter().chain([0]);
+        counts.map(move |then| Rush { after, then })
+    });
+    let trial = |rush| Trial {
         plan: plan.clone(),
-        rush: Some(Rush { after, then }),
+        rush: Some(rush),
     };
-    vec![trial(left.div_ceil(2)), trial(0)]
+    ways.map(trial).collect()
 }
 
 #[cfg(test)]
@@ -210,18 +218,27 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_shortened_to_half_of_what_is_left_and_to_nothing() {
-        let rush = |steps| -> Vec<Rush> {
+    fn a_plan_is_shortened_at_the_quarters_of_its_way_to_half_of_what_is_left_and_to_nothing() {
+        let rush = |steps| -> Vec<(Steps, Steps)> {
             let plan = plan("emoji-c32", SamplerKind::Ddim, steps, 3.0);
-            rushed(&plan)
-                .into_iter()
-                .filter_map(|trial| trial.rush)
-                .collect()
+            let trials = rushed(&plan).into_iter();
+            let rushes = trials.filter_map(|trial| trial.rush);
+            rushes.map(|rush| (rush.after, rush.then)).collect()
         };
-        assert_eq!(
-            rush(9),
-            [Rush { after: 4, then: 3 }, Rush { after: 4, then: 0 }]
-        );
-        assert_eq!(rush(1), [], "there is no half way");
+        let of_nine = [
+            (1, 4),
+            (1, 0),
+            (2, 4),
+            (2, 0),
+            (4, 3),
+            (4, 0),
+            (6, 2),
+            (6, 0),
+            (8, 0),
+        ];
+        assert_eq!(rush(9), of_nine);
+        assert_eq!(rush(3), [(1, 1), (1, 0), (2, 0)]);
+        assert_eq!(rush(2), [(1, 0)]);
+        assert_eq!(rush(1), [], "there is no way to be on");
     }
 }

@@ -89,7 +89,9 @@ impl Planner {
     /// As [`Self::new`], with operations that were counted before or elsewhere.
     pub fn with_costs(family: &Family, profile: Option<Profile>, costs: CostTable) -> Self {
         let profile = profile.filter(|profile| profile.kind != ProfileKind::Literature);
-        let rushed = profile.as_ref().map(Rushed::of).unwrap_or_default();
+        let rushed = profile
+            .as_ref()
+            .map(|profile| Rushed::of(&profile.cells, &profile.rush));
         let scores = profile
             .as_ref()
             .map(|profile| ScoreTable::new(family, profile))
@@ -101,7 +103,7 @@ impl Planner {
                 .map(|row| row.workload(family, &scores, schedule.as_ref()))
                 .collect(),
             scores: Arc::new(scores),
-            rushed: Arc::new(rushed),
+            rushed: Arc::new(rushed.unwrap_or_default()),
             kind: profile.as_ref().map(|profile| profile.kind),
             measured_size: profile.map(|profile| profile.size),
             family: Arc::new(family.clone()),

@@ -185,9 +185,12 @@ impl Menus {
         Timetable::new(plan, workload, &times, request.n_new_texts())
     }
 
-    /// The score of a plan that is shortened on its way, if that was measured.
+    /// The score of a plan that is shortened on its way, as far as what that costs was measured.
     pub fn rushed(&self, plan: &Plan, rush: Rush, objective: Objective) -> Option<ScoreEstimate> {
-        self.planner.rushed.score(plan, rush, objective)
+        let planner = &self.planner;
+        let row = planner.scores.row_of(&planner.family, plan)?;
+        let planned = planner.scores.sample(row, objective);
+        planner.rushed.score(plan, rush, objective, &planned)
     }
 
     /// Chooses as [`Self::choose`] does, and says why.

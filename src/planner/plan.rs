@@ -138,6 +138,20 @@ impl Plan {
         self.stages.is_empty() && self.guidance_interval.is_none() && self.candidates.is_none()
     }
 
+    /// Whether they differ in their step counts at most.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.with_steps(0) == other.with_steps(0)
+    }
+
+    /// The same with another number of steps.
+    #[must_use]
+    pub fn with_steps(&self, steps: Steps) -> Self {
+        Self {
+            steps,
+            ..self.clone()
+        }
+    }
+
     /// Every model that takes steps, in order.
     pub fn models(&self) -> impl Iterator<Item = &ModelId> {
         self.stages

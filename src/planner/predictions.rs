@@ -41,6 +41,28 @@ impl Sample {
         }
     }
 
+    /// This plus another of the same measurement, replicate by replicate.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        let pairs = self.replicates.iter().zip(&other.replicates);
+        Self {
+            mean: self.mean + other.mean,
+            replicates: pairs.map(|(one, other)| one + other).collect(),
+        }
+    }
+
+    /// This less another of the same measurement, replicate by replicate.
+    pub(super) fn minus(&self, other: &Self) -> Self {
+        self.plus(&other.times(-1.0))
+    }
+
+    /// This, scaled.
+    pub(super) fn times(&self, factor: f64) -> Self {
+        Self {
+            mean: self.mean * factor,
+            replicates: self.replicates.iter().map(|one| one * factor).collect(),
+        }
+    }
+
     /// The mean with the spread of the replicates.
     pub fn estimate(&self) -> ScoreEstimate {
         ScoreEstimate {
@@ -72,10 +94,7 @@ impl<'f> Predictions<'f> {
     /// Returns what is predicted of a plan; none if it lies neither at nor between measured step counts.
     pub fn sample(&self, plan: &Plan, objective: Objective) -> Option<Sample> {
         let row = self.scores.row_of(self.family, plan)?;
-        Some(Sample {
-            mean: self.scores.mean(row, objective),
-            replicates: self.scores.replicates(row, objective).collect(),
-        })
+        Some(self.scores.sample(row, objective))
     }
 
     /// Every plan without stages, interval and candidates that something is predicted of.
@@ -97,33 +116,7 @@ impl<'f> Predictions<'f> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        catalog::{ModelId, SamplerKind},
-        planner::{profile::Replicates, test_family::family},
-    };
-
-    fn cell(steps: u32, alignment: f64) -> Cell {
-        let size = "64x64".parse().unwrap();
-        let estimate = |mean| ScoreEstimate {
-            mean,
-            standard_error: 0.1,
-        };
-        let low = (alignment - 0.1) as f32;
-        Cell {
-            plan: Plan::plain(ModelId("small".into()), SamplerKind::Ddim, steps, 3.0, size),
-            n: 8,
-            alignment: estimate(alignment),
-            fidelity: estimate(0.5),
-            balanced: estimate(f64::midpoint(alignment, 0.5)),
-            cmmd: Some(0.1),
-            frechet: Some(10.0),
-            distance: None,
-            replicates: Replicates {
-                alignment: vec![low, low + 0.2],
-                fidelity: vec![0.5, 0.5],
-            },
-        }
-    }
+    use crate::planner::test_family::{cell, family};
 
     #[test]
     fn a_measured_plan_is_predicted_as_measured_and_one_beyond_not_at_all() {

@@ -12,6 +12,7 @@ use super::{
     candidates::{Candidate, Worth},
     pchip,
     plan::{Candidates, Plan, ScoreEstimate},
+    predictions::Sample,
     profile::{Cell, Profile},
 };
 use crate::{
@@ -233,6 +234,14 @@ impl ScoreTable {
         ScoreEstimate {
             mean: self.mean(row, objective),
             standard_error: standard_deviation(replicates),
+        }
+    }
+
+    /// The predicted score of a row with its replicates.
+    pub(super) fn sample(&self, row: usize, objective: Objective) -> Sample {
+        Sample {
+            mean: self.mean(row, objective),
+            replicates: self.replicates(row, objective).collect(),
         }
     }
 

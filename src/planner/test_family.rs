@@ -1,9 +1,13 @@
-//! Which family do the planner's own tests plan for?
+//! Which family do the planner's own tests plan for, and what was measured of it?
 
 use serde_json::json;
 
+use super::{
+    plan::{Plan, ScoreEstimate},
+    profile::{Cell, Replicates},
+};
 use crate::{
-    catalog::{DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets},
+    catalog::{DeviceSpec, Dtype, Family, ModelCard, ModelId, NamedBudgets, SamplerKind},
     units::Flops,
 };
 
@@ -52,5 +56,29 @@ pub(crate) fn family() -> Family {
         .unwrap(),
         digest: "sha256:toy".into(),
         image_encoder_digest: None,
+    }
+}
+
+/// A plan of the small one, its alignment a tenth lower and higher in its two replicates.
+pub(crate) fn cell(steps: u32, alignment: f64) -> Cell {
+    let size = "64x64".parse().unwrap();
+    let estimate = |mean| ScoreEstimate {
+        mean,
+        standard_error: 0.1,
+    };
+    let low = (alignment - 0.1) as f32;
+    Cell {
+        plan: Plan::plain(ModelId("small".into()), SamplerKind::Ddim, steps, 3.0, size),
+        n: 8,
+        alignment: estimate(alignment),
+        fidelity: estimate(0.5),
+        balanced: estimate(f64::midpoint(alignment, 0.5)),
+        cmmd: Some(0.1),
+        frechet: Some(10.0),
+        distance: None,
+        replicates: Replicates {
+            alignment: vec![low, low + 0.2],
+            fidelity: vec![0.5, 0.5],
+        },
     }
 }

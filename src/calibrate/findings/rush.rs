@@ -1,4 +1,4 @@
-//! What does it cost to shorten a picture half way?
+//! What does it cost to shorten a picture on its way?
 
 use serde::Serialize;
 

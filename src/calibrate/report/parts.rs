@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::plot::{Color, Plot};
+use super::plot::{Color, Dot, Key, Layer, Plot};
 use crate::{
     calibrate::findings::{
-        Findings,
+        Findings, ModelRow,
         difference::{Difference, Verdict},
     },
     planner::{Plan, ScoreEstimate},
@@ -68,6 +68,26 @@ pub(super) fn color(findings: &Findings, model: &str) -> Color {
         is_dashed: findings.models[place].is_distilled,
         ..Color::of(n_sizes.saturating_sub(1))
     }
+}
+
+/// Points in the colours of their models, and which colour is whose.
+pub(super) fn dots(
+    findings: &Findings,
+    points: impl Iterator<Item = (String, Dot)>,
+) -> (Vec<Layer>, Vec<Key>) {
+    let points: Vec<(String, Dot)> = points.collect();
+    let of_model = |model: &ModelRow| {
+        let own = points.iter().filter(|(id, _)| *id == model.id);
+        let own: Vec<Dot> = own.map(|(_, dot)| dot.clone()).collect();
+        let color = color(findings, &model.id);
+        let key = Key {
+            kind: "dot",
+            color,
+            label: model.id.clone(),
+        };
+        (!own.is_empty()).then_some((Layer::Dots("dot", color, own), key))
+    };
+    findings.models.iter().filter_map(of_model).unzip()
 }
 
 /// `0.818 ± 0.018`.

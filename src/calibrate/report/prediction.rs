@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{
-    parts::{self, Section, color, digits, percent, signed},
+    parts::{self, Section, digits, percent, signed},
     plot::{Axis, Color, Dot, Key, Layer, Plot, Side},
     scale::Scale,
 };
@@ -70,37 +70,27 @@ fn errors(findings: &Findings, checks: &Checks, id: &str) -> Plot {
         let (mean, error) = (check.error.mean, check.error.standard_error);
         [mean - error, mean + error, 0.0]
     });
-    let mut layers = vec![Layer::Level(0.0, String::new(), Side::Above)];
-    let mut legend = Vec::new();
-    let shown = findings.models.iter().filter(|model| {
-        checks
-            .checks
-            .iter()
-            .any(|check| check.plan.model.0 == model.id)
-    });
-    for (place, model) in shown.enumerate() {
-        let color = color(findings, &model.id);
-        let own = checks
-            .checks
-            .iter()
-            .filter(|check| check.plan.model.0 == model.id);
-        let dot = |check: &Check| Dot {
-            x: f64::from(check.plan.steps) * (0.93 + 0.045 * place as f64),
+    let point = |check: &Check| {
+        let model = check.plan.model.0.clone();
+        // Side by side where step counts are the same.
+        let place = findings.models.iter().position(|known| known.id == model);
+        let aside = 0.93 + 0.045 * place.unwrap_or(0) as f64;
+        let title = format!(
+            "{}: {}",
+            parts::plan(&check.plan),
+            parts::difference(check.error)
+        );
+        let dot = Dot {
+            x: f64::from(check.plan.steps) * aside,
             y: check.error.mean,
             error: Some(check.error.standard_error),
-            title: format!(
-                "{}: {}",
-                parts::plan(&check.plan),
-                parts::difference(check.error)
-            ),
+            title,
         };
-        layers.push(Layer::Dots("dot", color, own.map(dot).collect()));
-        legend.push(Key {
-            kind: "dot",
-            color,
-            label: model.id.clone(),
-        });
-    }
+        (model, dot)
+    };
+    let (dots, legend) = parts::dots(findings, checks.checks.iter().map(point));
+    let mut layers = vec![Layer::Level(0.0, String::new(), Side::Above)];
+    layers.extend(dots);
     Plot {
         id: format!("errors-{id}"),
         title: "Predicted minus measured score".into(),

@@ -1,63 +1,97 @@
-//! The section on pictures that are shortened half way.
+//! The section on pictures that are shortened on their way.
 
 use maud::html;
 
 use super::{
-    forest::{self, Row},
-    parts::{self, Section, color, difference, signed},
+    parts::{self, Section, difference, signed},
+    plot::{Axis, Dot, Layer, Plot, Side},
+    scale::Scale,
 };
 use crate::calibrate::findings::{Findings, difference::Difference, rush::RushTrial};
 
-/// Shortened plans against planned and fresh ones; absent if none was measured.
+/// What shortening costs, by how far a picture was; absent if none was measured.
 pub(super) fn section(findings: &Findings) -> Option<Section> {
     let trials = &findings.rush;
     if trials.is_empty() {
         return None;
     }
-    let row = |of: fn(&RushTrial) -> Option<Difference>| -> Vec<Row> {
-        let named = trials.iter().filter_map(|trial| {
-            Some(Row {
-                name: name(trial),
-                difference: of(trial)?,
-                color: color(findings, &trial.plan.model.0),
-            })
-        });
-        named.collect()
-    };
-    let (planned, fresh) = (row(|t| t.against_planned), row(|t| t.against_fresh));
+    let stopped: Vec<&RushTrial> = trials.iter().filter(|trial| trial.rush.then == 0).collect();
+    let hurried: Vec<&RushTrial> = trials.iter().filter(|trial| trial.rush.then > 0).collect();
     let body = html! {
         p {
-            "A picture that is shortened half way "
-            @if let Some(mean) = mean(&planned) { "scores " strong { (signed(mean)) } " on average against the plan as it was begun" }
-            @if let Some(mean) = mean(&fresh) { ", and " strong { (signed(mean)) } " against one planned with as many steps from the start" }
-            "."
+            "A picture that falls behind takes fewer of its steps, or none, and its estimate is decoded. "
+            "Each plan near the frontier was shortened at several steps" (against_fresh(trials)) ". "
+            "Between them scores are interpolated; from such scores " code { "min_score" } " is kept and replies say what a degraded picture is worth."
         }
-        @if !planned.is_empty() {
-            (parts::figure(&forest::forest("rush-planned", "Shortened against planned", "shortened minus planned", &planned), "Score against the plan as it was begun, with two standard errors."))
-        }
-        @if !fresh.is_empty() {
-            (parts::figure(&forest::forest("rush-fresh", "Shortened against fresh", "shortened minus fresh", &fresh), "Score against a plan of as many steps from the start."))
+        @for (id, title, trials) in [("rush-none", "Nothing follows", &stopped), ("rush-half", "Half of the steps ahead follow", &hurried)] {
+            @if !trials.is_empty() {
+                (parts::plot(&losses(findings, id, title, trials), "Shortened minus planned, with one standard error of the paired difference."))
+            }
         }
         (parts::table("Every comparison", &["begun as", "shortened", "#score", "#against planned", "#against as many steps"], &rows(trials)))
     };
     Some(Section {
         id: "rush",
-        title: "Shortened half way",
+        title: "Shortened on the way",
         body,
     })
 }
 
-fn name(trial: &RushTrial) -> String {
-    let (plan, rush) = (&trial.plan, trial.rush);
-    format!(
-        "{}, {} of {}, then {}",
-        plan.model, rush.after, plan.steps, rush.then
-    )
+fn losses(findings: &Findings, id: &str, title: &str, trials: &[&RushTrial]) -> Plot {
+    let point = |trial: &&RushTrial| {
+        let against = trial.against_planned?;
+        let dot = Dot {
+            x: f64::from(trial.rush.after) / f64::from(trial.plan.steps),
+            y: against.mean,
+            error: Some(against.standard_error),
+            title: format!(
+                "{}, after {}, then {}: {}",
+                parts::plan(&trial.plan),
+                trial.rush.after,
+                trial.rush.then,
+                difference(against)
+            ),
+        };
+        Some((trial.plan.model.0.clone(), dot))
+    };
+    let points: Vec<(String, Dot)> = trials.iter().filter_map(point).collect();
+    let ends = points.iter().map(|(_, dot)| dot.y).chain([0.0]);
+    let y = Axis {
+        label: "shortened minus planned".into(),
+        scale: Scale::linear(ends),
+    };
+    let (dots, legend) = parts::dots(findings, points.iter().cloned());
+    let mut layers = vec![Layer::Level(0.0, String::new(), Side::Above)];
+    layers.extend(dots);
+    Plot {
+        id: id.into(),
+        title: title.into(),
+        description: format!("{} shortened plans by how far they were.", points.len()),
+        x: Axis {
+            label: "share of the steps that was behind".into(),
+            scale: Scale::linear([0.0, 1.0]),
+        },
+        y,
+        layers,
+        legend,
+        height: 300.0,
+    }
 }
 
-fn mean(rows: &[Row]) -> Option<f64> {
-    let sum: f64 = rows.iter().map(|row| row.difference.mean).sum();
-    (!rows.is_empty()).then(|| sum / rows.len() as f64)
+/// How they compare with plans of as many steps, where any was measured.
+fn against_fresh(trials: &[RushTrial]) -> String {
+    let means: Vec<f64> = trials
+        .iter()
+        .filter_map(|trial| Some(trial.against_fresh?.mean))
+        .collect();
+    if means.is_empty() {
+        return String::new();
+    }
+    let mean = means.iter().sum::<f64>() / means.len() as f64;
+    format!(
+        "; against plans with as many steps from the start that is worth {} on average",
+        signed(mean)
+    )
 }
 
 fn rows(trials: &[RushTrial]) -> Vec<Vec<String>> {

@@ -53,7 +53,7 @@ const USUAL_OF_SELF: Usual = Usual {
 ///
 /// First every model at every step count, sampler and guidance scale; then, around the frontier, smaller
 /// models that take the first steps, guidance at some noise levels, the best of several candidates and
-/// the other samplers; plans that are shortened half way; and last a check on other captions and step
+/// the other samplers; plans that are shortened on their way; and last a check on other captions and step
 /// counts. Finished plans are kept, so an interrupted calibration goes on where it stopped. Distilled
 /// models are measured with lcm at 1, 2, 3 and 4 unguided steps, whatever is said for the others.
 ///
