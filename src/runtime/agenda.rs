@@ -239,6 +239,5 @@ fn granted(
     (now, latency): (Moment, &LatencyModel),
 ) -> Option<Binding> {
     let most = Millis(claim.work.0 * stretch + claim.tail.0);
-    let waited = Millis::from(now.since(entry.job.arrived));
-    entry.job.binder.within(latency, most, waited)
+    entry.job.binder.within(latency, most, entry.waited(now))
 }

@@ -6,7 +6,7 @@ use std::{cmp::Ordering, fmt};
 
 use crate::{
     catalog::Family,
-    planner::{Decision, LatencyModel, Plan, Rush, Timetable},
+    planner::{Decision, LatencyEstimate, LatencyModel, Plan, Rush, Timetable},
     telemetry::PlanChange,
     units::{Millis, Steps},
 };
@@ -37,6 +37,19 @@ impl Binding {
         &self.decision.plan
     }
 
+    /// The same, told as of a request that has waited for so long.
+    #[must_use]
+    pub(super) fn after(mut self, waited: Millis) -> Self {
+        if let Some(latency) = &mut self.decision.estimate.latency_ms {
+            *latency = LatencyEstimate {
+                p50: latency.p50 + waited,
+                p95: latency.p95 + waited,
+                p99: latency.p99 + waited,
+            };
+        }
+        self
+    }
+
     /// How it compares, as the device begins, with what was chosen at admission: by time on the device.
     pub(super) fn change_from(&self, admitted: &Self, n_images: u32) -> PlanChange {
         if self.plan() == admitted.plan() {
@@ -58,13 +71,15 @@ pub trait Binder: fmt::Debug + Send + Sync {
     fn within(&self, latency: &LatencyModel, most: Millis, waited: Millis) -> Option<Binding>;
 
     /// Returns the best plan that goes on where `plan` is after so many steps, better than it, and whose
-    /// phases take at most `most` in all; none if there is no such plan.
+    /// phases take at most `most` in all, told as of a request that waited for so long before it began;
+    /// none if there is no such plan.
     fn move_up(
         &self,
         latency: &LatencyModel,
         plan: &Plan,
         done: Steps,
         most: Millis,
+        waited: Millis,
     ) -> Option<Binding>;
 
     /// Whether a picture of this plan may be shortened so.
@@ -77,7 +92,14 @@ impl Binder for Binding {
         Some(self.clone())
     }
 
-    fn move_up(&self, _: &LatencyModel, _: &Plan, _: Steps, _: Millis) -> Option<Binding> {
+    fn move_up(
+        &self,
+        _: &LatencyModel,
+        _: &Plan,
+        _: Steps,
+        _: Millis,
+        _: Millis,
+    ) -> Option<Binding> {
         None
     }
 

@@ -183,6 +183,12 @@ impl Entry {
         }
     }
 
+    /// How long it has waited since it came: all the time that the device was not at work for it.
+    pub(super) fn waited(&self, now: Moment) -> Millis {
+        let in_house = Millis::from(now.since(self.job.arrived)).0;
+        Millis((in_house - self.tally.phases.on_device().0).max(0.0))
+    }
+
     /// Whether nothing of it shall run once it cannot be in time.
     pub(super) fn rejects_lateness(&self) -> bool {
         self.job.limit.is_some() && self.job.on_late == OnLate::Reject

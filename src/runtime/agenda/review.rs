@@ -88,7 +88,8 @@ impl Agenda {
         let more = claim.work * (stretch - 1.0);
         let most = entry.binding.timetable.device(1) + claim.tail + more;
         let (binder, plan) = (&entry.job.binder, entry.binding.plan());
-        let Some(better) = binder.move_up(latency, plan, its.done as Steps, most) else {
+        let (done, waited) = (its.done as Steps, entry.waited(now));
+        let Some(better) = binder.move_up(latency, plan, done, most, waited) else {
             return Verdict::GoOn;
         };
         let plan = Box::new(better.plan().clone());

@@ -213,10 +213,11 @@ impl Agenda {
             .stretch(place, now, forecast)
             .map(|stretch| self.leaving_room(stretch, now))
             .and_then(|stretch| granted(entry, claim, stretch, (now, latency)));
+        let waited = entry.waited(now);
         let binding = match (granted, entry.job.on_late) {
             (Some(binding), _) => binding,
-            (None, OnLate::RunLate) => entry.binding.clone(),
-            (None, OnLate::Degrade | OnLate::Reject) => entry.job.floor.clone(),
+            (None, OnLate::RunLate) => entry.binding.clone().after(waited),
+            (None, OnLate::Degrade | OnLate::Reject) => entry.job.floor.clone().after(waited),
         };
         let entry = self.entries.get_mut(&id)?;
         let change = binding.change_from(&entry.binding, entry.n_images());

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::{Binder, Binding};
 use crate::{
-    planner::{
-        Decision, LatencyEstimate, LatencyModel, Load, Menus, Plan, PlanRequest, Refusal, Rush,
-    },
+    planner::{Decision, LatencyModel, Load, Menus, Plan, PlanRequest, Refusal, Rush},
     units::{Millis, Steps},
 };
 
@@ -52,11 +50,7 @@ impl Binder for MenuBinder {
             *limit = Millis(limit.0 - waited.0);
         }
         let chosen = self.menus.choose_within(&request, latency, most).ok()?;
-        let mut decision = chosen?;
-        if let Some(latency) = &mut decision.estimate.latency_ms {
-            *latency = later(*latency, waited);
-        }
-        Some(self.bind(decision, latency))
+        Some(self.bind(chosen?, latency).after(waited))
     }
 
     fn move_up(
@@ -65,11 +59,12 @@ impl Binder for MenuBinder {
         plan: &Plan,
         done: Steps,
         most: Millis,
+        waited: Millis,
     ) -> Option<Binding> {
         let better = self
             .menus
             .move_up(&self.request, latency, (plan, done), most)?;
-        Some(self.bind(better, latency))
+        Some(self.bind(better, latency).after(waited))
     }
 
     fn may_rush(&self, plan: &Plan, rush: Rush) -> bool {
@@ -78,14 +73,5 @@ impl Binder for MenuBinder {
             let score = self.menus.rushed(plan, rush, budget.objective);
             score.is_some_and(|score| score.mean >= least)
         })
-    }
-}
-
-/// An estimate of work that has waited for so long.
-fn later(estimate: LatencyEstimate, waited: Millis) -> LatencyEstimate {
-    LatencyEstimate {
-        p50: estimate.p50 + waited,
-        p95: estimate.p95 + waited,
-        p99: estimate.p99 + waited,
     }
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use goldilocks::runtime::{JobError, OnLate, SubmitError};
+use goldilocks::{
+    planner::LatencyEstimate,
+    runtime::{JobError, OnLate, SubmitError},
+    units::Millis,
+};
 
 use super::script::{Set, Stage, flexible, job};
 
@@ -114,6 +118,30 @@ async fn what_cannot_be_done_in_time_is_refused_with_a_time_that_is_true() {
         .outcome()
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_had_to_wait_too_long_is_told_with_its_wait() {
+    let mut stage = roomy(true).await;
+    let first = stage.runtime.submit(job("first", &[1])).unwrap();
+    stage.begun.recv().await.unwrap();
+    let mut hurried = flexible("hurried", 120.0, OnLate::Degrade);
+    let alone = LatencyEstimate {
+        p50: Millis(27.0),
+        p95: Millis(28.0),
+        p99: Millis(29.0),
+    };
+    hurried.floor.decision.estimate.latency_ms = Some(alone);
+    let hurried = stage.runtime.submit(hurried).unwrap();
+    // Something else had the machine until there was no time left.
+    stage.clock.advance(Duration::from_millis(150));
+    stage.release();
+    first.outcome().await.unwrap();
+    let outcome = hurried.outcome().await.unwrap();
+    let told = outcome.decision.estimate.latency_ms.unwrap();
+    assert!(told.p50.0 >= 150.0 + alone.p50.0, "{told:?}");
+    let spread = told.p99.0 - told.p50.0;
+    assert!((spread - 2.0).abs() < 1e-9, "{told:?}");
 }
 
 #[tokio::test]

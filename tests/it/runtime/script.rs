@@ -289,7 +289,14 @@ impl Binder for UpTo {
         Some(binding(plan(steps)))
     }
 
-    fn move_up(&self, _: &LatencyModel, _: &Plan, _: Steps, _: Millis) -> Option<Binding> {
+    fn move_up(
+        &self,
+        _: &LatencyModel,
+        _: &Plan,
+        _: Steps,
+        _: Millis,
+        _: Millis,
+    ) -> Option<Binding> {
         None
     }
 
