@@ -1,6 +1,6 @@
 //! Are deadlines kept under load, and is the time used that they leave?
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use goldilocks::{
     planner::LatencyEstimate,
@@ -8,7 +8,7 @@ use goldilocks::{
     units::Millis,
 };
 
-use super::script::{Set, Stage, flexible, job};
+use super::script::{Set, Stage, UpTo, flexible, job};
 
 async fn roomy(is_gated: bool) -> Stage {
     let mut set = Set {
@@ -126,6 +126,12 @@ async fn what_had_to_wait_too_long_is_told_with_its_wait() {
     let first = stage.runtime.submit(job("first", &[1])).unwrap();
     stage.begun.recv().await.unwrap();
     let mut hurried = flexible("hurried", 120.0, OnLate::Degrade);
+    // Nothing but the floor is ever granted.
+    hurried.binder = Arc::new(UpTo {
+        steps: 0,
+        n_images: 1,
+        may_rush: true,
+    });
     let alone = LatencyEstimate {
         p50: Millis(27.0),
         p95: Millis(28.0),
