@@ -143,6 +143,7 @@ fn state() -> AppState {
         families: vec![FamilyParts {
             costs: CostTable::of(&family),
             profile: Some(profile),
+            most_texts: 1000,
         }],
         catalog: Arc::new(catalog),
         latency,

@@ -48,6 +48,8 @@ pub struct FamilyParts {
     pub costs: CostTable,
     /// What its plans are worth, if that was measured.
     pub profile: Option<Profile>,
+    /// How many of its texts the engine keeps, those used last.
+    pub most_texts: usize,
 }
 
 /// What every request shares; clones are handles to the same.
@@ -77,12 +79,15 @@ impl AppState {
         let menus = KeptMenus::new(planners, latency.phases());
         drop(latency);
         declare(&parts);
+        let families = parts.catalog.families.iter().zip(&parts.families);
+        let texts = families.map(|(family, known)| (family.id.clone(), known.most_texts));
+        let texts = KnownTexts::new(texts);
         Self(Arc::new(Shared {
             keys: Keys::new(&parts.access),
             menus,
             jobs: KeptJobs::default(),
             watched: WatchedJobs::default(),
-            texts: KnownTexts::default(),
+            texts,
             parts,
         }))
     }
@@ -148,7 +153,9 @@ impl AppState {
             metrics.menus_rebuilt();
             tracing::debug!("menus were made anew, since the machine's times have moved");
         };
-        self.0.menus.rebuild_if_stale(&self.latency(), done);
+        let clock = Arc::clone(&self.0.parts.clock);
+        let latency = self.latency();
+        self.0.menus.rebuild_if_stale(&latency, clock, done);
     }
 
     /// Returns what is known of a family of the catalog.

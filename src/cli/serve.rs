@@ -18,6 +18,7 @@ use crate::{
     api::{self, AppState, FamilyParts, Parts},
     catalog::{self, Catalog, Family},
     config::{LogFormat, ServeFlags, ServerConfig},
+    engine::pipeline,
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
         Readiness, Rules, Runtime, Settings, executor::pipeline::encode_file, probe::Probe,
@@ -193,6 +194,7 @@ fn known_of(catalog: &Catalog) -> anyhow::Result<Vec<FamilyParts>> {
                     .as_ref()
                     .map(|path| read_profile(family, path))
                     .transpose()?,
+                most_texts: pipeline::most_texts(family),
             })
         })
         .collect()

@@ -81,6 +81,11 @@ impl ImageSpec {
     }
 }
 
+/// How many texts of a family need no encoding again: those used last.
+pub fn most_texts(family: &Family) -> usize {
+    encodings::most(&family.text_encoder)
+}
+
 /// What one picture shall show: the states of its prompt and of its negative prompt.
 #[derive(Debug, Clone)]
 pub struct Conditioning {

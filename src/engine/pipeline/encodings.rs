@@ -9,11 +9,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::engine::text_encoder::TextStates;
+use crate::{catalog::architecture::TextEncoderConfig, engine::text_encoder::TextStates};
 
 /// Bytes of states and tokens that are kept: 2000 texts of 32 tokens and 128 numbers each, or 140 of
 /// Stable Diffusion's 77 and 768.
 pub(super) const MAX_BYTES: usize = 32 << 20;
+
+/// How many texts of an encoder are kept.
+pub(super) fn most(encoder: &TextEncoderConfig) -> usize {
+    let token = size_of::<u32>() + size_of::<f32>() * encoder.hidden_size;
+    MAX_BYTES / (token * encoder.max_position_embeddings).max(1)
+}
 
 /// The states of the texts used last.
 #[derive(Debug)]

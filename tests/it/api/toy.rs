@@ -128,6 +128,7 @@ impl Toy {
             families: vec![FamilyParts {
                 costs: costs(),
                 profile: Some(profile()),
+                most_texts: 100,
             }],
             latency: latency.clone(),
             runtime,
