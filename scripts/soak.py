@@ -2,8 +2,9 @@
 """Does a server stay whole under everything that clients do? Runs one for a while and holds it against its books.
 
 Mixed requests, several at a time: pictures under budgets of all sizes, streams, jobs, and among them disconnects,
-cancelled jobs, bad requests and flash crowds. Afterwards nothing may be left: no queued job, no request in flight,
-every answer given, memory flat over the second half, and SIGTERM ends it.
+cancelled jobs, bad requests, flash crowds, and steps that fail and panic. Afterwards nothing may be left: no queued
+job, no request in flight, every answer given, an end for every job that was admitted, memory flat over the second
+half, and SIGTERM ends it.
 
     python scripts/soak.py --binary target/release/goldilocks --minutes 60
 
@@ -70,7 +71,7 @@ class Client:
 
     def picture(self):
         status, data = self.send("POST", "/v1/images/generations", self.body())
-        assert status in (200, 422, 429, 504), (status, data)
+        assert status in (200, 422, 429, 500, 504), (status, data)
         self.counts.add(f"picture {status}")
 
     def stream(self):
@@ -155,8 +156,12 @@ def check(base, faults):
         time.sleep(0.1)
     else:
         faults.append(f"jobs are left: {queued}, requests: {now['goldilocks_requests_in_flight']}")
-    if now["goldilocks_worker_panics_total"]:
-        faults.append(f"{now['goldilocks_worker_panics_total']} panics")
+    ended = sum(value for name, value in now.items() if name.startswith("goldilocks_jobs_total"))
+    admitted = now['goldilocks_admissions_total{result="admitted"}']
+    if ended != admitted:
+        faults.append(f"{admitted:.0f} jobs were admitted and {ended:.0f} ended")
+    if not now["goldilocks_worker_panics_total"] or not now['goldilocks_jobs_total{outcome="failed"}']:
+        faults.append("no step failed, though some were to fail on purpose")
     return now
 
 
@@ -165,11 +170,15 @@ def main():
     parser.add_argument("--binary", default="target/release/goldilocks")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--clients", type=int, default=6)
+    parser.add_argument("--fail-every", type=int, default=400, help="steps")
     parser.add_argument("--port", type=int, default=18070)
     args = parser.parse_args()
     base, counts, faults, memory = f"http://127.0.0.1:{args.port}", Counts(), [], []
     with tempfile.TemporaryDirectory() as state:
-        server = subprocess.Popen([args.binary, "serve", "--listen", base[7:], "--state-dir", state, "--log", "error"])
+        command = [args.binary, "serve", "--listen", base[7:], "--state-dir", state, "--log", "off",
+                   "--fail-every", str(args.fail_every)]
+        log = open(os.path.join(state, "stderr"), "w+")
+        server = subprocess.Popen(command, stderr=log, env=os.environ | {"RUST_BACKTRACE": "0"})
         try:
             for _ in range(600):
                 try:
@@ -191,7 +200,7 @@ def main():
             for name in sorted(counts.by_name):
                 print(f"{counts.by_name[name]:8} {name}")
             for name in sorted(now):
-                if name.startswith(("goldilocks_images_degraded_total", "goldilocks_jobs_total", "goldilocks_wasted")):
+                if name.startswith(("goldilocks_images_degraded_total", "goldilocks_jobs_total", "goldilocks_wasted", "goldilocks_worker_panics")):
                     print(f"{int(now[name]):8} {name}")
             half = memory[len(memory) // 2:]
             grown = half[-1] - half[0]
@@ -202,6 +211,8 @@ def main():
         finally:
             server.send_signal(signal.SIGTERM)
             code = server.wait(60)
+        log.seek(0)
+        faults += [line.strip() for line in log if "panicked at" in line and "faulty.rs" not in line]
     if code != 0:
         faults.append(f"SIGTERM was answered with {code}")
     for fault in faults[:20]:

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    num::NonZeroU64,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -21,7 +22,9 @@ use crate::{
     engine::pipeline,
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
-        Readiness, Rules, Runtime, Settings, executor::pipeline::encode_file, probe::Probe,
+        Readiness, Rules, Runtime, Settings, WorkerSpec,
+        executor::{faulty, pipeline::encode_file},
+        probe::Probe,
         state::LatencyFile,
     },
     telemetry::{Metrics, SystemClock, logging},
@@ -37,6 +40,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     flags: ServeFlags,
+
+    /// Every so-many-th step fails on purpose, to try what is around it
+    #[arg(long, value_name = "STEPS", hide = true)]
+    fail_every: Option<NonZeroU64>,
 }
 
 /// Runs until SIGTERM or SIGINT; a second signal ends it at once.
@@ -55,7 +62,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the network threads")?;
-    threads.block_on(serve(config, catalog, families))
+    threads.block_on(serve(config, catalog, families, args.fail_every))
 }
 
 #[expect(clippy::print_stdout, reason = "this is what was asked for")]
@@ -67,6 +74,7 @@ async fn serve(
     config: ServerConfig,
     catalog: Catalog,
     families: Vec<FamilyParts>,
+    fail_every: Option<NonZeroU64>,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
@@ -93,7 +101,11 @@ async fn serve(
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let runtime = Runtime::start(latency::workers(&catalog, &probe), settings)?;
+    let mut workers = latency::workers(&catalog, &probe);
+    if let Some(every) = fail_every {
+        workers = workers.into_iter().map(|it| failing(it, every)).collect();
+    }
+    let runtime = Runtime::start(workers, settings)?;
     let state = AppState::new(Parts {
         catalog: Arc::new(catalog),
         families,
@@ -113,6 +125,14 @@ async fn serve(
     keep(&file, &learned);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A worker that fails on purpose once its models are timed.
+fn failing(worker: WorkerSpec, every: NonZeroU64) -> WorkerSpec {
+    WorkerSpec {
+        load: faulty::failing(worker.load, every),
+        ..worker
+    }
 }
 
 /// The probe at start times the models before they are ready; what is on offer follows from its times.

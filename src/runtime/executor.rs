@@ -10,6 +10,7 @@ use crate::{
     units::{Flops, Memory, Nfe, Steps},
 };
 
+pub mod faulty;
 pub mod pipeline;
 
 /// Names one trajectory.

@@ -1,15 +1,17 @@
 //! Does what fails fail alone?
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use goldilocks::{
     catalog::{DeviceSpec, ModelId},
-    runtime::{JobError, LoadExecutor, Readiness, Runtime, SubmitError, WorkerSpec},
+    runtime::{
+        JobError, LoadExecutor, Readiness, Runtime, SubmitError, WorkerSpec, executor::faulty,
+    },
     telemetry::{ManualClock, Metrics},
     units::Millis,
 };
 
-use super::script::{MODEL, Stage, job, settings};
+use super::script::{MODEL, Scripted, Stage, job, settings};
 
 #[tokio::test]
 async fn a_job_that_fails_says_why_and_the_next_one_runs() {
@@ -82,6 +84,30 @@ async fn a_worker_that_makes_no_step_is_seen_to_be_silent() {
     stage.shows("goldilocks_workers_lost 0");
     stage.release();
     stuck.outcome().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_fails_on_purpose_fails_at_its_turns_and_no_others() {
+    let sound: LoadExecutor =
+        Box::new(|_| Ok(Box::new(Scripted::alone(Arc::new(ManualClock::default())))));
+    let runtime = loading(faulty::failing(sound, NonZeroU64::new(5).unwrap()));
+    super::ready(&runtime).await;
+    let mut ends = Vec::new();
+    // Four steps each: the 5th, 10th and 15th step are the first ones of the second, fourth and sixth job.
+    for _ in 0..6 {
+        let ticket = runtime.submit(job("a cat", &[1])).unwrap();
+        ends.push(ticket.outcome().await.err());
+    }
+    let failed = Some(JobError::Failed("this step failed on purpose".into()));
+    let expected = [
+        None,
+        failed.clone(),
+        None,
+        failed,
+        None,
+        Some(JobError::Panicked),
+    ];
+    assert_eq!(ends, expected);
 }
 
 fn loading(load: LoadExecutor) -> Runtime {
