@@ -5,6 +5,7 @@
 mod api;
 mod architecture;
 mod calibrate;
+mod cli;
 mod dashboards;
 mod engine;
 mod evaluator;
@@ -14,4 +15,5 @@ mod openapi;
 mod planner;
 mod prompts;
 mod runtime;
+mod server;
 mod simulate;
