@@ -6,6 +6,7 @@ mod api;
 mod architecture;
 mod calibrate;
 mod cli;
+mod compose;
 mod dashboards;
 mod engine;
 mod evaluator;
