@@ -8,6 +8,7 @@ mod calibrate;
 mod cli;
 mod compose;
 mod dashboards;
+mod docs;
 mod engine;
 mod evaluator;
 mod load;
