@@ -17,6 +17,10 @@ lint:
 openapi:
     cargo run --release -- openapi > openapi/openapi.json.new && mv openapi/openapi.json.new openapi/openapi.json
 
+# Rewrite docs/api-reference.md from the code.
+reference:
+    cargo run --release -- openapi --markdown > docs/api-reference.md.new && mv docs/api-reference.md.new docs/api-reference.md
+
 # Measure the default family's scores again.
 calibrate *args:
     cargo run --release -- calibrate quality {{args}}

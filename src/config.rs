@@ -25,7 +25,7 @@ pub use cors_origin::CorsOrigin;
 #[derive(Debug, Clone, Args)]
 pub struct ServeFlags {
     /// Address and port to listen on
-    #[arg(long, env = "GOLDILOCKS_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "GOLDILOCKS_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
 
     /// The hosted models
@@ -309,11 +309,24 @@ impl From<LimitFlags> for Limits {
     }
 }
 
+/// Reads an address and a port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is not an IP address and a port; write for example 127.0.0.1:8080 or 0.0.0.0:8080")
+    })
+}
+
 /// Reads a number of seconds.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let fault = || format!("{text:?} is not a number of seconds; write for example 10 or 0.5");
     let seconds: f64 = text.parse().map_err(|_| fault())?;
     Duration::try_from_secs_f64(seconds).map_err(|_| fault())
+}
+
+/// Whether colors are welcome where they can be shown: any text in `NO_COLOR` forbids them, as
+/// <https://no-color.org> says.
+pub fn allows_colors() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
 }
 
 /// Where measured latencies are kept unless a flag says otherwise: `$XDG_STATE_HOME/goldilocks`, else

@@ -15,6 +15,7 @@
 //! - [`load`]: what do users ask for, and what do they get?
 //! - [`telemetry`]: what does the operator see?
 //! - [`api`]: what does a client see?
+//! - [`progress`]: how far is long work?
 //! - [`config`] and [`cli`]: what does the person at the terminal see?
 
 pub mod api;
@@ -28,6 +29,7 @@ pub mod evaluator;
 pub mod files;
 pub mod load;
 pub mod planner;
+pub mod progress;
 pub mod runtime;
 pub mod simulate;
 pub mod telemetry;

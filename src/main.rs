@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use goldilocks::cli::Cli;
+use goldilocks::cli::{self, Cli};
 
-/// Exits with 0 on success, 1 when the work failed, 2 when the command line is wrong (clap's own).
+/// Exits with 0 on success, 1 when the work failed, 2 when the command line is wrong (clap's own), 3 when no plan
+/// fits the budget.
 fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            eprintln!("error: {}", cli::told(&error));
+            cli::exit_code(&error)
         }
     }
 }

@@ -44,7 +44,8 @@ impl Sizes {
     pub fn checked(self) -> Result<Self> {
         ensure!(
             self.refined >= self.captions,
-            "{} captions for plans near the frontier are fewer than {} for every plan",
+            "{} captions for plans near the frontier are fewer than {} for every plan; raise --refined-captions or lower \
+             --captions",
             self.refined,
             self.captions
         );

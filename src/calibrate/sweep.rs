@@ -6,10 +6,9 @@ use std::{
 };
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{captions::EvaluationCaption, store::Store, trial::Trial};
-use crate::evaluator::Assessment;
+use crate::{evaluator::Assessment, progress::Progress};
 
 /// Draws pictures and judges them.
 pub trait Judge: Sync {
@@ -62,11 +61,11 @@ pub struct Measured {
 impl Sweep<'_> {
     /// Measures the trials in order; the list is shorter if time was up.
     pub fn run(&self, set: Set<'_>, trials: &[Trial]) -> Result<Vec<Measured>> {
-        let bar = self.bar(set, trials);
+        let progress = self.progress(set, trials);
         let mut measured = Vec::with_capacity(trials.len());
         for trial in trials {
-            bar.set_message(format!("{}: {trial}", set.name));
-            let Some(assessments) = self.recall_or_measure(set, trial, &bar)? else {
+            progress.say(format!("{}: {trial}", set.name));
+            let Some(assessments) = self.recall_or_measure(set, trial, &progress)? else {
                 break;
             };
             measured.push(Measured {
@@ -74,7 +73,7 @@ impl Sweep<'_> {
                 assessments,
             });
         }
-        bar.finish_and_clear();
+        progress.finish();
         Ok(measured)
     }
 
@@ -82,7 +81,7 @@ impl Sweep<'_> {
         &self,
         set: Set<'_>,
         trial: &Trial,
-        bar: &ProgressBar,
+        progress: &Progress,
     ) -> Result<Option<Vec<Assessment>>> {
         let depends_on = format!("{}{}", self.judge.weights(trial), set.key);
         let count = set.captions.len();
@@ -91,11 +90,11 @@ impl Sweep<'_> {
             known = self.store.load(trial, &depends_on, count)?;
         }
         // What was recalled took no time, so it must not enter the estimate of what is left.
-        bar.dec_length(self.cost(trial, known.len()));
+        progress.shorten(self.cost(trial, known.len()));
         if known.len() == count {
             return Ok(Some(known));
         }
-        let Some(rest) = self.measure(&set.captions[known.len()..], trial, bar)? else {
+        let Some(rest) = self.measure(&set.captions[known.len()..], trial, progress)? else {
             return Ok(None);
         };
         known.extend(rest);
@@ -108,7 +107,7 @@ impl Sweep<'_> {
         &self,
         captions: &[EvaluationCaption],
         trial: &Trial,
-        bar: &ProgressBar,
+        progress: &Progress,
     ) -> Result<Option<Vec<Assessment>>> {
         let batches: Vec<&[EvaluationCaption]> = captions.chunks(self.batch).collect();
         let next = AtomicUsize::new(0);
@@ -120,7 +119,7 @@ impl Sweep<'_> {
                     break;
                 };
                 done.push((index, self.judge.judge(trial, batch)?));
-                bar.inc(self.cost(trial, batch.len()));
+                progress.advance(self.cost(trial, batch.len()));
             }
             Ok(done)
         };
@@ -138,15 +137,12 @@ impl Sweep<'_> {
         (self.judge.cost(trial) * pictures as f64) as u64
     }
 
-    fn bar(&self, set: Set<'_>, trials: &[Trial]) -> ProgressBar {
+    fn progress(&self, set: Set<'_>, trials: &[Trial]) -> Progress {
         let total = trials
             .iter()
             .map(|trial| self.cost(trial, set.captions.len()))
             .sum();
-        let template = "{bar:30} {percent:>3}%  {elapsed} so far, {eta} left  {msg}";
-        let style = ProgressStyle::with_template(template).expect("the template is valid");
-        // indicatif draws on standard error, and nothing where that is not a terminal.
-        ProgressBar::new(total).with_style(style)
+        Progress::new("measuring", total)
     }
 }
 

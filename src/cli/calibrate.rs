@@ -1,13 +1,11 @@
 //! `goldilocks calibrate`: measures what plans cost and are worth, and shows it.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
+use super::{examples, out};
 use crate::{
     catalog::{self, Family},
     files,
@@ -20,6 +18,7 @@ mod sheet;
 
 /// Measures what plans cost and are worth, and shows it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::CALIBRATE)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -78,8 +77,4 @@ impl FamilyArgs {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     files::replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn say(line: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
 }

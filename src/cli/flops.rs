@@ -1,10 +1,10 @@
 //! `goldilocks flops`: what does one evaluation of this U-Net cost?
 
-use std::{io::Write, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
-use anyhow::Context;
 use serde::Serialize;
 
+use super::{examples, out};
 use crate::{
     catalog::architecture::UnetConfig,
     planner::cost::{
@@ -19,6 +19,7 @@ const PIXELS_PER_LATENT: usize = 8;
 /// Counts the floating-point operations of one U-Net evaluation: one picture, one prompt, two
 /// operations for each multiply-accumulate, attention products included.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::FLOPS)]
 pub struct Args {
     /// The `config.json` of a diffusers U-Net.
     #[arg(value_name = "UNET_CONFIG.json")]
@@ -45,14 +46,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let latents = latents(args)?;
     let config = UnetConfig::read(&args.config)?;
     let report = Report::new(&config, latents, args.tokens);
-    let text = if args.json {
-        serde_json::to_string_pretty(&report)? + "\n"
-    } else {
-        report.table()
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to standard output")
+    if args.json {
+        return out::print_json(&report);
+    }
+    out::print(&report.table())
 }
 
 fn latents(args: &Args) -> anyhow::Result<Grid> {

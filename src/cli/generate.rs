@@ -5,21 +5,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Context as _, bail, ensure};
 use safetensors::{Dtype, tensor::TensorView};
+use serde::Serialize;
 
+use super::{examples, numbers, out};
 use crate::{
     catalog::{self, DeviceSpec, Family, ModelCard, SamplerKind, raw::family_from_folder},
     engine::{ImageSpec, Pipeline, Trajectory, weights::Weights},
     files,
     planner::Plan,
+    progress::Progress,
     runtime::Parameters,
     units::{FileFormat, ImageSize, Steps},
 };
 
-/// Draw a picture from a caption and write it as PNG, JPEG or WebP.
+/// Draws a picture from a caption, without a server, and writes it as PNG, JPEG or WebP
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::GENERATE)]
 pub struct Args {
     /// What to draw.
     prompt: String,
@@ -27,7 +30,12 @@ pub struct Args {
     #[arg(long, value_name = "FOLDER")]
     model_dir: Option<PathBuf>,
     /// The file that lists the hosted models, used without --model-dir.
-    #[arg(long, value_name = "FILE", default_value = "models.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "GOLDILOCKS_CONFIG",
+        default_value = "models.toml"
+    )]
     config: PathBuf,
     /// Which model: its name, or its folder such as unet-c16 [default: the largest one that is not
     /// distilled].
@@ -42,7 +50,7 @@ pub struct Args {
     sampler: Option<SamplerKind>,
     /// Scale of classifier-free guidance; 1 is unguided and takes half the time [default: 3; a distilled
     /// model has its guidance baked in].
-    #[arg(long, value_name = "SCALE")]
+    #[arg(long, value_name = "SCALE", allow_negative_numbers = true, value_parser = numbers::guidance)]
     guidance: Option<f64>,
     /// Names the noise; the same seed gives the same picture.
     #[arg(long, default_value_t = 0)]
@@ -67,10 +75,25 @@ pub struct Args {
     /// Also write the final latents, before decoding: safetensors with `latents`, N x C x H x W.
     #[arg(long, value_name = "FILE")]
     output_latents: Option<PathBuf>,
+    /// Print what was drawn as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One picture.
+#[derive(Debug, Serialize)]
+struct Drawn {
+    file: PathBuf,
+    seed: u64,
+    plan: Plan,
 }
 
 /// Loads the model, draws and writes.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    ensure!(
+        !args.prompt.trim().is_empty(),
+        "the prompt is empty; say what to draw"
+    );
     let mut family = family(args)?;
     let model = choose(&family, args.model.as_deref())?.clone();
     // The others would only cost time and memory.
@@ -88,6 +111,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(file) = &args.output_latents {
         write_latents(file, &rows)?;
     }
+    let mut drawn = Vec::with_capacity(rows.len());
     for (index, picture) in pipeline.decode(&latents)?.iter().enumerate() {
         let parameters = Parameters {
             prompt: &args.prompt,
@@ -103,7 +127,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         };
         let format = FileFormat::of_file(&file);
         write(&file, &picture.to_file(format, Some(&parameters.text()))?)?;
-        eprintln!("wrote {}", file.display());
+        if !args.json {
+            eprintln!("wrote {}", file.display());
+        }
+        drawn.push(Drawn {
+            file,
+            seed: rows[index].seed(),
+            plan: how.plan(&model, picture.size),
+        });
+    }
+    if args.json {
+        return out::print_json(&drawn);
     }
     Ok(())
 }
@@ -275,17 +309,16 @@ fn begin(
 }
 
 fn denoise(pipeline: &Pipeline, rows: &mut [Trajectory], steps: Steps) -> anyhow::Result<()> {
-    let style = ProgressStyle::with_template("{bar:32} step {pos}/{len}, {elapsed_precise}")
-        .expect("the template is valid");
-    let bar = ProgressBar::new(u64::from(steps)).with_style(style);
+    let progress = Progress::new("drawing", u64::from(steps));
     let mut rows: Vec<_> = rows.iter_mut().collect();
-    for _ in 0..steps {
+    for step in 1..=steps {
+        progress.say(format!("step {step} of {steps}"));
         for moved in pipeline.step(&mut rows)? {
             moved?;
         }
-        bar.inc(1);
+        progress.advance(1);
     }
-    bar.finish();
+    progress.finish();
     Ok(())
 }
 

@@ -5,12 +5,11 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use anyhow::Context;
-
 use crate::{
     catalog::{Catalog, Family},
     engine::device,
     planner::{LatencyModel, PhaseTimes},
+    progress::Waiting,
     runtime::{
         WorkerSpec,
         executor::pipeline::{self, encode_file},
@@ -46,16 +45,22 @@ pub(super) fn known(catalog: &Catalog, state_dir: Option<PathBuf>) -> anyhow::Re
     if let Some(learned) = file.as_ref().and_then(LatencyFile::load) {
         return Ok(learned);
     }
-    eprintln!("timing the models on this machine, which is done once");
     let latency = measure(catalog, LatencyModel::new(PhaseTimes::default()))?;
-    if let Some(file) = file {
-        file.save(&latency).context("cannot keep the latencies")?;
+    if let Some(file) = file
+        && let Err(error) = file.save(&latency)
+    {
+        let path = file.path().display();
+        eprintln!(
+            "warning: the times cannot be kept in {path} ({error}), so they are taken again each time; name a \
+             folder that can be written to with --state-dir"
+        );
     }
     Ok(latency)
 }
 
 /// Times every model; what earlier requests taught about quantiles stays.
 pub(super) fn measure(catalog: &Catalog, learned: LatencyModel) -> anyhow::Result<LatencyModel> {
+    let _waiting = Waiting::new("timing the models on this machine");
     let latency = Arc::new(RwLock::new(learned));
     let probe = Probe {
         clock: Arc::new(SystemClock::start()),

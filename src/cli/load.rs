@@ -1,12 +1,12 @@
 //! `goldilocks load`: what do the users of a running server get, if they come as a trace says?
 
-use std::{io::Write as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::{examples, out};
 use crate::{
     config::{self, seconds},
     files,
@@ -19,6 +19,7 @@ use crate::{
         report::Report,
         trace::{Arrival, Trace},
     },
+    progress::Progress,
     telemetry::{Clock, SystemClock},
     units::Moment,
 };
@@ -34,6 +35,7 @@ const LEAD: Duration = Duration::from_millis(200);
 /// that moment to the last byte of the reply. How late requests were sent is printed beside the report. Ctrl-C sends no
 /// more and waits for what is under way, another one leaves that too; the report is of what ended.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::LOAD)]
 pub struct Args {
     /// The trace: CSV, `arrival_seconds,latency_ms,tflops,images,prompt` (`goldilocks trace` makes one)
     #[arg(value_name = "TRACE.csv")]
@@ -102,15 +104,11 @@ pub fn run(args: &Args) -> Result<()> {
     let Some(report) = Report::of(&replayed.records) else {
         bail!("stopped before a request had ended, so there is nothing to report");
     };
-    let text = if args.json {
+    if args.json {
         let report = &report;
-        serde_json::to_string_pretty(&Printed { report, sending })? + "\n"
-    } else {
-        table::report(&report) + &table::sending(sending)
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to standard output")
+        return out::print_json(&Printed { report, sending });
+    }
+    out::print(&(table::report(&report) + &table::sending(sending)))
 }
 
 impl Args {
@@ -156,7 +154,7 @@ impl Args {
         self.check(server.presence().await)?;
         let start = Moment(clock.now().0 + LEAD);
         let offsets = trace.arrivals().iter().map(Arrival::at).collect();
-        let bar = bar(trace.arrivals().len() as u64)?;
+        let progress = Progress::new("replaying", trace.arrivals().len() as u64);
         let settings = Settings {
             start,
             patience: self.timeout,
@@ -169,19 +167,13 @@ impl Args {
         let mut tally = Tally::default();
         let on_record = |record: &Record| {
             tally.add(record);
-            bar.set_message(tally.told());
-            bar.inc(1);
+            progress.say(tally.told());
+            progress.advance(1);
         };
         let replayed = replay.run(due, interrupts(), on_record).await;
-        bar.finish_and_clear();
+        progress.finish();
         Ok(replayed)
     }
-}
-
-/// Shows nothing where standard error is no terminal.
-fn bar(n: u64) -> Result<ProgressBar> {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")?;
-    Ok(ProgressBar::new(n).with_style(style))
 }
 
 /// What has become of requests so far.
@@ -278,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bar_tells_what_has_become_of_requests() {
+    fn progress_tells_what_has_become_of_requests() {
         let record = |outcome| Record {
             arrival_seconds: 0.0,
             class: crate::load::trace::BudgetClass::default(),

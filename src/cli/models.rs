@@ -1,10 +1,10 @@
 //! `goldilocks models`: what is hosted, how large is it, and was it measured?
 
-use std::{fmt::Write as _, io::Write as _, path::PathBuf};
+use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::Context;
 use serde::Serialize;
 
+use super::{examples, out};
 use crate::{
     catalog::{self, Family, ModelCard},
     planner::{
@@ -17,6 +17,7 @@ use crate::{
 
 /// Lists the hosted families and models
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::MODELS)]
 pub struct Args {
     /// The hosted models
     #[arg(long, env = "GOLDILOCKS_CONFIG", default_value = "models.toml")]
@@ -30,14 +31,10 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let catalog = catalog::load(&args.config)?;
     let families: Vec<Listed> = catalog.families.iter().map(Listed::new).collect();
-    let text = if args.json {
-        serde_json::to_string_pretty(&families)? + "\n"
-    } else {
-        families.iter().map(Listed::table).collect()
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to standard output")
+    if args.json {
+        return out::print_json(&families);
+    }
+    out::print(&families.iter().map(Listed::table).collect::<String>())
 }
 
 #[derive(Debug, Serialize)]

@@ -1,11 +1,11 @@
 //! `goldilocks plan`: which plan would be chosen, and why did the others lose?
 
-use std::{fmt::Write as _, io::Write as _, path::PathBuf};
+use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
-use super::{latency, serve, table::aligned};
+use super::{examples, latency, numbers, out, serve, table::aligned};
 use crate::{
     catalog::{self, Catalog, Family, ModelId, SamplerKind},
     config,
@@ -16,15 +16,18 @@ use crate::{
     units::{Flops, ImageSize, Millis, Steps},
 };
 
-/// Shows the plan that a request would get on an idle server, and why the others lost. Latencies are
-/// those last learned on this machine; if there are none, the models are timed first.
+/// Explains which plan a budget would buy on an idle server, and why the others lose
+///
+/// Latencies are those last learned on this machine; if there are none, the models are timed first. Where no plan
+/// fits, the smallest budget that works is told and the exit code is 3.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::PLAN)]
 pub struct Args {
     /// Milliseconds for the whole request
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = numbers::positive)]
     latency_ms: Option<f64>,
     /// 10^12 operations for the whole request
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = numbers::positive)]
     tflops: Option<f64>,
     /// A budget with a name: auto, low, medium, high, xhigh or max
     #[arg(long, value_parser = word::<Quality>)]
@@ -33,7 +36,7 @@ pub struct Args {
     #[arg(long, value_parser = word::<Objective>, default_value = "balanced")]
     objective: Objective,
     /// Never a plan that is predicted to score less
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = numbers::score)]
     min_score: Option<f64>,
     /// The cheapest plan that reaches --min-score: latency or tflops
     #[arg(long, value_parser = word::<Cost>, requires = "min_score")]
@@ -48,7 +51,7 @@ pub struct Args {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     steps: Option<Steps>,
     /// Only this guidance scale; 1 is unguided
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = numbers::guidance)]
     guidance: Option<f64>,
     /// Size of the pictures [default: the family's first]
     #[arg(long)]
@@ -87,14 +90,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let state_dir = args.state_dir.clone().or_else(config::default_state_dir);
     let latency = latency::known(&catalog, state_dir)?;
     let explanation = planner.explain(&request(args, family, model), &latency, Load::IDLE)?;
-    let text = if args.json {
-        serde_json::to_string_pretty(&explanation)? + "\n"
-    } else {
-        table(&explanation)
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to standard output")
+    if args.json {
+        return out::print_json(&explanation);
+    }
+    out::print(&table(&explanation))
 }
 
 /// The family that `--model` means, and the model if it names one.

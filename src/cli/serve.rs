@@ -14,11 +14,11 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::latency;
+use super::{examples, latency, out};
 use crate::{
     api::{self, AppState, FamilyParts, Parts},
     catalog::{self, Catalog, Family},
-    config::{LogFormat, ServeFlags, ServerConfig},
+    config::{self, LogFormat, ServeFlags, ServerConfig},
     engine::pipeline,
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
@@ -35,8 +35,12 @@ const KEEP_EVERY: Duration = Duration::from_mins(1);
 /// For replies to be written once their jobs are done.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Serves the hosted models over HTTP
+/// Serves the hosted families over HTTP
+///
+/// The models load in the background and are timed on this machine; /readyz says when requests are taken. SIGTERM
+/// or Ctrl-C ends it once what was admitted is finished, a second one at once.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::SERVE)]
 pub struct Args {
     #[command(flatten)]
     flags: ServeFlags,
@@ -49,13 +53,13 @@ pub struct Args {
 /// Runs until SIGTERM or SIGINT; a second signal ends it at once.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let flags = args.flags;
-    logging::start(&flags.log, flags.log_format == LogFormat::Json)?;
+    let is_json = flags.log_format == LogFormat::Json;
+    logging::start(&flags.log, is_json, config::allows_colors())?;
     let print_config = flags.print_config;
     let config = ServerConfig::new(flags)?;
     let catalog = catalog::load(&config.config)?;
     if print_config {
-        print(&config, &catalog);
-        return Ok(());
+        return out::print(&format!("{}\n{}\n", config.to_toml(), catalog.to_toml()));
     }
     let families = known_of(&catalog)?;
     let threads = tokio::runtime::Builder::new_multi_thread()
@@ -63,11 +67,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .build()
         .context("cannot start the network threads")?;
     threads.block_on(serve(config, catalog, families, args.fail_every))
-}
-
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
-fn print(config: &ServerConfig, catalog: &Catalog) {
-    println!("{}\n{}", config.to_toml(), catalog.to_toml());
 }
 
 async fn serve(
@@ -78,7 +77,10 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
+        .with_context(|| {
+            let listen = config.listen;
+            format!("cannot listen on {listen}; choose another --listen, or ask `goldilocks doctor --listen {listen}`")
+        })?;
     let file = latency::file(&catalog, &config.state_dir);
     let learned = file.load();
     let learned = learned.unwrap_or_else(|| LatencyModel::new(PhaseTimes::default()));

@@ -1,17 +1,18 @@
 //! `goldilocks simulate`: what would the users of a trace get, from this server and from others?
 
-use std::{collections::BTreeMap, io::Write as _, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{latency, serve, table::aligned};
+use super::{examples, latency, out, serve, table::aligned};
 use crate::{
     catalog::{self, Family},
     config,
     load::{record::Record, report::Report, trace::Trace},
     planner::{Menus, Planner},
+    progress::Progress,
     runtime::Rules,
     simulate::{self, Setup, oracle, strategy::Strategy},
 };
@@ -25,6 +26,7 @@ const MOST_FOR_ORACLE: usize = 5000;
 /// this machine was measured to take. Of several devices the one with the least to do gets a request. All
 /// policies know the family's frontier and draw with the same models; `oracle` knows the future as well.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::SIMULATE)]
 pub struct Args {
     /// The trace: CSV, `arrival_seconds,latency_ms,tflops,images,prompt` (`goldilocks trace` makes one)
     #[arg(value_name = "TRACE.csv")]
@@ -115,18 +117,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let trace = Trace::parse(&text).with_context(|| format!("{shown} is not a trace"))?;
     let setup = args.setup()?;
     let mut reports: Vec<(Policy, Report)> = Vec::new();
-    for policy in args.policies(&trace)? {
+    let policies = args.policies(&trace)?;
+    let progress = Progress::new("simulating", policies.len() as u64);
+    for policy in policies {
+        progress.say(policy.name().to_owned());
         let records = policy.run(&setup, &trace);
         reports.extend(Report::of(&records).map(|report| (policy, report)));
+        progress.advance(1);
     }
-    let text = if args.json {
-        json(&reports)?
-    } else {
-        table(&reports)
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to standard output")
+    progress.finish();
+    if args.json {
+        return json(&reports);
+    }
+    out::print(&table(&reports))
 }
 
 impl Args {
@@ -183,13 +186,13 @@ impl Args {
     }
 }
 
-fn json(reports: &[(Policy, Report)]) -> anyhow::Result<String> {
+fn json(reports: &[(Policy, Report)]) -> anyhow::Result<()> {
     #[derive(Serialize)]
     struct Printed<'r>(BTreeMap<&'static str, &'r Report>);
     let by_name = reports
         .iter()
         .map(|(policy, report)| (policy.name(), report));
-    Ok(serde_json::to_string_pretty(&Printed(by_name.collect()))? + "\n")
+    out::print_json(&Printed(by_name.collect()))
 }
 
 fn table(reports: &[(Policy, Report)]) -> String {

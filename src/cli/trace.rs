@@ -1,10 +1,12 @@
 //! `goldilocks trace`: a trace that nobody recorded, for `goldilocks load` and for simulations.
 
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use serde::Serialize;
 
+use super::{examples, out};
 use crate::{
     files,
     load::{
@@ -24,6 +26,7 @@ use crate::{
 /// The same arguments give the same trace on every machine. When requests come depends on the process, the length and
 /// the seed alone.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::TRACE)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -32,6 +35,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Independent users: one rate all the time
+    #[command(after_help = examples::TRACE_POISSON)]
     Poisson {
         /// Requests a second
         #[arg(long)]
@@ -39,6 +43,7 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    #[command(after_help = examples::TRACE_BURSTY)]
     /// Users who come in crowds: every minute has a rate of its own, drawn from a gamma distribution
     Bursty {
         /// Requests a second, on average
@@ -51,6 +56,7 @@ enum Command {
         common: Common,
     },
     /// A crowd that comes at once and goes again
+    #[command(after_help = examples::TRACE_FLASH)]
     Flash {
         /// Requests a second, before and after
         #[arg(long)]
@@ -102,6 +108,10 @@ struct Common {
     /// Where the trace goes [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Print what came of it as JSON
+    #[arg(long, requires = "output")]
+    json: bool,
 }
 
 /// Makes the trace and writes it.
@@ -112,11 +122,13 @@ pub fn run(args: &Args) -> Result<()> {
     match &common.output {
         Some(path) => files::replace(path, text.as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?,
-        None => std::io::stdout()
-            .write_all(text.as_bytes())
-            .context("cannot write to standard output")?,
+        None => out::print(&text)?,
     }
-    eprintln!("{}", told(&trace, common.seconds));
+    let made = Made::new(&trace, common.seconds);
+    if common.json {
+        return out::print_json(&made);
+    }
+    eprintln!("{}", made.told());
     Ok(())
 }
 
@@ -182,14 +194,39 @@ impl Common {
     }
 }
 
-/// What came of it, in words.
-fn told(trace: &Trace, seconds: f64) -> String {
-    let n = trace.arrivals().len();
-    let rate = n as f64 / seconds;
-    let spread = trace.variance_to_mean().map_or_else(String::new, |ratio| {
-        format!("; requests per minute have a variance of {ratio:.2} times their mean")
-    });
-    format!("{n} requests in {seconds} s, {rate:.3} a second{spread}")
+/// What came of it.
+#[derive(Debug, Serialize)]
+struct Made {
+    requests: usize,
+    seconds: f64,
+    requests_per_second: f64,
+    /// Of the requests per minute; null where there are too few minutes.
+    variance_to_mean: Option<f64>,
+}
+
+impl Made {
+    fn new(trace: &Trace, seconds: f64) -> Self {
+        let requests = trace.arrivals().len();
+        Self {
+            requests,
+            seconds,
+            requests_per_second: requests as f64 / seconds,
+            variance_to_mean: trace.variance_to_mean(),
+        }
+    }
+
+    fn told(&self) -> String {
+        let Self {
+            requests,
+            seconds,
+            requests_per_second,
+            variance_to_mean,
+        } = self;
+        let spread = variance_to_mean.map_or_else(String::new, |ratio| {
+            format!("; requests per minute have a variance of {ratio:.2} times their mean")
+        });
+        format!("{requests} requests in {seconds} s, {requests_per_second:.3} a second{spread}")
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +263,11 @@ mod tests {
             let trace = generate(&recipe(line).unwrap()).unwrap();
             let n = trace.arrivals().len() as f64;
             assert!((n / n_expected - 1.0_f64).abs() < 0.2, "{n}: {line}");
-            assert!(told(&trace, 100.0).starts_with(&format!("{n} requests in 100 s")));
+            assert!(
+                Made::new(&trace, 100.0)
+                    .told()
+                    .starts_with(&format!("{n} requests in 100 s"))
+            );
         }
     }
 
@@ -247,8 +288,8 @@ mod tests {
     #[test]
     fn the_spread_of_minutes_is_told_where_there_are_any() {
         let long = generate(&recipe("poisson --rate 1 --seconds 600").unwrap()).unwrap();
-        assert!(told(&long, 600.0).contains("times their mean"));
+        assert!(Made::new(&long, 600.0).told().contains("times their mean"));
         let short = generate(&recipe("poisson --rate 1 --seconds 60").unwrap()).unwrap();
-        assert!(!told(&short, 60.0).contains("times their mean"));
+        assert!(!Made::new(&short, 60.0).told().contains("times their mean"));
     }
 }

@@ -22,6 +22,10 @@ impl Search<'_> {
     /// The best plan that goes on where `plan` is after `done` steps, is better than it by more than chance
     /// and whose phases take at most `most`; the cheapest of equals.
     pub(super) fn move_up(&self, plan: &Plan, done: Steps, most: Millis) -> Option<Decision> {
+        // Who asked for the cheapest plan that is good enough wants no better one.
+        if self.request.budget.minimize.is_some() {
+            return None;
+        }
         let planner = &self.now.menus.planner;
         let scores = &planner.scores;
         let objective = self.request.budget.objective;

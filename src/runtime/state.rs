@@ -58,6 +58,19 @@ impl LatencyKey {
             weights: families.map(|family| family.digest.clone()).collect(),
         }
     }
+
+    /// What would have to be the same.
+    fn differs_from(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("build", self.build == other.build),
+            ("instructions", self.backend == other.backend),
+            ("threads", self.threads == other.threads),
+            ("models", self.models == other.models),
+            ("weights", self.weights == other.weights),
+        ];
+        let other = parts.into_iter().filter(|(_, is_same)| !is_same);
+        other.map(|(name, _)| name).collect()
+    }
 }
 
 /// The file under the state folder.
@@ -65,6 +78,19 @@ impl LatencyKey {
 pub struct LatencyFile {
     path: PathBuf,
     key: LatencyKey,
+}
+
+/// What a file of learned latencies holds.
+#[derive(Debug)]
+pub enum Learned {
+    /// There is no file.
+    Nothing,
+    /// What holds here.
+    Here(Box<LatencyModel>),
+    /// It was learned under another key; in what they differ.
+    Elsewhere(Vec<&'static str>),
+    /// It cannot be read or understood.
+    Unusable(String),
 }
 
 #[derive(Serialize)]
@@ -92,28 +118,43 @@ impl LatencyFile {
     /// to serve: it is named in the log and replaced at the next [`LatencyFile::save`].
     pub fn load(&self) -> Option<LatencyModel> {
         let path = self.path.display();
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return None,
-            Err(error) => {
-                tracing::warn!(%path, %error, "learned latencies cannot be read and are ignored");
-                return None;
+        match self.look() {
+            Learned::Nothing => None,
+            Learned::Here(latency) => {
+                tracing::info!(%path, requests = latency.n_observed(), "learned latencies read");
+                Some(*latency)
             }
-        };
-        match serde_json::from_str::<Found>(&text) {
-            Ok(found) if found.key == self.key => {
-                tracing::info!(%path, requests = found.latency.n_observed(), "learned latencies read");
-                Some(found.latency)
-            }
-            Ok(_) => {
-                tracing::info!(%path, "learned latencies are of other weights, devices or builds and are ignored");
+            Learned::Elsewhere(differs) => {
+                let differs = differs.join(", ");
+                tracing::info!(%path, %differs, "learned latencies do not hold here and are ignored");
                 None
             }
-            Err(error) => {
-                tracing::warn!(%path, %error, "learned latencies are damaged or of another version and are ignored");
+            Learned::Unusable(error) => {
+                tracing::warn!(%path, %error, "learned latencies cannot be used and are ignored");
                 None
             }
         }
+    }
+
+    /// Returns what the file holds, for those who want to know why it does not count.
+    pub fn look(&self) -> Learned {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Learned::Nothing,
+            Err(error) => return Learned::Unusable(format!("it cannot be read: {error}")),
+        };
+        match serde_json::from_str::<Found>(&text) {
+            Ok(found) if found.key == self.key => Learned::Here(Box::new(found.latency)),
+            Ok(found) => Learned::Elsewhere(found.key.differs_from(&self.key)),
+            Err(error) => {
+                Learned::Unusable(format!("it is damaged or of another version: {error}"))
+            }
+        }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Keeps what is known now.
@@ -175,6 +216,23 @@ mod tests {
         for other in [other_weights, other_threads] {
             assert_eq!(LatencyFile::new(folder.path(), other).load(), None);
         }
+    }
+
+    #[test]
+    fn in_what_it_does_not_hold_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        LatencyFile::new(folder.path(), key())
+            .save(&learned())
+            .unwrap();
+        let other = LatencyKey {
+            build: "9.9.9".into(),
+            threads: 4,
+            ..key()
+        };
+        let Learned::Elsewhere(differs) = LatencyFile::new(folder.path(), other).look() else {
+            panic!("another key holds elsewhere");
+        };
+        assert_eq!(differs, ["build", "threads"]);
     }
 
     #[test]

@@ -22,8 +22,9 @@ pub enum LoggingError {
     Twice,
 }
 
-/// Sends events that pass `filter` to standard error from now on, as text or as one JSON object a line.
-pub fn start(filter: &str, json: bool) -> Result<(), LoggingError> {
+/// Sends events that pass `filter` to standard error from now on, as text or as one JSON object a line. Text is colored
+/// where that is a terminal and `colors` allows it.
+pub fn start(filter: &str, json: bool, colors: bool) -> Result<(), LoggingError> {
     let filter = EnvFilter::try_new(filter).map_err(|source| LoggingError::Filter {
         text: filter.to_owned(),
         source,
@@ -31,7 +32,7 @@ pub fn start(filter: &str, json: bool) -> Result<(), LoggingError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // Colors are for terminals; a log file is read by other programs.
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(colors && std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = if json {
         lines.json().flatten_event(true).try_init()
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_refused_with_an_example() {
-        let error = start("goldilocks=loud", false).unwrap_err();
+        let error = start("goldilocks=loud", false, false).unwrap_err();
         let message = error.to_string();
         assert!(
             message.contains("goldilocks=loud") && message.contains("info"),

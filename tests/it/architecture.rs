@@ -10,6 +10,7 @@ use std::{
 const MAY_USE: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("files", &[]),
+    ("progress", &[]),
     ("config", &["units", "catalog"]),
     ("catalog", &["units"]),
     ("telemetry", &["units"]),
@@ -44,6 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "planner",
             "engine",
             "evaluator",
+            "progress",
             "telemetry",
         ],
     ),
@@ -71,6 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "files",
             "load",
             "planner",
+            "progress",
             "runtime",
             "simulate",
             "telemetry",
@@ -91,6 +94,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("utoipa", &["api", "diffusion", "planner"]),
     ("prometheus", &["telemetry"]),
     ("clap", &["cli", "config"]),
+    ("clap_complete", &["cli"]),
     ("tokio", &["runtime", "load", "api", "cli"]),
     ("hyper", &["load", "api"]),
     ("hyper_util", &["load", "api"]),
@@ -100,7 +104,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rand_pcg", &["load", "simulate"]),
     ("tokio_stream", &["api"]),
     ("anyhow", &["cli", "calibrate"]),
-    ("indicatif", &["cli", "calibrate"]),
+    ("indicatif", &["progress"]),
     ("maud", &["calibrate"]),
 ];
 

@@ -2,5 +2,5 @@
 
 mod quality;
 mod self_reference;
-mod server;
+
 mod toy;

@@ -5,7 +5,10 @@
 mod api;
 mod architecture;
 mod calibrate;
+mod cli;
+mod compose;
 mod dashboards;
+mod docs;
 mod engine;
 mod evaluator;
 mod load;
@@ -14,4 +17,5 @@ mod openapi;
 mod planner;
 mod prompts;
 mod runtime;
+mod server;
 mod simulate;

@@ -4,6 +4,7 @@ mod asks;
 mod explains;
 mod keeps;
 mod laws;
+mod moves_up;
 mod refuses;
 mod replays;
 mod synthetic;

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::say;
+use super::{examples, out};
 use crate::{
     catalog,
     cli::latency::{file, measure},
@@ -17,6 +17,7 @@ use crate::{
 /// The server does this at every start; this is for looking, and for machines where it never ran.
 /// What requests taught under the same state folder stays, and is corrected.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::CALIBRATE_LATENCY)]
 pub(super) struct Args {
     /// The hosted models
     #[arg(long, env = "GOLDILOCKS_CONFIG", default_value = "models.toml")]
@@ -37,11 +38,14 @@ pub(super) fn run(args: Args) -> Result<()> {
     let learned = file.load();
     let learned = learned.unwrap_or_else(|| LatencyModel::new(PhaseTimes::default()));
     let latency = measure(&catalog, learned)?;
-    file.save(&latency).context("cannot keep the latencies")?;
+    file.save(&latency).with_context(|| {
+        let path = file.path().display();
+        format!("cannot write {path}; name a folder that can be written to with --state-dir")
+    })?;
     if args.json {
-        return say(&serde_json::to_string_pretty(latency.phases())?);
+        return out::print_json(latency.phases());
     }
-    say(table(latency.phases()).trim_end())
+    out::print(&table(latency.phases()))
 }
 
 fn table(times: &PhaseTimes) -> String {

@@ -7,8 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde::Serialize;
 
-use super::{FamilyArgs, say};
+use super::{FamilyArgs, examples, out};
 use crate::{
     calibrate::{
         campaign::Sizes,
@@ -19,6 +20,7 @@ use crate::{
         self_reference,
     },
     catalog::{Family, SamplerKind},
+    cli::numbers,
     config,
     planner::{Profile, profile::ProfileKind},
     telemetry::SystemClock,
@@ -61,6 +63,7 @@ const USUAL_OF_SELF: Usual = Usual {
 /// plans are scored by how close their latents come to those of its own dearest plan, the largest model
 /// at 50 steps or more, for the same prompts and seeds.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::CALIBRATE_QUALITY)]
 pub(super) struct Args {
     #[command(flatten)]
     family: FamilyArgs,
@@ -102,7 +105,7 @@ pub(super) struct Args {
     held_out_captions: usize,
 
     /// Stop after so many minutes; plans that are finished by then count
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = numbers::not_negative)]
     minutes: Option<f64>,
 
     /// Where the profile goes [default: calibration/FAMILY.json beside the configuration]
@@ -128,6 +131,18 @@ pub(super) struct Args {
     /// Commit of the program, for the profile's provenance
     #[arg(long, default_value = option_env!("GIT_SHA").unwrap_or("unknown"))]
     commit: String,
+
+    /// Print what was made as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was made.
+#[derive(Debug, Serialize)]
+struct Made<'a> {
+    family: &'a str,
+    profile: &'a Path,
+    plans: usize,
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
@@ -144,6 +159,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     let previous = previous.and_then(|text| Profile::from_json(&text, &family.digest).ok());
     let previous = previous.filter(|profile| profile.kind == ProfileKind::Measured);
     let prompts = prompts(&args)?;
+    let is_json = args.json;
     let settings = settings(args, &family)?;
     let clock = SystemClock::start();
     let profile = if let Some(prompts) = prompts {
@@ -165,9 +181,17 @@ pub(super) fn run(args: Args) -> Result<()> {
         quality::run(&family, &settings, previous.as_ref(), &clock)?
     };
     file::write(&profile, &output)?;
-    say(&format!(
-        "{} plans of family {} are in {}",
-        profile.cells.len(),
+    let made = Made {
+        family: &family.id,
+        profile: &output,
+        plans: profile.cells.len(),
+    };
+    if is_json {
+        return out::print_json(&made);
+    }
+    out::print(&format!(
+        "{} plans of family {} are in {}\n",
+        made.plans,
         family.id,
         output.display()
     ))

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use super::{say, write};
+use super::{examples, out, write};
 use crate::{
     calibrate::{
         findings::{
@@ -29,6 +29,7 @@ use crate::{
 /// Every sentence and figure on it comes from the profile; what was not measured is left out. An output that
 /// ends in .svg is the main figure alone.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::CALIBRATE_REPORT)]
 pub(super) struct Args {
     #[command(flatten)]
     family: super::FamilyArgs,
@@ -121,7 +122,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         write(figure, report::figure(&findings).file().as_bytes())?;
     }
     if args.json {
-        say(&serde_json::to_string_pretty(&findings)?)?;
+        out::print_json(&findings)?;
     }
     Ok(())
 }

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{FamilyArgs, say, write};
+use super::{FamilyArgs, examples, out, write};
 use crate::{
     calibrate::{captions, sheet, studio::draw},
     catalog::SamplerKind,
     engine::{Pipeline, Pixels},
     planner::Plan,
+    progress::Progress,
     units::{FileFormat, Steps},
 };
 
@@ -18,6 +19,7 @@ use crate::{
 /// Columns are step counts; rows are models, smallest first; groups of rows are captions, which are printed.
 /// Distilled models have no guidance and a sampler of their own.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples::CALIBRATE_SHEET)]
 pub(super) struct Args {
     #[command(flatten)]
     family: FamilyArgs,
@@ -49,6 +51,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let pipeline = Pipeline::load(&family)?;
     let mut groups: Vec<Vec<Vec<Pixels>>> =
         vec![vec![Vec::new(); family.models.len()]; captions.len()];
+    let n_drawings = family.models.len() * args.steps.len();
+    let progress = Progress::new("drawing", n_drawings as u64);
     for (row, card) in family.models.iter().enumerate() {
         for &steps in &args.steps {
             let (sampler, guidance_scale) = if card.distilled {
@@ -56,17 +60,22 @@ pub(super) fn run(args: &Args) -> Result<()> {
             } else {
                 (args.sampler, args.guidance)
             };
+            progress.say(format!("{}, {steps} steps", card.id));
             let (model, size) = (card.id.clone(), family.default_size());
             let plan = Plan::plain(model, sampler, steps, guidance_scale, size);
             let pictures = draw(&pipeline, &plan.into(), &captions)?;
             for (group, picture) in groups.iter_mut().zip(pictures) {
                 group[row].push(picture);
             }
+            progress.advance(1);
         }
     }
+    progress.finish();
     write(
         &args.output,
         &sheet::layout(&groups).to_file(FileFormat::Png, None)?,
     )?;
-    captions.iter().try_for_each(|caption| say(&caption.text))
+    captions
+        .iter()
+        .try_for_each(|caption| out::print(&format!("{}\n", caption.text)))
 }

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::server::Server;
+use crate::server::Server;
 
 const MODELS: &str = r#"
 [[family]]

@@ -12,14 +12,14 @@ use std::{
 use serde_json::Value;
 
 /// A server on a port of its own choice; it ends with the value.
-pub(super) struct Server {
+pub(crate) struct Server {
     process: Child,
     address: String,
 }
 
 impl Server {
     /// Starts it and waits until it is ready.
-    pub(super) fn start(config: &Path, state_dir: &Path) -> Self {
+    pub(crate) fn start(config: &Path, state_dir: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_goldilocks"))
             .args(["serve", "--listen=127.0.0.1:0", "--log-format=json"])
             .arg("--config")
@@ -54,14 +54,19 @@ impl Server {
         }
     }
 
-    pub(super) fn get(&self, path: &str) -> Value {
+    /// Where it listens, as `127.0.0.1:12345`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.send("GET", path, "");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
     }
 
     /// Asks for pictures.
-    pub(super) fn draw(&self, request: &Value) -> (u16, Value) {
+    pub(crate) fn draw(&self, request: &Value) -> (u16, Value) {
         let (status, body) = self.send("POST", "/v1/images/generations", &request.to_string());
         (status, serde_json::from_str(&body).unwrap())
     }
