@@ -1,0 +1,162 @@
+// What would the settings buy now? Asked with every change, and shown as words and on the frontier.
+
+import { byId, make } from "./dom.js";
+import { LIMITS, mode, readForm, scaleOf, set, setMode, setScale } from "./form.js";
+import { faultNotice, grant, warningNotice } from "./notices.js";
+import { costOf, frontierTable, plot } from "./plot.js";
+import { estimateFacts, planTags } from "./planview.js";
+import { WAITS } from "./remedies.js";
+import { bodyOf, hasCompute, hasTime, said } from "./request.js";
+import { logScale, readable, readableAbove, scaleAround } from "./scale.js";
+import { Fault, json } from "./server.js";
+import { planLine, span, work } from "./words.js";
+
+const DEBOUNCE_MS = 150;
+/** A plan hardly depends on the prompt; without one this stands in. */
+const ANY_PROMPT = "a";
+const N_COMPARED = 5;
+/** Cheaper plans draw nothing that can be recognized. */
+const LEAST_WORTH_COMPARING = 0.5;
+
+/** @type {"latency" | "tflops"} */
+let axis = "latency";
+/** @type {Record<string, any>} */
+const frontiers = {};
+let chosen = null;
+let timer = 0;
+let asked = new AbortController();
+
+/** Plans anew, soon. */
+export function planSoon(control) {
+  if (control?.name === "mode") followMode();
+  showPlot();
+  clearTimeout(timer);
+  timer = setTimeout(() => planNow(), DEBOUNCE_MS);
+}
+
+export async function planNow() {
+  asked.abort();
+  asked = new AbortController();
+  const { signal } = asked;
+  const body = bodyOf(readForm());
+  const hasPrompt = body.prompt !== undefined;
+  try {
+    const reply = await json("v1/plan", { body: { ...body, prompt: body.prompt ?? ANY_PROMPT }, signal });
+    if (signal.aborted) return;
+    chosen = { plan: reply.plan, estimate: reply.estimate };
+    showPlan(reply);
+    showHints(hasPrompt ? reply.warnings : []);
+  } catch (fault) {
+    if (signal.aborted || !(fault instanceof Fault)) return;
+    chosen = null;
+    showFault(fault);
+  }
+  showPlot();
+}
+
+function showPlan(reply) {
+  byId("buys").replaceChildren(
+    make("div", { role: "status" }, make("p", { className: "lead" }, "This buys"), planTags(reply.plan), estimateFacts(reply.estimate)),
+    nextBetter(reply.next_better) ?? make("p", { className: "soft note" }, "No plan of this family is predicted to be better."),
+    runnersUp(reply));
+}
+
+function nextBetter(upgrade) {
+  if (!upgrade) return null;
+  const { latency_ms: latency, tflops } = upgrade.needs;
+  const needs = [latency && span(latency), tflops && work(tflops)].filter(Boolean).join(" and ");
+  const gain = upgrade.estimate.score && chosen?.estimate.score ? upgrade.estimate.score.mean - chosen.estimate.score.mean : 0;
+  if (needs === "") return null;
+  return make("button", { type: "button", className: "plain next", onclick: () => grant(upgrade.needs) },
+    `Next better needs ${needs}`, make("span", { className: "soft" }, ` ${gain > 0 ? `+${gain.toFixed(3)}: ` : ""}${planLine(upgrade.plan)}`));
+}
+
+function runnersUp({ runners_up: others, pins_cost: pins }) {
+  if (others.length === 0 && !pins) return "";
+  const row = ({ plan, message }) => make("li", {}, make("span", {}, planLine(plan)), make("span", { className: "soft" }, message));
+  return make("details", { className: "quiet" },
+    make("summary", {}, "Why not another plan?"),
+    make("ul", { className: "runners" }, ...others.map(row), pins && row({ plan: pins.plan, message: `without the fixed fields: ${pins.message}` })));
+}
+
+/** What the server says of the prompt, beside it and before anything is drawn. */
+function showHints(warnings) {
+  const words = warnings.filter(({ code }) => code === "unknown_words" || code === "prompt_truncated");
+  byId("hints").replaceChildren(...words.map(warningNotice));
+}
+
+function showFault(fault) {
+  const isPassing = WAITS.includes(fault.code) || ["unreachable", "invalid_api_key"].includes(fault.code);
+  const passing = () => make("p", { className: "soft note" }, "What this buys is shown as soon as the server answers.");
+  byId("buys").replaceChildren(isPassing ? passing() : faultNotice(fault, { isQuiet: true }));
+}
+
+/** The plot follows the kind of budget, as far as that says which axis. */
+function followMode() {
+  if (mode() === "time") setAxis("latency");
+  if (mode() === "compute") setAxis("tflops");
+}
+
+export function setAxis(wanted) {
+  axis = wanted;
+  for (const name of Object.keys(LIMITS)) byId(`axis-${name}`).ariaPressed = String(name === axis);
+  loadFrontier();
+}
+
+/** Asks for both curves: what they are made of is learned with every request. */
+export async function loadFrontier() {
+  const { pins, terms } = readForm();
+  const query = new URLSearchParams(said({ model: pins.model, size: pins.size, objective: terms.objective }));
+  await Promise.all(Object.keys(LIMITS).map(async (name) => {
+    try {
+      frontiers[name] = await json(`v1/frontier?axis=${name}&${query}`);
+      scaleFrom(name);
+    } catch (fault) {
+      if (!(fault instanceof Fault)) throw fault;
+      delete frontiers[name];
+    }
+  }));
+  showPlot();
+}
+
+/** Sliders keep their range while the page is open: a thumb that moves by itself could not be aimed. */
+function scaleFrom(name) {
+  const { curve, models } = frontiers[name];
+  const costs = [curve, ...models.map((model) => model.curve)].flat().map(({ estimate }) => costOf(estimate, name)).filter(Boolean);
+  if (scaleOf(name) || costs.length === 0) return;
+  const middle = curve[Math.floor(curve.length * 0.7)];
+  setScale(name, scaleAround(costs), costOf(middle.estimate, name) * 1.3);
+}
+
+/** Budgets worth comparing: along the frontier, each with a plan of its own, and with some room for time. */
+export function budgetsToCompare(name) {
+  const { curve } = frontiers[name] ?? { curve: [] };
+  const [room, apart] = name === "latency" ? [1.25, 1.25] : [1, 1.06];
+  const picked = [];
+  for (const { estimate } of curve) {
+    const budget = readableAbove(costOf(estimate, name) * room);
+    const isWorthIt = (estimate.score?.mean ?? 0) > LEAST_WORTH_COMPARING;
+    if (isWorthIt && (picked.length === 0 || budget > picked.at(-1) * apart)) picked.push(budget);
+  }
+  const step = (picked.length - 1) / (Math.min(picked.length, N_COMPARED) - 1 || 1);
+  return [...new Set(Array.from({ length: N_COMPARED }, (_, index) => picked[Math.round(index * step)]))].filter(Boolean);
+}
+
+export function showPlot() {
+  const frontier = frontiers[axis];
+  byId("frontier-table").replaceChildren(frontier ? frontierTable(frontier) : "");
+  if (!frontier || frontier.curve.length === 0) {
+    byId("plot").replaceChildren(make("p", { className: "soft note" }, "The frontier is drawn when the server has timed its models."));
+    return;
+  }
+  const ask = readForm();
+  const limit = axis === "latency" ? hasTime(ask.mode) && ask.latencyMs : hasCompute(ask.mode) && ask.tflops;
+  plot(byId("plot"), { frontier, axis, scale: scaleOf(axis) ?? logScale(1, 10), limit: limit || null, chosen, onPick });
+}
+
+function onPick(cost) {
+  const isLatency = axis === "latency";
+  set(LIMITS[axis], readable(cost));
+  const has = isLatency ? hasTime(mode()) : hasCompute(mode());
+  if (!has) setMode(isLatency ? "time" : "compute");
+}
