@@ -43,7 +43,7 @@ function latencyFigure({ estimate, actual, budget }) {
   const bar = (phase) => sized(make("span", { className: `phase ${phase}`, title: `${phase}: ${span(actual.phases_ms[phase])}` }), { width: share(actual.phases_ms[phase]) });
   const guess = make("div", { className: "bar guess" },
     sized(make("span", { className: "p95" }), { width: share(predicted.p95) }), sized(make("span", { className: "p50" }), { width: share(predicted.p50) }));
-  const line = limit && sized(make("i", { className: "limit" }), { insetInlineStart: share(limit) });
+  const line = limit && sized(make("i", { className: "mark" }), { insetInlineStart: share(limit) });
   return make("figure", { className: "latency" },
     make("div", { className: "bars", ariaHidden: "true" },
       make("span", { className: "soft" }, "predicted"), guess,

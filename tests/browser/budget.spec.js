@@ -1,6 +1,9 @@
 // Is it shown, with every change, what the budget would buy?
 
-import { buys, draw, expect, fact, generate, notice, prompt, requests, result, test } from "./playground.js";
+import { budgetOf, buys, draw, expect, fact, generate, notice, prompt, requests, result, test } from "./playground.js";
+
+// A server of this file's own: what others asked for changes what plans a server grants.
+test.use({ launch: {} });
 
 const PLANS = "/v1/plan";
 const number = (page, name) => page.getByRole("spinbutton", { name, exact: true });
@@ -45,7 +48,7 @@ test("each kind of budget is sent as what it is", async ({ page, open }) => {
   const last = requests(page, PLANS);
   const asked = async (kind) => {
     const before = last.length;
-    await page.getByText(kind, { exact: true }).first().click();
+    await budgetOf(page, kind);
     await expect.poll(() => last.length).toBeGreaterThan(before);
     return last.at(-1);
   };
@@ -63,7 +66,7 @@ test("each kind of budget is sent as what it is", async ({ page, open }) => {
 
 test("the plan within a compute budget keeps it, and more compute never scores less", async ({ page, open }) => {
   await open();
-  await page.getByText("Compute", { exact: true }).click();
+  await budgetOf(page, "Compute");
   let before = 0;
   for (const tflops of ["0.003", "0.0034", "0.004", "0.006", "0.012"]) {
     await number(page, "Compute").fill(tflops);
@@ -75,7 +78,7 @@ test("the plan within a compute budget keeps it, and more compute never scores l
 
 test("a click on the frontier sets the budget there", async ({ page, open }) => {
   await open();
-  await page.getByText("Auto", { exact: true }).click();
+  await budgetOf(page, "Auto");
   await page.locator(".stop").last().click({ force: true });
   await expect(page.getByRole("radio", { name: "Time" })).toBeChecked();
   await expect(slider(page, "Time")).toBeVisible();
@@ -83,7 +86,7 @@ test("a click on the frontier sets the budget there", async ({ page, open }) => 
 
 test("the next better plan is one click away", async ({ page, open }) => {
   await open();
-  await page.getByText("Compute", { exact: true }).click();
+  await budgetOf(page, "Compute");
   await number(page, "Compute").fill("0.003");
   const next = page.getByRole("button", { name: /^Next better needs/ });
   await expect(next).toBeVisible();
@@ -94,7 +97,7 @@ test("the next better plan is one click away", async ({ page, open }) => {
 
 test("a budget that nothing fits is told with what would do, and set to it", async ({ page, open }) => {
   await open();
-  await page.getByText("Compute", { exact: true }).click();
+  await budgetOf(page, "Compute");
   await number(page, "Compute").fill("0.0001");
   await expect(buys(page)).toContainText("No plan fits this budget");
   await prompt(page).fill("a big red heart on a white background");

@@ -1,13 +1,16 @@
 // Can what was drawn be drawn again, after a reload too?
 
-import { draw, expect, pixels, prompt, requests, result, stage, test } from "./playground.js";
+import { budgetOf, draw, expect, pixels, prompt, requests, result, stage, test } from "./playground.js";
+
+// A server of this file's own: what others asked for changes what plans a server grants.
+test.use({ launch: {} });
 
 const entries = (page) => page.locator("#history > li");
 const again = (page, text) => page.getByRole("button", { name: `Run again: ${text}` });
 
 test("a picture of the past is drawn again, bit by bit the same, from its plan and seed", async ({ page, open }) => {
   await open();
-  await page.getByText("Auto", { exact: true }).click();
+  await budgetOf(page, "Auto");
   await draw(page, "three pineapples on a beach");
   const image = (text) => stage(page).getByRole("img", { name: text });
   const first = await pixels(image("three pineapples on a beach"));
@@ -42,17 +45,17 @@ test("a picture of the past can be had as a file", async ({ page, open }) => {
 
 test("what was set survives a reload, and the history can be cleared", async ({ page, open }) => {
   await open();
-  await page.getByText("Compute", { exact: true }).click();
+  await budgetOf(page, "Compute");
   await page.getByRole("spinbutton", { name: "Compute" }).fill("0.0051");
   await page.getByText("Advanced", { exact: true }).click();
-  await page.getByLabel("Sampler", { exact: true }).selectOption("ddim");
+  await page.getByRole("combobox", { name: "Sampler", exact: true }).selectOption("ddim");
   await draw(page, "a red heart on grass");
   await expect(entries(page)).toHaveCount(1);
   await page.reload();
   await expect(prompt(page)).toHaveValue("a red heart on grass");
   await expect(page.getByRole("radio", { name: "Compute" })).toBeChecked();
   await expect(page.getByRole("spinbutton", { name: "Compute" })).toHaveValue("0.0051");
-  await expect(page.getByLabel("Sampler", { exact: true })).toHaveValue("ddim");
+  await expect(page.getByRole("combobox", { name: "Sampler", exact: true })).toHaveValue("ddim");
   await page.getByRole("button", { name: "Clear" }).click();
   await expect(entries(page)).toHaveCount(0);
   await page.reload();

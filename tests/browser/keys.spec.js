@@ -8,7 +8,7 @@ test("the page is open, asks for the key, and goes on with the right one", async
   await page.goto(server.url);
   const banner = page.locator("#connection");
   await expect(banner).toContainText("This server asks for an API key.");
-  await page.getByLabel("Prompt", { exact: true }).fill("three pineapples on a beach");
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("three pineapples on a beach");
   await page.getByRole("button", { name: "Generate" }).click();
   await expect(page.locator("#stage .notice")).toContainText("This server asks for a key");
 

@@ -2,6 +2,9 @@
 
 import { expect, test } from "./playground.js";
 
+// A server of this file's own: what others asked for changes what plans a server grants.
+test.use({ launch: {} });
+
 /** Does one of the `acts` below with a module of the page, in the page. */
 const within = (page, file, act, argument) => page.evaluate(
   async ([name, what, given]) => window.acts[what](await import(`/playground/${name}`), given), [file, act, argument]);

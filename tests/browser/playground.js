@@ -1,9 +1,25 @@
 // What do all tests of the page share? A server for each file, a page that must not complain, and the words for its parts.
 
 import { test as base, expect } from "@playwright/test";
+import { extname, join } from "node:path";
 import { Server } from "./server.js";
 
 export { expect };
+
+/** Serves the page's files from a folder, under the server's own policy: while they are worked on, nothing is built. */
+async function overlay(page, server, folder) {
+  const isFile = ({ pathname }) => pathname === "/" || pathname.startsWith("/playground/");
+  await page.context().route((url) => url.href.startsWith(server.url) && isFile(url), async (route) => {
+    const { pathname } = new URL(route.request().url());
+    const response = await route.fetch({ url: server.url }).catch(() => null);
+    if (!response) return route.abort();
+    const name = pathname === "/" ? "index.html" : pathname.replace("/playground/", "");
+    const policy = response.headers()["content-security-policy"];
+    return route.fulfill({ path: join(folder, name), headers: { "content-security-policy": policy, "content-type": TYPES[extname(name)] } });
+  });
+}
+
+const TYPES = { ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml" };
 
 /** `server` is one for all tests of a file; `open` loads the page and waits until it plans. */
 export const test = base.extend({
@@ -27,6 +43,7 @@ export const test = base.extend({
       const { protocol } = new URL(request.url());
       if (protocol !== "blob:" && !request.url().startsWith(server.url)) faults.push(`asked elsewhere: ${request.url()}`);
     });
+    if (process.env.GOLDILOCKS_WEB) await overlay(page, server, process.env.GOLDILOCKS_WEB);
     await use(page);
     expect(faults, "what the page complained about").toEqual([]);
   },
@@ -44,7 +61,7 @@ export const buys = (page) => page.locator("#buys");
 export const stage = (page) => page.locator("#stage");
 export const result = (page) => page.locator("#stage .result");
 export const notice = (page) => page.locator("#stage .notice").first();
-export const prompt = (page) => page.getByLabel("Prompt", { exact: true });
+export const prompt = (page) => page.getByRole("textbox", { name: "Prompt", exact: true });
 export const generate = (page) => page.getByRole("button", { name: "Generate" });
 
 /** A fact of a list by its name. */
@@ -78,3 +95,6 @@ export function requests(page, path) {
   });
   return seen;
 }
+
+/** Chooses a kind of budget. */
+export const budgetOf = (page, kind) => page.getByRole("radio", { name: kind, exact: true }).check();

@@ -1,6 +1,9 @@
 // What does the page do when the server is busy, starting or gone? It says so, waits, and goes on.
 
-import { draw, expect, generate, notice, prompt, result, stage, test } from "./playground.js";
+import { budgetOf, draw, expect, generate, notice, prompt, result, stage, test } from "./playground.js";
+
+// A server of this file's own: what others asked for changes what plans a server grants.
+test.use({ launch: {} });
 
 const banner = (page) => page.locator("#connection");
 const HEAVY = { prompt: "a cat", model: "emoji-c32", n: 10, num_inference_steps: 1000 };
@@ -20,10 +23,10 @@ async function crowd(server) {
 
 async function heavily(page) {
   await page.getByText("Advanced", { exact: true }).click();
-  await page.getByLabel("Model", { exact: true }).selectOption(HEAVY.model);
+  await page.getByRole("combobox", { name: "Model", exact: true }).selectOption(HEAVY.model);
   await page.getByLabel("Steps", { exact: true }).fill(String(HEAVY.num_inference_steps));
   await page.getByLabel("Pictures", { exact: true }).fill(String(HEAVY.n));
-  await page.getByText("Auto", { exact: true }).click();
+  await budgetOf(page, "Auto");
   await prompt(page).fill("a red heart on grass");
 }
 
