@@ -80,7 +80,7 @@ function setBack(control) {
 function follow(control) {
   if (control.name === "mode") showMode();
   for (const [axis, numberId] of Object.entries(LIMITS)) {
-    if (control.id === axis) byId(numberId).value = String(readable(scales[axis].value(control.value / POSITIONS)));
+    if (control.id === axis && scales[axis]) byId(numberId).value = String(readable(scales[axis].value(control.value / POSITIONS)));
     if (control.id === axis || control.id === numberId) showLimit(axis);
   }
 }

@@ -48,7 +48,9 @@ export function remember(reply, body) {
     ms: reply.actual.latency_ms,
   };
   pictures.set(entry.id, reply.images);
-  entries = [entry, ...entries].slice(0, MOST);
+  const all = [entry, ...entries];
+  entries = all.slice(0, MOST);
+  for (const { id } of all.slice(MOST)) pictures.delete(id);
   keep();
   show();
 }

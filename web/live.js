@@ -9,7 +9,7 @@ import { WAITS } from "./remedies.js";
 import { bodyOf, hasCompute, hasTime, said } from "./request.js";
 import { logScale, readable, readableAbove, scaleAround } from "./scale.js";
 import { Fault, json } from "./server.js";
-import { planLine, span, work } from "./words.js";
+import { planLine, score, span, work } from "./words.js";
 
 const DEBOUNCE_MS = 150;
 /** A plan hardly depends on the prompt; without one this stands in. */
@@ -55,8 +55,9 @@ export async function planNow() {
 }
 
 function showPlan(reply) {
+  byId("buys-said").textContent = `Buys ${planLine(reply.plan)}, score ${score(reply.estimate.score)}, p95 ${span(reply.estimate.latency_ms?.p95)}.`;
   byId("buys").replaceChildren(
-    make("div", { role: "status" }, make("p", { className: "lead" }, "This buys"), planTags(reply.plan), estimateFacts(reply.estimate)),
+    make("div", {}, make("p", { className: "lead" }, "This buys"), planTags(reply.plan), estimateFacts(reply.estimate)),
     nextBetter(reply.next_better) ?? make("p", { className: "soft note" }, "No plan of this family is predicted to be better."),
     runnersUp(reply));
 }
@@ -146,7 +147,8 @@ export function showPlot() {
   const frontier = frontiers[axis];
   byId("frontier-table").replaceChildren(frontier ? frontierTable(frontier) : "");
   if (!frontier || frontier.curve.length === 0) {
-    byId("plot").replaceChildren(make("p", { className: "soft note" }, "The frontier is drawn when the server has timed its models."));
+    const why = frontier ? "No plan of this family was measured, so there is no frontier." : "The frontier is drawn when the server has timed its models.";
+    byId("plot").replaceChildren(make("p", { className: "soft note" }, why));
     return;
   }
   const ask = readForm();

@@ -41,7 +41,7 @@ function countDown(button, { label, afterMs }) {
     const left = Math.ceil((end - performance.now()) / 1000);
     if (left > 0) {
       button.textContent = `${label} in ${left} s`;
-      setTimeout(tick, 200);
+      setTimeout(() => button.isConnected && tick(), 200);
       return;
     }
     button.disabled = false;

@@ -111,6 +111,8 @@ function frame(prompt, index) {
   const image = make("img", { alt: "", width: 128, height: 128, hidden: true });
   const figure = make("figure", { className: "picture blank" }, image);
   const show = (url, state) => {
+    // A picture on its way is seen here alone; a finished one goes on into the history.
+    if (figure.dataset.state === "partial") URL.revokeObjectURL(image.src);
     image.src = url;
     image.hidden = false;
     image.alt = state === "finished" ? prompt : `Picture ${index + 1}, on its way`;
