@@ -13,13 +13,13 @@ import { look, onState } from "./watch.js";
 
 /** Shown where a family knows every word of them; the last two where a family does not say what it knows. */
 const EXAMPLES = [
-  "three pineapples on a beach", "a big red heart on a white background", "two blue balloons at night",
-  "four strawberries on grass", "a tiny panda in the snow", "a purple rocket in the sky",
+  "three pineapples on a beach", "a big red heart on grass", "two blue balloons at night",
+  "four strawberries in the snow", "a tiny panda on a lawn", "a purple rocket in the sky",
 ];
 const GENERAL_EXAMPLES = ["a lighthouse at dusk, oil painting", "a red fox in the snow, photograph"];
 
 /** Fields that change what the frontier is. */
-const FRONTIER_FIELDS = ["model", "size", "objective"];
+const FRONTIER_FIELDS = ["model", "size", "objective", "n"];
 
 function start() {
   showNothing();

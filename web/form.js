@@ -95,15 +95,13 @@ function showMode() {
 /** @type {Record<string, ReturnType<typeof import("./scale.js").logScale>>} */
 const scales = {};
 
-/** Gives a limit its range, once, and a value in it if it has none. */
+/** Gives a limit its range, and a value in it if it has none. */
 export function setScale(axis, scale, initial) {
   scales[axis] = scale;
   const control = byId(LIMITS[axis]);
   if (control.value === "") control.value = String(readable(initial));
   showLimit(axis);
 }
-
-export const scaleOf = (axis) => scales[axis];
 
 /** Puts a slider where its number is. */
 function showLimit(axis) {

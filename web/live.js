@@ -1,7 +1,7 @@
 // What would the settings buy now? Asked with every change, and shown as words and on the frontier.
 
 import { byId, make } from "./dom.js";
-import { LIMITS, mode, readForm, scaleOf, set, setMode, setScale } from "./form.js";
+import { LIMITS, mode, readForm, set, setMode, setScale } from "./form.js";
 import { faultNotice, grant, warningNotice } from "./notices.js";
 import { costOf, frontierTable, plot } from "./plot.js";
 import { estimateFacts, planTags } from "./planview.js";
@@ -120,13 +120,24 @@ export async function loadFrontier() {
   showPlot();
 }
 
-/** Sliders keep their range while the page is open: a thumb that moves by itself could not be aimed. */
+/** Pictures that the request asks for, as far as that is a number of pictures. */
+const nPictures = () => Math.min(Math.max(Math.trunc(Number(readForm().pins.n ?? 1)) || 1, 1), 10);
+
+/** The plot's scales, and how many pictures the sliders' ranges are for. */
+const scales = {};
+const scaledFor = {};
+
+/** Scales are kept while the curves lie within them: a thumb that moves by itself could not be aimed. */
 function scaleFrom(name) {
   const { curve, models } = frontiers[name];
   const costs = [curve, ...models.map((model) => model.curve)].flat().map(({ estimate }) => costOf(estimate, name)).filter(Boolean);
-  if (scaleOf(name) || costs.length === 0) return;
+  const n = nPictures();
+  const fits = scales[name] && costs.every((cost) => cost >= scales[name].low && cost <= scales[name].high);
+  if (costs.length === 0 || (fits && scaledFor[name] === n)) return;
+  if (!fits) scales[name] = scaleAround(costs);
+  scaledFor[name] = n;
   const middle = curve[Math.floor(curve.length * 0.7)];
-  setScale(name, scaleAround(costs), costOf(middle.estimate, name) * 1.3);
+  setScale(name, logScale(scales[name].low, scales[name].high * n), costOf(middle.estimate, name) * 1.3);
 }
 
 /** Budgets worth comparing: along the frontier, each with a plan of its own, and with some room for time. */
@@ -151,14 +162,27 @@ export function showPlot() {
     byId("plot").replaceChildren(make("p", { className: "soft note" }, why));
     return;
   }
+  const isForOne = nPictures() === 1;
+  const place = { frontier, axis, scale: scales[axis], limit: limitForOne(), chosen: isForOne ? chosen : chosenForOne(frontier) };
+  plot(byId("plot"), { ...place, note: isForOne ? null : "for one picture", onPick });
+}
+
+/** Curves are for one picture. The work of several is shared out exactly, their time is not. */
+function limitForOne() {
   const ask = readForm();
-  const limit = axis === "latency" ? hasTime(ask.mode) && ask.latencyMs : hasCompute(ask.mode) && ask.tflops;
-  plot(byId("plot"), { frontier, axis, scale: scaleOf(axis) ?? logScale(1, 10), limit: limit || null, chosen, onPick });
+  if (axis === "tflops") return hasCompute(ask.mode) && ask.tflops ? ask.tflops / nPictures() : null;
+  return hasTime(ask.mode) && nPictures() === 1 ? ask.latencyMs : null;
+}
+
+/** Where the chosen plan would be if it drew one picture; null if it is on no curve. */
+function chosenForOne(frontier) {
+  const wanted = JSON.stringify(chosen?.plan);
+  return [frontier, ...frontier.models].flatMap(({ curve }) => curve).find(({ plan }) => JSON.stringify(plan) === wanted) ?? null;
 }
 
 function onPick(cost) {
   const isLatency = axis === "latency";
-  set(LIMITS[axis], readable(cost));
+  set(LIMITS[axis], readable(cost * nPictures()));
   const has = isLatency ? hasTime(mode()) : hasCompute(mode());
   if (!has) setMode(isLatency ? "time" : "compute");
 }

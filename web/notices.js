@@ -3,7 +3,7 @@
 import { byId, make, say } from "./dom.js";
 import { controlOf, goTo, readForm, set, setMode } from "./form.js";
 import { openKeyDialog } from "./key.js";
-import { explain, replaceWord, sentence, suggestions } from "./remedies.js";
+import { explain, replaceWord, suggestions, warningWords } from "./remedies.js";
 import { count } from "./words.js";
 
 /**
@@ -58,7 +58,7 @@ export function warningNotice(warning) {
     const replace = () => set("prompt", replaceWord(readForm().prompt, word, meant));
     return make("button", { type: "button", onclick: replace }, `${word} → ${meant}`);
   });
-  return make("div", { className: "notice" }, make("p", {}, sentence(warning.message)), offers.length > 0 && make("div", { className: "offers" }, ...offers));
+  return make("div", { className: "notice" }, make("p", {}, warningWords(warning)), offers.length > 0 && make("div", { className: "offers" }, ...offers));
 }
 
 /** Several warnings, the ones about words apart from those that few need to read. */

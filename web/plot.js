@@ -5,6 +5,7 @@ import { ticks } from "./scale.js";
 import { planLine, score, span, work } from "./words.js";
 
 const HEIGHT = 236;
+const LABEL_WIDTH = 48;
 /** Room for labels around the curves; sliders below keep the same sides. */
 export const MARGIN = { top: 12, right: 12, bottom: 26, left: 34 };
 
@@ -14,7 +15,7 @@ export const costWords = (cost, axis) => (axis === "latency" ? span(cost) : work
 /**
  * Draws into `place`, whose width it fills.
  * @param {HTMLElement} place
- * @param {{frontier: any, axis: "latency" | "tflops", scale: any, limit: number | null, chosen: any, onPick: (cost: number) => void}} what
+ * @param {{frontier: any, axis: "latency" | "tflops", scale: any, limit: number | null, chosen: any, note: string | null, onPick: (cost: number) => void}} what
  */
 export function plot(place, what) {
   const width = Math.max(place.clientWidth, 240);
@@ -36,7 +37,7 @@ function viewOf(width, { frontier, scale }) {
   const high = Math.ceil(Math.max(...scores, 0.1) * 10) / 10;
   const inner = width - MARGIN.left - MARGIN.right;
   return {
-    width, low, high, scale,
+    width, inner, low, high, scale,
     x: (cost) => MARGIN.left + Math.min(Math.max(scale.at(cost), 0), 1) * inner,
     y: (value) => MARGIN.top + ((high - value) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom),
     cost: (x) => scale.value((x - MARGIN.left) / inner),
@@ -53,7 +54,7 @@ function grid(view, { axis }) {
       draw("line", { x1: MARGIN.left, x2: view.width - MARGIN.right, y1: view.y(value), y2: view.y(value) }),
       draw("text", { x: MARGIN.left - 8, y: view.y(value) + 4, "text-anchor": "end" }, value.toFixed(1)));
   }
-  for (const tick of ticks(view.scale)) {
+  for (const tick of ticks(view.scale, LABEL_WIDTH / view.inner)) {
     group.append(draw("text", { x: view.x(tick), y: HEIGHT - 6, "text-anchor": "middle" }, axis === "latency" ? span(tick) : tick));
   }
   return group;
@@ -104,10 +105,10 @@ function pick(svg, view, { onPick, scale }, event) {
   onPick(Math.min(Math.max(view.cost(x), scale.low), scale.high));
 }
 
-function legend({ chosen }) {
+function legend({ chosen, note }) {
   const entry = (kind, words) => make("span", {}, make("i", { className: kind }), words);
   return make("p", { className: "legend", ariaHidden: "true" },
-    entry("line-best", "frontier"), entry("line-model", "each model alone"), chosen && entry("dot-chosen", "this request"));
+    entry("line-best", "frontier"), entry("line-model", "each model"), chosen && entry("dot-chosen", "this request"), note);
 }
 
 function summary({ frontier, axis, chosen }) {

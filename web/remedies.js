@@ -87,6 +87,9 @@ export function sentence(message) {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
+/** A warning as a person reads it: how a program would learn more is of no use here. */
+export const warningWords = ({ message }) => sentence(message.split("; GET /")[0]);
+
 /** The words of a warning that may be misspelled, with what may have been meant. */
 export function suggestions(warning) {
   if (warning.code !== "unknown_words") return [];

@@ -5,7 +5,7 @@ import { warningList } from "./notices.js";
 import { facts, planTags } from "./planview.js";
 import { key } from "./server.js";
 import { curl, python } from "./snippets.js";
-import { count, score, span, work } from "./words.js";
+import { count, digits, score, span, work } from "./words.js";
 
 const PHASES = ["queue", "text", "denoise", "decode", "encode"];
 
@@ -64,7 +64,7 @@ function numbers({ estimate, actual, images, plan_token: token }) {
   const seeds = images.map(({ seed }) => seed);
   return facts([
     ["score", score(images[0].score)],
-    ["compute", `${work(actual.tflops)} of ${work(estimate.tflops)}`],
+    ["compute", `${digits(actual.tflops, 3)} of ${work(estimate.tflops)}`],
     ["evaluations", String(actual.nfe)],
     [seeds.length > 1 ? "seeds" : "seed", seeds.length > 1 ? `${seeds[0]} to ${seeds.at(-1)}` : String(seeds[0])],
     ["plan token", copy],

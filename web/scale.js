@@ -23,14 +23,20 @@ export function readableAbove(value) {
   return rounded >= value ? rounded : readable(value + 10 ** (Math.floor(Math.log10(value)) - 2));
 }
 
-/** 1, 2 and 5 times powers of ten within the scale; powers of ten and halves alone where those are many. */
-export function ticks(scale) {
-  const all = [];
-  for (let power = Math.floor(Math.log10(scale.low)); power <= Math.log10(scale.high); power += 1) {
-    for (const digit of [1, 2, 5]) all.push(Number(`${digit}e${power}`));
+/** Round numbers within the scale, as many as leave this share of it between any two. */
+export function ticks(scale, apart) {
+  const isLoose = (values) => values.every((value, index) => index === 0 || scale.at(value) - scale.at(values[index - 1]) >= apart);
+  const choices = [[1, 1.5, 2, 3, 4, 6], [1, 2, 3, 5], [1, 2, 5], [1, 5], [1]].map((digits) => within(scale, digits));
+  return choices.find(isLoose) ?? choices.at(-1);
+}
+
+/** These digits times powers of ten, as far as they lie within the scale. */
+function within({ low, high }, digits) {
+  const found = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += 1) {
+    for (const digit of digits) found.push(Number(`${digit}e${power}`));
   }
-  const within = all.filter((tick) => tick >= scale.low && tick <= scale.high);
-  return within.length > 8 ? within.filter((tick) => /^(1|5)/.test(tick.toExponential())) : within;
+  return found.filter((tick) => tick >= low && tick <= high);
 }
 
 /** The scale that shows all these costs with room at both ends. */

@@ -82,7 +82,7 @@ function progressView(body) {
   const words = make("span", { className: "soft" }, "waiting for the device");
   const plan = make("div");
   const below = make("div", { className: "below" }, plan, make("div", { className: "steps" }, bar, words));
-  const element = make("div", { className: "drawing" }, make("div", { className: n > 1 ? "pictures many" : "pictures" }, ...frames.map(({ figure }) => figure)), below);
+  const element = make("div", { className: "drawing" }, make("div", { className: picturesClass(n) }, ...frames.map(({ figure }) => figure)), below);
   const told = {
     plan: (chosen) => plan.replaceChildren(planTags(chosen)),
     progress: (image, done, total) => {
@@ -101,6 +101,8 @@ function progressView(body) {
   };
   return { element, told, end };
 }
+
+const picturesClass = (n) => (n === 1 ? "pictures" : n <= 4 ? "pictures many few" : "pictures many");
 
 function waitingWords({ code, error }) {
   if (!error.loading) return code === "shutting_down" ? "the server is restarting; this goes on by itself" : "the models are being timed; this goes on by itself";

@@ -67,18 +67,29 @@ test("on a phone the picture comes into view when it is drawn", async ({ page, o
   await expect(stage(page).getByRole("img")).toBeInViewport();
 });
 
-test("who wants no motion gets none", async ({ page, open }) => {
+/** Every animation that runs while a picture is drawn. */
+async function animationsOf(page, text) {
+  const seen = page.evaluate(() => new Promise((done) => {
+    const names = new Set();
+    const observer = new MutationObserver(() => {
+      for (const animation of document.getAnimations()) names.add(animation.constructor.name);
+      if (!document.querySelector("#stage .result")) return;
+      observer.disconnect();
+      done([...names]);
+    });
+    document.querySelector("#stage").replaceChildren();
+    observer.observe(document.body, { subtree: true, childList: true, attributes: true });
+  }));
+  await draw(page, text);
+  return seen;
+}
+
+test("who wants no motion gets none, and others get some", async ({ page, open }) => {
   await page.emulateMedia({ reducedMotion: "reduce" });
   await open();
-  const sent = page.evaluate(() => new Promise((done) => {
-    const seen = [];
-    new MutationObserver(() => {
-      seen.push(...document.getAnimations().map((animation) => animation.constructor.name));
-      if (document.querySelector(".result")) done(seen);
-    }).observe(document.body, { subtree: true, childList: true, attributes: true });
-  }));
-  await draw(page, "a purple rocket in the sky");
-  expect(await sent).toEqual([]);
+  expect(await animationsOf(page, "a purple rocket in the sky")).toEqual([]);
+  await page.emulateMedia({ reducedMotion: "no-preference" });
+  expect(await animationsOf(page, "a tiny panda in the snow")).not.toEqual([]);
 });
 
 test("everything can be done by keyboard", async ({ page, open }) => {
