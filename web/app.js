@@ -3,9 +3,10 @@
 import { cancelCompare, isComparing, offerModels, openCompare, suggestBudgets } from "./compare.js";
 import { byId, make, say } from "./dom.js";
 import { readForm, recall, set, watchForm } from "./form.js";
+import { loadFrontier, setAxis, showPlot } from "./frontier.js";
 import { openHistory, remember } from "./history.js";
 import { watchKey } from "./key.js";
-import { loadFrontier, planNow, planSoon, setAxis, showPlot } from "./live.js";
+import { planNow, planSoon } from "./live.js";
 import { bodyOf } from "./request.js";
 import { Fault, json } from "./server.js";
 import { cancel, drawOnStage, isDrawing, showNothing } from "./stage.js";
@@ -13,8 +14,12 @@ import { look, onState } from "./watch.js";
 
 /** Shown where a family knows every word of them; the last two where a family does not say what it knows. */
 const EXAMPLES = [
-  "three pineapples on a beach", "a big red heart on grass", "two blue balloons at night",
-  "four strawberries in the snow", "a tiny panda on a lawn", "a purple rocket in the sky",
+  "three pineapples on a beach",
+  "a big red heart on grass",
+  "two blue balloons at night",
+  "four strawberries in the snow",
+  "a tiny panda on a lawn",
+  "a purple rocket in the sky",
 ];
 const GENERAL_EXAMPLES = ["a lighthouse at dusk, oil painting", "a red fox in the snow, photograph"];
 
@@ -31,7 +36,9 @@ function start() {
   openHistory((body) => drawBody(body));
   openCompare();
   listen();
-  onState((state) => { if (state === "ready" || state === "warming") loadAll(); });
+  onState((state) => {
+    if (state === "ready" || state === "warming") loadAll();
+  });
   look();
 }
 
@@ -70,7 +77,10 @@ function drawBody(body, retry = undefined) {
   const { plan_token: _, ...unplanned } = body;
   drawOnStage(body, {
     retry: retry ?? ((options) => drawBody(options?.dropPlan ? unplanned : body)),
-    keepSeed: (seed) => { set("seed", seed); say(`Seed ${seed} is kept.`); },
+    keepSeed: (seed) => {
+      set("seed", seed);
+      say(`Seed ${seed} is kept.`);
+    },
     finished: (reply, asked) => {
       remember(reply, asked);
       loadFrontier().then(planNow);
@@ -106,8 +116,14 @@ function offer({ data, families }) {
   isLoaded = true;
   const [family] = families;
   options("model", [...families.map(({ id }) => id).filter((id) => id !== family.id), ...data.map(({ id }) => id)]);
-  options("size", families.flatMap(({ sizes }) => sizes));
-  options("sampler", data.flatMap(({ samplers }) => samplers));
+  options(
+    "size",
+    families.flatMap(({ sizes }) => sizes),
+  );
+  options(
+    "sampler",
+    data.flatMap(({ samplers }) => samplers),
+  );
   offerModels(data.filter((model) => model.family === family.id).map(({ id }) => id));
   showExamples(family.vocabulary);
   recall();

@@ -3,7 +3,7 @@
 import { byId, make, say } from "./dom.js";
 import { drawPictures, randomSeed } from "./drawing.js";
 import { readForm } from "./form.js";
-import { budgetsToCompare } from "./live.js";
+import { budgetsToCompare } from "./frontier.js";
 import { faultNotice } from "./notices.js";
 import { explain } from "./remedies.js";
 import { bodyOf } from "./request.js";
@@ -28,8 +28,12 @@ export function openCompare() {
 
 /** Offers the models of a list; none chosen means any. */
 export function offerModels(ids) {
-  byId("compare-models").replaceChildren(make("legend", { className: "unseen" }, "Models"),
-    ...ids.map((id) => make("label", {}, make("input", { type: "checkbox", name: "compare-model", value: id }), make("span", {}, id))));
+  byId("compare-models").replaceChildren(
+    make("legend", { className: "unseen" }, "Models"),
+    ...ids.map((id) =>
+      make("label", {}, make("input", { type: "checkbox", name: "compare-model", value: id }), make("span", {}, id)),
+    ),
+  );
 }
 
 /** Fills in budgets along the frontier, unless the person wrote some. */
@@ -39,14 +43,20 @@ export function suggestBudgets(anew = false) {
   if (field.value === "" || anew) field.value = budgetsToCompare(unit === "tflops" ? "tflops" : "latency").join(", ");
 }
 
-const budgets = () => byId("compare-budgets").value.split(/[,;\s]+/).map(Number).filter((budget) => budget > 0);
+const budgets = () =>
+  byId("compare-budgets")
+    .value.split(/[,;\s]+/)
+    .map(Number)
+    .filter((budget) => budget > 0);
 const models = () => [...document.querySelectorAll('input[name="compare-model"]:checked')].map(({ value }) => value);
 
 async function compare() {
   cancelCompare();
   const ask = readForm();
   const problem = problemOf(ask);
-  byId("compare-notice").replaceChildren(...(problem ? [make("div", { className: "notice bad", role: "alert" }, make("p", {}, problem))] : []));
+  byId("compare-notice").replaceChildren(
+    ...(problem ? [make("div", { className: "notice bad", role: "alert" }, make("p", {}, problem))] : []),
+  );
   if (problem) return;
   const mine = new AbortController();
   running = mine;
@@ -90,10 +100,25 @@ function makeGrid(ask) {
     cells.push({ place, body: bodyFor(ask, { model, unit, budget, seed }) });
     return place;
   };
-  const head = make("tr", {}, make("td", { className: "corner" }), ...budgets().map((budget) => make("th", { scope: "col" }, told(budget))));
-  const body = rows.map((model) => make("tr", {}, make("th", { scope: "row" }, model ?? make("span", { className: "unseen" }, "any model")), ...budgets().map((budget) => cellOf(model, budget))));
+  const head = make(
+    "tr",
+    {},
+    make("td", { className: "corner" }),
+    ...budgets().map((budget) => make("th", { scope: "col" }, told(budget))),
+  );
+  const body = rows.map((model) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, model ?? make("span", { className: "unseen" }, "any model")),
+      ...budgets().map((budget) => cellOf(model, budget)),
+    ),
+  );
   const caption = make("caption", {}, `“${ask.prompt}”, seed ${seed}`);
-  return { table: make("table", { className: "grid" }, caption, make("thead", {}, head), make("tbody", {}, ...body)), cells };
+  return {
+    table: make("table", { className: "grid" }, caption, make("thead", {}, head), make("tbody", {}, ...body)),
+    cells,
+  };
 }
 
 function bodyFor(ask, { model, unit, budget, seed }) {
@@ -121,7 +146,14 @@ async function fill({ place, body }, signal) {
 
 /** What one budget cannot have does not end the comparison; what would refuse every one does. */
 function refuse(place, fault) {
-  place.replaceChildren(make("div", { className: "none" }, make("strong", {}, explain(fault).title), make("p", { className: "soft" }, least(fault.error))));
+  place.replaceChildren(
+    make(
+      "div",
+      { className: "none" },
+      make("strong", {}, explain(fault).title),
+      make("p", { className: "soft" }, least(fault.error)),
+    ),
+  );
   if (!["invalid_api_key", "unreachable"].includes(fault.code)) return;
   byId("compare-notice").replaceChildren(faultNotice(fault, { retry: () => compare() }));
   cancelCompare();
@@ -134,7 +166,11 @@ function least({ minimum_feasible: enough, message }) {
 
 function drawn({ images: [image], plan, actual }, body) {
   const parts = [
-    make("div", { className: "picture" }, make("img", { src: image.url, alt: `${body.prompt}, drawn by ${plan.model}`, width: 128, height: 128 })),
+    make(
+      "div",
+      { className: "picture" },
+      make("img", { src: image.url, alt: `${body.prompt}, drawn by ${plan.model}`, width: 128, height: 128 }),
+    ),
     make("strong", {}, plan.model),
     make("p", { className: "soft" }, planParts(plan).join(", ")),
     make("p", {}, `${score(image.score)} · ${span(actual.latency_ms)}`),

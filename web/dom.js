@@ -30,7 +30,9 @@ export function draw(tag, attributes = {}, ...children) {
 }
 
 const present = (children) =>
-  children.filter((child) => child !== null && child !== undefined && child !== false).map((child) => child instanceof Node ? child : String(child));
+  children
+    .filter((child) => child !== null && child !== undefined && child !== false)
+    .map((child) => (child instanceof Node ? child : String(child)));
 
 /** The element of the page with this id; it must be there. */
 export function byId(id) {
@@ -50,5 +52,7 @@ export function flash(button, text) {
   button.dataset.label = before;
   button.textContent = text;
   say(text);
-  setTimeout(() => { button.textContent = before; }, 1500);
+  setTimeout(() => {
+    button.textContent = before;
+  }, 1500);
 }

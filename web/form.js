@@ -6,17 +6,45 @@ import { POSITIONS, readable } from "./scale.js";
 
 const KEPT = "goldilocks.form";
 const FIELDS = [
-  "prompt", "quality", "latency-number", "tflops-number", "seed", "n", "negative", "model", "size", "steps", "sampler",
-  "guidance", "objective", "min-score", "minimize", "on-late", "format",
+  "prompt",
+  "quality",
+  "latency-number",
+  "tflops-number",
+  "seed",
+  "n",
+  "negative",
+  "model",
+  "size",
+  "steps",
+  "sampler",
+  "guidance",
+  "objective",
+  "min-score",
+  "minimize",
+  "on-late",
+  "format",
 ];
 const ADVANCED = FIELDS.slice(FIELDS.indexOf("seed"));
 
 /** Which control a field of the API is set by. */
 const CONTROLS = {
-  prompt: "prompt", negative_prompt: "negative", seed: "seed", n: "n", model: "model", size: "size", sampler: "sampler",
-  num_inference_steps: "steps", guidance_scale: "guidance", output_format: "format", quality: "quality",
-  "budget.latency_ms": "latency-number", "budget.tflops": "tflops-number", "budget.objective": "objective",
-  "budget.min_score": "min-score", "budget.minimize": "minimize", "budget.on_late": "on-late",
+  prompt: "prompt",
+  negative_prompt: "negative",
+  seed: "seed",
+  n: "n",
+  model: "model",
+  size: "size",
+  sampler: "sampler",
+  num_inference_steps: "steps",
+  guidance_scale: "guidance",
+  output_format: "format",
+  quality: "quality",
+  "budget.latency_ms": "latency-number",
+  "budget.tflops": "tflops-number",
+  "budget.objective": "objective",
+  "budget.min_score": "min-score",
+  "budget.minimize": "minimize",
+  "budget.on_late": "on-late",
 };
 
 /** Limits, their control and the axis of the plot that they lie on. */
@@ -80,7 +108,8 @@ function setBack(control) {
 function follow(control) {
   if (control.name === "mode") showMode();
   for (const [axis, numberId] of Object.entries(LIMITS)) {
-    if (control.id === axis && scales[axis]) byId(numberId).value = String(readable(scales[axis].value(control.value / POSITIONS)));
+    if (control.id === axis && scales[axis])
+      byId(numberId).value = String(readable(scales[axis].value(control.value / POSITIONS)));
     if (control.id === axis || control.id === numberId) showLimit(axis);
   }
 }
@@ -156,5 +185,4 @@ export function recall() {
   for (const axis of Object.keys(LIMITS)) showLimit(axis);
 }
 
-const defaultOf = (control) =>
-  control instanceof HTMLSelectElement ? control.options[0].value : control.defaultValue;
+const defaultOf = (control) => (control instanceof HTMLSelectElement ? control.options[0].value : control.defaultValue);

@@ -82,14 +82,32 @@ function card(entry) {
   const shown = images
     ? make("img", { src: images[0].url, alt: "", width: 128, height: 128 })
     : make("span", { className: "gone" }, "drawn before the reload");
-  const replay = make("button", { type: "button", title: "The same plan and seed: the same picture", onclick: () => again(replayOf(entry.body, entry)) },
-    "Run again");
+  const replay = make(
+    "button",
+    {
+      type: "button",
+      title: "The same plan and seed: the same picture",
+      onclick: () => again(replayOf(entry.body, entry)),
+    },
+    "Run again",
+  );
   replay.setAttribute("aria-label", `Run again: ${entry.body.prompt}`);
   const download = images && downloadLink(images[0]);
   download?.setAttribute("aria-label", `Download: ${entry.body.prompt}`);
-  return make("li", { className: "past" }, make("div", { className: "thumb" }, shown),
-    make("div", { className: "about" },
+  return make(
+    "li",
+    { className: "past" },
+    make("div", { className: "thumb" }, shown),
+    make(
+      "div",
+      { className: "about" },
       make("p", { className: "what" }, entry.body.prompt),
-      make("p", { className: "soft" }, `${planLine(entry.plan)} · seed ${entry.seed} · ${span(entry.ms)} · score ${score(entry.score)}`),
-      make("div", { className: "offers" }, replay, download)));
+      make(
+        "p",
+        { className: "soft" },
+        `${planLine(entry.plan)} · seed ${entry.seed} · ${span(entry.ms)} · score ${score(entry.score)}`,
+      ),
+      make("div", { className: "offers" }, replay, download),
+    ),
+  );
 }

@@ -1,28 +1,19 @@
-// What would the settings buy now? Asked with every change, and shown as words and on the frontier.
+// What would the settings buy now? Asked with every change, told in words and shown on the frontier.
 
 import { byId, make } from "./dom.js";
-import { LIMITS, mode, readForm, set, setMode, setScale } from "./form.js";
+import { readForm } from "./form.js";
+import { followMode, showChosen, showPlot } from "./frontier.js";
 import { faultNotice, grant, warningNotice } from "./notices.js";
-import { costOf, frontierTable, plot } from "./plot.js";
 import { estimateFacts, planTags } from "./planview.js";
 import { WAITS } from "./remedies.js";
-import { bodyOf, hasCompute, hasTime, said } from "./request.js";
-import { logScale, readable, readableAbove, scaleAround } from "./scale.js";
+import { bodyOf } from "./request.js";
 import { Fault, json } from "./server.js";
 import { planLine, score, span, work } from "./words.js";
 
 const DEBOUNCE_MS = 150;
 /** A plan hardly depends on the prompt; without one this stands in. */
 const ANY_PROMPT = "a";
-const N_COMPARED = 5;
-/** Cheaper plans draw nothing that can be recognized. */
-const LEAST_WORTH_COMPARING = 0.5;
 
-/** @type {"latency" | "tflops"} */
-let axis = "latency";
-/** @type {Record<string, any>} */
-const frontiers = {};
-let chosen = null;
 let timer = 0;
 let asked = new AbortController();
 
@@ -43,41 +34,55 @@ export async function planNow() {
   try {
     const reply = await json("v1/plan", { body: { ...body, prompt: body.prompt ?? ANY_PROMPT }, signal });
     if (signal.aborted) return;
-    chosen = { plan: reply.plan, estimate: reply.estimate };
+    showChosen({ plan: reply.plan, estimate: reply.estimate });
     showPlan(reply);
     showHints(hasPrompt ? reply.warnings : []);
   } catch (fault) {
     if (signal.aborted || !(fault instanceof Fault)) return;
-    chosen = null;
+    showChosen(null);
     showFault(fault);
   }
-  showPlot();
 }
 
 function showPlan(reply) {
-  byId("buys-said").textContent = `Buys ${planLine(reply.plan)}, score ${score(reply.estimate.score)}, p95 ${span(reply.estimate.latency_ms?.p95)}.`;
+  byId("buys-said").textContent =
+    `Buys ${planLine(reply.plan)}, score ${score(reply.estimate.score)}, p95 ${span(reply.estimate.latency_ms?.p95)}.`;
   byId("buys").replaceChildren(
     make("div", {}, make("p", { className: "lead" }, "This buys"), planTags(reply.plan), estimateFacts(reply.estimate)),
-    nextBetter(reply.next_better) ?? make("p", { className: "soft note" }, "No plan of this family is predicted to be better."),
-    runnersUp(reply));
+    nextBetter(reply) ?? make("p", { className: "soft note" }, "No plan of this family is predicted to be better."),
+    runnersUp(reply),
+  );
 }
 
-function nextBetter(upgrade) {
+function nextBetter({ estimate, next_better: upgrade }) {
   if (!upgrade) return null;
   const { latency_ms: latency, tflops } = upgrade.needs;
   const needs = [latency && span(latency), tflops && work(tflops)].filter(Boolean).join(" and ");
-  const gain = upgrade.estimate.score && chosen?.estimate.score ? upgrade.estimate.score.mean - chosen.estimate.score.mean : 0;
+  const gain = upgrade.estimate.score && estimate.score ? upgrade.estimate.score.mean - estimate.score.mean : 0;
   if (needs === "") return null;
-  return make("button", { type: "button", className: "plain next", onclick: () => grant(upgrade.needs) },
-    `Next better needs ${needs}`, make("span", { className: "soft" }, ` ${gain > 0 ? `+${gain.toFixed(3)}: ` : ""}${planLine(upgrade.plan)}`));
+  return make(
+    "button",
+    { type: "button", className: "plain next", onclick: () => grant(upgrade.needs) },
+    `Next better needs ${needs}`,
+    make("span", { className: "soft" }, ` ${gain > 0 ? `+${gain.toFixed(3)}: ` : ""}${planLine(upgrade.plan)}`),
+  );
 }
 
 function runnersUp({ runners_up: others, pins_cost: pins }) {
   if (others.length === 0 && !pins) return "";
-  const row = ({ plan, message }) => make("li", {}, make("span", {}, planLine(plan)), make("span", { className: "soft" }, message));
-  return make("details", { className: "quiet" },
+  const row = ({ plan, message }) =>
+    make("li", {}, make("span", {}, planLine(plan)), make("span", { className: "soft" }, message));
+  return make(
+    "details",
+    { className: "quiet" },
     make("summary", {}, "Why not another plan?"),
-    make("ul", { className: "runners" }, ...others.map(row), pins && row({ plan: pins.plan, message: `without the fixed fields: ${pins.message}` })));
+    make(
+      "ul",
+      { className: "runners" },
+      ...others.map(row),
+      pins && row({ plan: pins.plan, message: `without the fixed fields: ${pins.message}` }),
+    ),
+  );
 }
 
 /** What the server says of the prompt, beside it and before anything is drawn. */
@@ -90,99 +95,4 @@ function showFault(fault) {
   const isPassing = WAITS.includes(fault.code) || ["unreachable", "invalid_api_key"].includes(fault.code);
   const passing = () => make("p", { className: "soft note" }, "What this buys is shown as soon as the server answers.");
   byId("buys").replaceChildren(isPassing ? passing() : faultNotice(fault, { isQuiet: true }));
-}
-
-/** The plot follows the kind of budget, as far as that says which axis. */
-function followMode() {
-  if (mode() === "time") setAxis("latency");
-  if (mode() === "compute") setAxis("tflops");
-}
-
-export function setAxis(wanted) {
-  axis = wanted;
-  for (const name of Object.keys(LIMITS)) byId(`axis-${name}`).ariaPressed = String(name === axis);
-  loadFrontier();
-}
-
-/** Asks for both curves: what they are made of is learned with every request. */
-export async function loadFrontier() {
-  const { pins, terms } = readForm();
-  const query = new URLSearchParams(said({ model: pins.model, size: pins.size, objective: terms.objective }));
-  await Promise.all(Object.keys(LIMITS).map(async (name) => {
-    try {
-      frontiers[name] = await json(`v1/frontier?axis=${name}&${query}`);
-      scaleFrom(name);
-    } catch (fault) {
-      if (!(fault instanceof Fault)) throw fault;
-      delete frontiers[name];
-    }
-  }));
-  showPlot();
-}
-
-/** Pictures that the request asks for, as far as that is a number of pictures. */
-const nPictures = () => Math.min(Math.max(Math.trunc(Number(readForm().pins.n ?? 1)) || 1, 1), 10);
-
-/** The plot's scales, and how many pictures the sliders' ranges are for. */
-const scales = {};
-const scaledFor = {};
-
-/** Scales are kept while the curves lie within them: a thumb that moves by itself could not be aimed. */
-function scaleFrom(name) {
-  const { curve, models } = frontiers[name];
-  const costs = [curve, ...models.map((model) => model.curve)].flat().map(({ estimate }) => costOf(estimate, name)).filter(Boolean);
-  const n = nPictures();
-  const fits = scales[name] && costs.every((cost) => cost >= scales[name].low && cost <= scales[name].high);
-  if (costs.length === 0 || (fits && scaledFor[name] === n)) return;
-  if (!fits) scales[name] = scaleAround(costs);
-  scaledFor[name] = n;
-  const middle = curve[Math.floor(curve.length * 0.7)];
-  setScale(name, logScale(scales[name].low, scales[name].high * n), costOf(middle.estimate, name) * 1.3);
-}
-
-/** Budgets worth comparing: along the frontier, each with a plan of its own, and with some room for time. */
-export function budgetsToCompare(name) {
-  const { curve } = frontiers[name] ?? { curve: [] };
-  const [room, apart] = name === "latency" ? [1.25, 1.25] : [1, 1.06];
-  const picked = [];
-  for (const { estimate } of curve) {
-    const budget = readableAbove(costOf(estimate, name) * room);
-    const isWorthIt = (estimate.score?.mean ?? 0) > LEAST_WORTH_COMPARING;
-    if (isWorthIt && (picked.length === 0 || budget > picked.at(-1) * apart)) picked.push(budget);
-  }
-  const step = (picked.length - 1) / (Math.min(picked.length, N_COMPARED) - 1 || 1);
-  return [...new Set(Array.from({ length: N_COMPARED }, (_, index) => picked[Math.round(index * step)]))].filter(Boolean);
-}
-
-export function showPlot() {
-  const frontier = frontiers[axis];
-  byId("frontier-table").replaceChildren(frontier ? frontierTable(frontier) : "");
-  if (!frontier || frontier.curve.length === 0) {
-    const why = frontier ? "No plan of this family was measured, so there is no frontier." : "The frontier is drawn when the server has timed its models.";
-    byId("plot").replaceChildren(make("p", { className: "soft note" }, why));
-    return;
-  }
-  const isForOne = nPictures() === 1;
-  const place = { frontier, axis, scale: scales[axis], limit: limitForOne(), chosen: isForOne ? chosen : chosenForOne(frontier) };
-  plot(byId("plot"), { ...place, note: isForOne ? null : "for one picture", onPick });
-}
-
-/** Curves are for one picture. The work of several is shared out exactly, their time is not. */
-function limitForOne() {
-  const ask = readForm();
-  if (axis === "tflops") return hasCompute(ask.mode) && ask.tflops ? ask.tflops / nPictures() : null;
-  return hasTime(ask.mode) && nPictures() === 1 ? ask.latencyMs : null;
-}
-
-/** Where the chosen plan would be if it drew one picture; null if it is on no curve. */
-function chosenForOne(frontier) {
-  const wanted = JSON.stringify(chosen?.plan);
-  return [frontier, ...frontier.models].flatMap(({ curve }) => curve).find(({ plan }) => JSON.stringify(plan) === wanted) ?? null;
-}
-
-function onPick(cost) {
-  const isLatency = axis === "latency";
-  set(LIMITS[axis], readable(cost * nPictures()));
-  const has = isLatency ? hasTime(mode()) : hasCompute(mode());
-  if (!has) setMode(isLatency ? "time" : "compute");
 }

@@ -7,12 +7,14 @@ export function parse(text) {
   const samples = [];
   for (const line of text.split("\n")) {
     const [, name, labels, value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
-    if (name) samples.push({ name: name.replace("goldilocks_", ""), labels: labelsOf(labels ?? ""), value: Number(value) });
+    if (name)
+      samples.push({ name: name.replace("goldilocks_", ""), labels: labelsOf(labels ?? ""), value: Number(value) });
   }
   return samples;
 }
 
-const labelsOf = (text) => Object.fromEntries([...text.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]));
+const labelsOf = (text) =>
+  Object.fromEntries([...text.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]));
 
 /** The numbers that the load strip is made of; counters are totals since the server began. */
 export function loadOf(/** @type {Sample[]} */ samples) {

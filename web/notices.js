@@ -16,8 +16,13 @@ export function faultNotice(fault, { retry, isQuiet = false } = {}) {
   const control = controlOf(fault.param);
   const all = offers.length === 0 && control ? [{ label: "Go to the field", goTo: control }] : offers;
   const buttons = all.map((offer) => offerButton(offer, retry));
-  return make("div", { className: "notice bad", role: isQuiet ? "status" : "alert" },
-    make("strong", {}, title), make("p", {}, text), make("div", { className: "offers" }, ...buttons));
+  return make(
+    "div",
+    { className: "notice bad", role: isQuiet ? "status" : "alert" },
+    make("strong", {}, title),
+    make("p", {}, text),
+    make("div", { className: "offers" }, ...buttons),
+  );
 }
 
 function offerButton(offer, retry) {
@@ -58,7 +63,12 @@ export function warningNotice(warning) {
     const replace = () => set("prompt", replaceWord(readForm().prompt, word, meant));
     return make("button", { type: "button", onclick: replace }, `${word} → ${meant}`);
   });
-  return make("div", { className: "notice" }, make("p", {}, warningWords(warning)), offers.length > 0 && make("div", { className: "offers" }, ...offers));
+  return make(
+    "div",
+    { className: "notice" },
+    make("p", {}, warningWords(warning)),
+    offers.length > 0 && make("div", { className: "offers" }, ...offers),
+  );
 }
 
 /** Several warnings, the ones about words apart from those that few need to read. */
@@ -66,8 +76,14 @@ export function warningList(warnings) {
   if (warnings.length === 0) return null;
   const important = warnings.filter(({ code }) => code !== "latency_unlearned");
   const others = warnings.filter(({ code }) => code === "latency_unlearned");
-  const quiet = others.length > 0 && make("details", { className: "quiet" },
-    make("summary", {}, count(others.length, "remark")), ...others.map(warningNotice));
+  const quiet =
+    others.length > 0 &&
+    make(
+      "details",
+      { className: "quiet" },
+      make("summary", {}, count(others.length, "remark")),
+      ...others.map(warningNotice),
+    );
   return make("div", { className: "warnings" }, ...important.map(warningNotice), quiet);
 }
 

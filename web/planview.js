@@ -10,7 +10,9 @@ export function planTags(plan) {
 
 /** Names with values. */
 export function facts(entries) {
-  const rows = entries.filter(Boolean).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
+  const rows = entries
+    .filter(Boolean)
+    .map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   return make("dl", { className: "facts" }, ...rows);
 }
 

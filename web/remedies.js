@@ -10,7 +10,11 @@ import { span } from "./words.js";
 export function explain(fault) {
   const known = BY_CODE[fault.code];
   const told = known ? known(fault) : {};
-  return { title: told.title ?? "The server refused this", text: told.text ?? sentence(fault.message), offers: told.offers ?? [] };
+  return {
+    title: told.title ?? "The server refused this",
+    text: told.text ?? sentence(fault.message),
+    offers: told.offers ?? [],
+  };
 }
 
 /** Codes that pass by themselves: the page waits and asks again. */
@@ -70,7 +74,9 @@ function minimumOffers({ minimum_feasible: least, limit }) {
   const time = { "latency-number": latency };
   const compute = { "tflops-number": tflops };
   if (limit === "both") {
-    return [{ label: `Set the budget to ${exact(latency)} and ${tflops} TFLOP`, set: { ...time, ...compute }, retry: true }];
+    return [
+      { label: `Set the budget to ${exact(latency)} and ${tflops} TFLOP`, set: { ...time, ...compute }, retry: true },
+    ];
   }
   return [
     latency && { label: `Set the budget to ${exact(latency)}`, set: time, retry: true },

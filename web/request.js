@@ -46,4 +46,6 @@ export function replayOf(body, reply) {
 
 /** Without the fields that say nothing. */
 export const said = (fields) =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined && value !== ""));
+  Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== null && value !== undefined && value !== ""),
+  );

@@ -25,7 +25,8 @@ export function readableAbove(value) {
 
 /** Round numbers within the scale, as many as leave this share of it between any two. */
 export function ticks(scale, apart) {
-  const isLoose = (values) => values.every((value, index) => index === 0 || scale.at(value) - scale.at(values[index - 1]) >= apart);
+  const isLoose = (values) =>
+    values.every((value, index) => index === 0 || scale.at(value) - scale.at(values[index - 1]) >= apart);
   const choices = [[1, 1.5, 2, 3, 4, 6], [1, 2, 3, 5], [1, 2, 5], [1, 5], [1]].map((digits) => within(scale, digits));
   return choices.find(isLoose) ?? choices.at(-1);
 }

@@ -3,7 +3,7 @@
 /** @param {object} body a request for pictures */
 export function curl(body, { base, hasKey }) {
   const lines = [`curl ${base}/v1/images/generations`, "-H 'content-type: application/json'"];
-  if (hasKey) lines.push("-H \"authorization: Bearer $GOLDILOCKS_KEY\"");
+  if (hasKey) lines.push('-H "authorization: Bearer $GOLDILOCKS_KEY"');
   lines.push(`-d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`);
   return `${lines.join(" \\\n  ")}\n`;
 }
@@ -14,7 +14,9 @@ const ARGUMENTS = ["prompt", "model", "n", "size", "quality", "output_format", "
 /** @param {object} body a request for pictures */
 export function python(body, { base, hasKey }) {
   const entries = Object.entries(body);
-  const named = entries.filter(([name]) => ARGUMENTS.includes(name)).map(([name, value]) => `    ${name}=${literal(value)},`);
+  const named = entries
+    .filter(([name]) => ARGUMENTS.includes(name))
+    .map(([name, value]) => `    ${name}=${literal(value)},`);
   const extra = Object.fromEntries(entries.filter(([name]) => !ARGUMENTS.includes(name)));
   if (Object.keys(extra).length > 0) named.push(`    extra_body=${literal(extra)},`);
   const key = hasKey ? 'os.environ["GOLDILOCKS_KEY"]' : '"unused"';
@@ -39,5 +41,7 @@ function literal(value) {
   if (typeof value === "boolean") return value ? "True" : "False";
   if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
   if (typeof value !== "object") return JSON.stringify(value);
-  return `{${Object.entries(value).map(([name, field]) => `${JSON.stringify(name)}: ${literal(field)}`).join(", ")}}`;
+  return `{${Object.entries(value)
+    .map(([name, field]) => `${JSON.stringify(name)}: ${literal(field)}`)
+    .join(", ")}}`;
 }

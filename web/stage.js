@@ -20,10 +20,15 @@ export function cancel() {
 
 /** What is shown before anything was drawn. */
 export function showNothing() {
-  byId("stage").replaceChildren(make("div", { className: "empty" },
-    make("div", { className: "bowls", ariaHidden: "true" }, make("i"), make("i"), make("i")),
-    make("p", {}, "Not too little, not too much."),
-    make("p", { className: "soft" }, "Say what to draw and what it may cost; the best plan within that draws it.")));
+  byId("stage").replaceChildren(
+    make(
+      "div",
+      { className: "empty" },
+      make("div", { className: "bowls", ariaHidden: "true" }, make("i"), make("i"), make("i")),
+      make("p", {}, "Not too little, not too much."),
+      make("p", { className: "soft" }, "Say what to draw and what it may cost; the best plan within that draws it."),
+    ),
+  );
 }
 
 /**
@@ -82,7 +87,12 @@ function progressView(body) {
   const words = make("span", { className: "soft" }, "waiting for the device");
   const plan = make("div");
   const below = make("div", { className: "below" }, plan, make("div", { className: "steps" }, bar, words));
-  const element = make("div", { className: "drawing" }, make("div", { className: picturesClass(n) }, ...frames.map(({ figure }) => figure)), below);
+  const element = make(
+    "div",
+    { className: "drawing" },
+    make("div", { className: picturesClass(n) }, ...frames.map(({ figure }) => figure)),
+    below,
+  );
   const told = {
     plan: (chosen) => plan.replaceChildren(planTags(chosen)),
     progress: (image, done, total) => {
@@ -92,7 +102,9 @@ function progressView(body) {
     },
     partial: (image, url) => frames[image]?.show(url, "partial"),
     picture: (image, url) => frames[image]?.show(url, "finished"),
-    waiting: (fault) => { words.textContent = waitingWords(fault); },
+    waiting: (fault) => {
+      words.textContent = waitingWords(fault);
+    },
   };
   const end = (what) => {
     for (const { figure } of frames) figure.classList.remove("blank");
@@ -105,7 +117,10 @@ function progressView(body) {
 const picturesClass = (n) => (n === 1 ? "pictures" : n <= 4 ? "pictures many few" : "pictures many");
 
 function waitingWords({ code, error }) {
-  if (!error.loading) return code === "shutting_down" ? "the server is restarting; this goes on by itself" : "the models are being timed; this goes on by itself";
+  if (!error.loading)
+    return code === "shutting_down"
+      ? "the server is restarting; this goes on by itself"
+      : "the models are being timed; this goes on by itself";
   return `the server is warming up, ${error.loading.models_loaded} of ${count(error.loading.models, "model")} loaded; this goes on by itself`;
 }
 

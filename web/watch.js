@@ -100,14 +100,20 @@ const keyButton = () => make("button", { type: "button", onclick: () => byId("ke
 
 function connectionWords({ state: seen, progress, reason }) {
   switch (seen) {
-    case "ready": return null;
-    case "warming": return progress
-      ? `The server is warming up: ${progress.models_loaded} of ${progress.models} models loaded, ${progress.models_timed} timed. The page goes on by itself.`
-      : "The server is warming up. The page goes on by itself.";
-    case "draining": return "The server is shutting down. The page waits for it to come back.";
-    case "locked": return "This server asks for an API key.";
-    case "unreachable": return "The server cannot be reached. Looking for it every two seconds …";
-    default: return `The server cannot draw: ${reason ?? "no reason was given"}.`;
+    case "ready":
+      return null;
+    case "warming":
+      return progress
+        ? `The server is warming up: ${progress.models_loaded} of ${progress.models} models loaded, ${progress.models_timed} timed. The page goes on by itself.`
+        : "The server is warming up. The page goes on by itself.";
+    case "draining":
+      return "The server is shutting down. The page waits for it to come back.";
+    case "locked":
+      return "This server asks for an API key.";
+    case "unreachable":
+      return "The server cannot be reached. Looking for it every two seconds …";
+    default:
+      return `The server cannot draw: ${reason ?? "no reason was given"}.`;
   }
 }
 
@@ -115,7 +121,9 @@ function showLoad(load) {
   if (load === null) looks = [];
   else looks = [...looks, load].slice(-LOOKS);
   const { attainment, batch } = load ? between(looks[0], load) : {};
-  const tell = (id, value) => { byId(id).textContent = value ?? "–"; };
+  const tell = (id, value) => {
+    byId(id).textContent = value ?? "–";
+  };
   tell("load-queued", load && span(load.queuedSeconds * 1000));
   tell("load-attained", attainment !== null && attainment !== undefined ? `${Math.round(attainment * 100)}%` : null);
   tell("load-batch", load && `${batch ? batch.toFixed(1) : "0"} of ${load.capacity}`);

@@ -43,7 +43,7 @@ macro_rules! asset {
 const PAGE: Asset = asset!("index.html", HTML);
 
 /// What the page loads, from `/playground/`.
-const ASSETS: [Asset; 25] = [
+const ASSETS: [Asset; 26] = [
     asset!("base.css", CSS),
     asset!("parts.css", CSS),
     asset!("icon.svg", SVG),
@@ -52,6 +52,7 @@ const ASSETS: [Asset; 25] = [
     asset!("dom.js", SCRIPT),
     asset!("drawing.js", SCRIPT),
     asset!("form.js", SCRIPT),
+    asset!("frontier.js", SCRIPT),
     asset!("history.js", SCRIPT),
     asset!("key.js", SCRIPT),
     asset!("live.js", SCRIPT),

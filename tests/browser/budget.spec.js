@@ -70,7 +70,9 @@ test("the plan within a compute budget keeps it, and more compute never scores l
   let before = 0;
   for (const tflops of ["0.003", "0.0034", "0.004", "0.006", "0.012"]) {
     await number(page, "Compute").fill(tflops);
-    await expect.poll(async () => Number.parseFloat(await fact(buys(page), "compute").textContent())).toBeLessThanOrEqual(Number(tflops));
+    await expect
+      .poll(async () => Number.parseFloat(await fact(buys(page), "compute").textContent()))
+      .toBeLessThanOrEqual(Number(tflops));
     await expect.poll(() => score(page)).toBeGreaterThan(before);
     before = await score(page);
   }
@@ -103,7 +105,9 @@ test("a budget that nothing fits is told with what would do, and set to it", asy
   await prompt(page).fill("a big red heart on a white background");
   await generate(page).click();
   await expect(notice(page)).toContainText("even on an idle server");
-  await notice(page).getByRole("button", { name: /^Set the budget to 0\.\d+ TFLOP$/ }).click();
+  await notice(page)
+    .getByRole("button", { name: /^Set the budget to 0\.\d+ TFLOP$/ })
+    .click();
   await expect(result(page)).toBeVisible();
   expect(Number(await number(page, "Compute").inputValue())).toBeGreaterThan(0.002);
 });
@@ -116,7 +120,9 @@ test("a word that is not known is replaced with one click, before and after draw
   await expect(prompt(page)).toHaveValue("three pineapples on a beach");
   await expect(page.locator("#hints")).toBeEmpty();
   await draw(page, "three Strawbery on grass");
-  await result(page).getByRole("button", { name: /→ strawberr/ }).click();
+  await result(page)
+    .getByRole("button", { name: /→ strawberr/ })
+    .click();
   await expect(prompt(page)).toHaveValue(/^three strawberr(y|ies) on grass$/);
 });
 

@@ -45,7 +45,9 @@ test("models stand one below the other", async ({ page, open }) => {
   await expect(rows).toHaveCount(2);
   for (const [index, model] of ["emoji-c8", "emoji-c32"].entries()) {
     await expect(rows.nth(index).getByRole("rowheader")).toHaveText(model);
-    await expect(rows.nth(index).getByRole("img", { name: `two blue balloons at night, drawn by ${model}` })).toHaveCount(2);
+    await expect(
+      rows.nth(index).getByRole("img", { name: `two blue balloons at night, drawn by ${model}` }),
+    ).toHaveCount(2);
   }
 });
 

@@ -2,7 +2,20 @@
 
 import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { budgetOf, draw, expect, fact, generate, notice, pixels, prompt, requests, result, stage, test } from "./playground.js";
+import {
+  budgetOf,
+  draw,
+  expect,
+  fact,
+  generate,
+  notice,
+  pixels,
+  prompt,
+  requests,
+  result,
+  stage,
+  test,
+} from "./playground.js";
 
 // A server of this file's own: what others asked for changes what plans a server grants.
 test.use({ launch: {} });
@@ -28,7 +41,12 @@ test("a prompt is drawn, step by step, with partial pictures and numbers", async
     new MutationObserver(() => {
       for (const figure of document.querySelectorAll("#stage .picture")) window.seen.states.add(figure.dataset.state);
       window.seen.steps.add(document.querySelector("#stage .steps span")?.textContent);
-    }).observe(document.querySelector("#stage"), { subtree: true, childList: true, attributes: true, characterData: true });
+    }).observe(document.querySelector("#stage"), {
+      subtree: true,
+      childList: true,
+      attributes: true,
+      characterData: true,
+    });
   });
   await draw(page, "three pineapples on a beach");
   const seen = await page.evaluate(() => ({ states: [...window.seen.states], steps: [...window.seen.steps] }));
@@ -37,13 +55,19 @@ test("a prompt is drawn, step by step, with partial pictures and numbers", async
 
   expect(sent).toHaveLength(1);
   expect(sent[0]).toMatchObject({
-    prompt: "three pineapples on a beach", model: "emoji-c32", num_inference_steps: 100, stream: true, partial_images: 3,
+    prompt: "three pineapples on a beach",
+    model: "emoji-c32",
+    num_inference_steps: 100,
+    stream: true,
+    partial_images: 3,
     stream_options: { include_plan: true, include_progress: true },
   });
   const image = stage(page).getByRole("img", { name: "three pineapples on a beach" });
   expect(await pixels(image)).toMatch(/^128x128 /);
   await expect(result(page).locator(".plan")).toContainText("emoji-c32100 steps");
-  await expect(result(page).locator(".phases")).toContainText(/predicted p50[\d.]+ (ms|s)predicted p95[\d.]+ (ms|s)queue.*text.*denoise.*decode.*encode/);
+  await expect(result(page).locator(".phases")).toContainText(
+    /predicted p50[\d.]+ (ms|s)predicted p95[\d.]+ (ms|s)queue.*text.*denoise.*decode.*encode/,
+  );
   await expect(fact(result(page), "compute")).toHaveText(/^0\.\d+ of 0\.\d+ TFLOP$/);
   await expect(fact(result(page), "seed")).toHaveText(/^\d+$/);
   await expect(fact(result(page), "plan token")).toHaveText(/^A\S+…$/);
@@ -82,17 +106,38 @@ test("everything that is pinned is sent and kept", async ({ page, open }) => {
   await open();
   const sent = requests(page, DRAWINGS);
   await page.getByText("Advanced", { exact: true }).click();
-  for (const [label, value] of [["Seed", "41"], ["Pictures", "2"], ["Negative prompt", "grass"], ["Steps", "6"], ["Guidance", "3"], ["Least score", "0.1"]]) {
+  for (const [label, value] of [
+    ["Seed", "41"],
+    ["Pictures", "2"],
+    ["Negative prompt", "grass"],
+    ["Steps", "6"],
+    ["Guidance", "3"],
+    ["Least score", "0.1"],
+  ]) {
     await page.getByLabel(label, { exact: true }).fill(value);
   }
-  for (const [label, value] of [["Model", "emoji-c16"], ["Sampler", "ddim"], ["Objective", "alignment"], ["When late", "run_late"], ["File format", "webp"]]) {
+  for (const [label, value] of [
+    ["Model", "emoji-c16"],
+    ["Sampler", "ddim"],
+    ["Objective", "alignment"],
+    ["When late", "run_late"],
+    ["File format", "webp"],
+  ]) {
     await page.getByRole("combobox", { name: label, exact: true }).selectOption(value);
   }
   await budgetOf(page, "Auto");
   await draw(page, "a red heart on grass");
   expect(sent[0]).toMatchObject({
-    seed: 41, n: 2, negative_prompt: "grass", num_inference_steps: 6, guidance_scale: 3, model: "emoji-c16", sampler: "ddim",
-    output_format: "webp", quality: "auto", budget: { min_score: 0.1, objective: "alignment", on_late: "run_late" },
+    seed: 41,
+    n: 2,
+    negative_prompt: "grass",
+    num_inference_steps: 6,
+    guidance_scale: 3,
+    model: "emoji-c16",
+    sampler: "ddim",
+    output_format: "webp",
+    quality: "auto",
+    budget: { min_score: 0.1, objective: "alignment", on_late: "run_late" },
   });
   await expect(result(page).locator(".plan")).toHaveText("emoji-c166 stepsDDIMguidance 3");
   await expect(fact(result(page), "seeds")).toHaveText("41 to 42");
@@ -107,7 +152,10 @@ test("the picture can be had as a file, from curl and from Python", async ({ pag
   // With its plan token a request is never planned anew, so that both files are one.
   await page.getByRole("button", { name: /^Run again/ }).click();
   await expect(page.locator("#history > li")).toHaveCount(2);
-  const [download] = await Promise.all([page.waitForEvent("download"), result(page).getByRole("link", { name: "Download" }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    result(page).getByRole("link", { name: "Download" }).click(),
+  ]);
   const seed = await fact(result(page), "seed").textContent();
   expect(download.suggestedFilename()).toBe(`goldilocks-${seed}.png`);
   const file = await readFile(await download.path());

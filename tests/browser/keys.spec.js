@@ -30,7 +30,9 @@ test("the page is open, asks for the key, and goes on with the right one", async
   await page.reload();
   await draw(page, "a tiny panda in the snow");
   await result(page).getByRole("button", { name: "Copy as curl" }).click();
-  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toContain('authorization: Bearer $GOLDILOCKS_KEY');
+  await expect
+    .poll(() => page.evaluate(() => navigator.clipboard.readText()))
+    .toContain("authorization: Bearer $GOLDILOCKS_KEY");
 
   // Another tab has to ask again: the key is in nobody's long memory.
   const stored = await page.evaluate(() => JSON.stringify(localStorage));

@@ -32,7 +32,8 @@ const STATES = {
   "the dialog": async (page) => page.getByRole("button", { name: "API key" }).click(),
 };
 
-const widthOf = (page) => page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+const widthOf = (page) =>
+  page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
 
 for (const colorScheme of ["light", "dark"]) {
   test(`nothing bars anybody, ${colorScheme}`, async ({ page, open }) => {
@@ -41,7 +42,9 @@ for (const colorScheme of ["light", "dark"]) {
     for (const [name, reach] of Object.entries(STATES)) {
       await reach(page);
       const { violations, passes } = await new AxeBuilder({ page }).analyze();
-      const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`);
+      const told = violations.map(
+        ({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`,
+      );
       expect(told, name).toEqual([]);
       expect(passes.length, name).toBeGreaterThan(20);
     }
@@ -69,17 +72,20 @@ test("on a phone the picture comes into view when it is drawn", async ({ page, o
 
 /** Every animation that runs while a picture is drawn. */
 async function animationsOf(page, text) {
-  const seen = page.evaluate(() => new Promise((done) => {
-    const names = new Set();
-    const observer = new MutationObserver(() => {
-      for (const animation of document.getAnimations()) names.add(animation.constructor.name);
-      if (!document.querySelector("#stage .result")) return;
-      observer.disconnect();
-      done([...names]);
-    });
-    document.querySelector("#stage").replaceChildren();
-    observer.observe(document.body, { subtree: true, childList: true, attributes: true });
-  }));
+  const seen = page.evaluate(
+    () =>
+      new Promise((done) => {
+        const names = new Set();
+        const observer = new MutationObserver(() => {
+          for (const animation of document.getAnimations()) names.add(animation.constructor.name);
+          if (!document.querySelector("#stage .result")) return;
+          observer.disconnect();
+          done([...names]);
+        });
+        document.querySelector("#stage").replaceChildren();
+        observer.observe(document.body, { subtree: true, childList: true, attributes: true });
+      }),
+  );
   await draw(page, text);
   return seen;
 }
@@ -106,7 +112,19 @@ test("everything can be done by keyboard", async ({ page, open }) => {
     reached.add(await page.evaluate(() => document.activeElement?.id || document.activeElement?.textContent?.trim()));
     await page.keyboard.press("Tab");
   }
-  for (const target of ["generate", "latency-number", "latency", "axis-latency", "Advanced", "Download", "Copy as curl", "compare-budgets", "compare-run", "Run again", "key-open"]) {
+  for (const target of [
+    "generate",
+    "latency-number",
+    "latency",
+    "axis-latency",
+    "Advanced",
+    "Download",
+    "Copy as curl",
+    "compare-budgets",
+    "compare-run",
+    "Run again",
+    "key-open",
+  ]) {
     expect([...reached], target).toContain(target);
   }
 });

@@ -40,12 +40,25 @@ export class Server {
 
   /** Starts, and waits until it takes work, or with `ready: false` only until it answers. */
   async start({ ready = true } = {}) {
-    const args = ["serve", "--listen", `127.0.0.1:${this.port}`, "--state-dir", join(this.folder, "state"), ...this.flags];
+    const args = [
+      "serve",
+      "--listen",
+      `127.0.0.1:${this.port}`,
+      "--state-dir",
+      join(this.folder, "state"),
+      ...this.flags,
+    ];
     this.said = "";
     this.process = spawn(BINARY, args, { cwd: REPOSITORY, stdio: ["ignore", "ignore", "pipe"] });
-    this.process.stderr.on("data", (bytes) => { this.said += bytes; });
-    this.process.on("error", (error) => { this.said += error.message; });
-    this.ended = new Promise((done) => { this.process.once("close", done); });
+    this.process.stderr.on("data", (bytes) => {
+      this.said += bytes;
+    });
+    this.process.on("error", (error) => {
+      this.said += error.message;
+    });
+    this.ended = new Promise((done) => {
+      this.process.once("close", done);
+    });
     await this.answers(ready ? 200 : 0);
   }
 
@@ -56,7 +69,9 @@ export class Server {
       if (this.process.exitCode !== null) throw new Error(`the server ended:\n${this.said}`);
       const reply = await fetch(`${this.url}readyz`, { headers }).catch(() => null);
       if (reply && (status === 0 || reply.status === status)) return;
-      await new Promise((done) => { setTimeout(done, 50); });
+      await new Promise((done) => {
+        setTimeout(done, 50);
+      });
     }
   }
 

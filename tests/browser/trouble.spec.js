@@ -13,7 +13,9 @@ async function crowd(server) {
   const jobs = [];
   for (;;) {
     const reply = await fetch(`${server.url}v1/images/jobs`, {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(HEAVY),
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(HEAVY),
     });
     if (reply.status === 429) return jobs;
     expect(reply.ok).toBe(true);
@@ -94,9 +96,15 @@ test("a server that dies while it draws is told as what it is", async ({ page, o
 test("a deadline that cannot be kept any more is told, and may be waived", async ({ page, open }) => {
   await open();
   // The server's answer, once: how late a machine is cannot be ordered.
-  await page.route("**/v1/images/generations", (route) => route.fulfill({
-    status: 504, json: { error: { message: "too late", type: "server_error", code: "deadline_exceeded", param: null } },
-  }), { times: 1 });
+  await page.route(
+    "**/v1/images/generations",
+    (route) =>
+      route.fulfill({
+        status: 504,
+        json: { error: { message: "too late", type: "server_error", code: "deadline_exceeded", param: null } },
+      }),
+    { times: 1 },
+  );
   await prompt(page).fill("a red heart on grass");
   await generate(page).click();
   await expect(notice(page)).toContainText("It would have come too late");
