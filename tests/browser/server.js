@@ -56,6 +56,8 @@ export class Server {
     this.process.on("error", (error) => {
       this.said += error.message;
     });
+    // A run that is interrupted leaves no server behind.
+    process.once("exit", () => this.process.kill("SIGKILL"));
     this.ended = new Promise((done) => {
       this.process.once("close", done);
     });
