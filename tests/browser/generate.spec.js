@@ -149,6 +149,10 @@ test("everything that is pinned is sent and kept", async ({ page, open }) => {
 test("the picture can be had as a file, from curl and from Python", async ({ page, open, server }) => {
   await open();
   await draw(page, "a red heart on a white background; it's big");
+  // The seed that the server chose belongs to the request.
+  await result(page).getByRole("button", { name: "Copy as curl" }).click();
+  const chosen = await fact(result(page), "seed").textContent();
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toContain(`"seed":${chosen}`);
   // With its plan token a request is never planned anew, so that both files are one.
   await page.getByRole("button", { name: /^Run again/ }).click();
   await expect(page.locator("#history > li")).toHaveCount(2);
