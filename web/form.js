@@ -108,9 +108,11 @@ function setBack(control) {
 function follow(control) {
   if (control.name === "mode") showMode();
   for (const [axis, numberId] of Object.entries(LIMITS)) {
-    if (control.id === axis && scales[axis])
-      byId(numberId).value = String(readable(scales[axis].value(control.value / POSITIONS)));
-    if (control.id === axis || control.id === numberId) showLimit(axis);
+    if (control.id === numberId) showLimit(axis);
+    if (control.id !== axis || !scales[axis]) continue;
+    byId(numberId).value = String(readable(scales[axis].value(control.value / POSITIONS)));
+    // The slider stays where it was put: back at the rounded number, small steps would lead nowhere.
+    tellLimit(axis);
   }
 }
 
@@ -135,10 +137,14 @@ export function setScale(axis, scale, initial) {
 /** Puts a slider where its number is. */
 function showLimit(axis) {
   const value = number(LIMITS[axis]);
-  const slider = byId(axis);
   const share = scales[axis] && value > 0 ? scales[axis].at(value) : 0;
-  slider.value = String(Math.round(share * POSITIONS));
-  slider.setAttribute("aria-valuetext", `${value ?? "no"} ${axis === "latency" ? "milliseconds" : "TFLOP"}`);
+  byId(axis).value = String(Math.round(share * POSITIONS));
+  tellLimit(axis);
+}
+
+function tellLimit(axis) {
+  const unit = axis === "latency" ? "milliseconds" : "TFLOP";
+  byId(axis).setAttribute("aria-valuetext", `${number(LIMITS[axis]) ?? "no"} ${unit}`);
 }
 
 /** Sets a control as if the person had. */

@@ -1,7 +1,7 @@
 // Where does a budget lie on a slider or an axis? Logarithmic scales, their ticks and readable values on them.
 
-/** The positions of a range input. */
-export const POSITIONS = 1000;
+/** The positions of a range input: as many as have different values when those are rounded to be read. */
+export const POSITIONS = 250;
 
 /** A logarithmic scale from [low, high] to [0, 1] and back. */
 export function logScale(low, high) {

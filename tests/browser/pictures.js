@@ -31,10 +31,6 @@ async function compare(page) {
 /** Each picture: how the browser is, what is done, and which part is shown. */
 const PICTURES = {
   "playground.png": [WIDE, (page) => draw(page, "three pineapples on a beach", { tflops: "0.012", seed: "7" })],
-  "playground-dark.png": [
-    { ...WIDE, colorScheme: "dark" },
-    (page) => draw(page, "two blue balloons at night", { tflops: "0.0034", seed: "5" }),
-  ],
   "playground-phone.png": [
     { viewport: { width: 360, height: 740 } },
     (page) => draw(page, "four strawberries on grass", { tflops: "0.006", seed: "3" }),
