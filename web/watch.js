@@ -12,6 +12,8 @@ const LOOKS = 30;
 
 /** @type {"unknown" | "ready" | "warming" | "failed" | "draining" | "unreachable" | "locked"} */
 let state = "unknown";
+/** Whether it was out of reach since it was last ready; on its way back it warms up first. */
+let wasGone = false;
 let looks = [];
 let timer = 0;
 const waiting = new Set();
@@ -66,7 +68,7 @@ const seenOf = ({ status, progress, reason }) => ({ state: status, progress, rea
 function change(seen) {
   const before = state;
   state = seen.state;
-  showConnection(seen, before);
+  showConnection(seen);
   if (state === "ready") {
     for (const resolve of waiting) resolve();
     waiting.clear();
@@ -74,13 +76,15 @@ function change(seen) {
   if (before !== state) for (const listener of listeners) listener(state, before);
 }
 
-function showConnection(seen, before) {
+function showConnection(seen) {
   const place = byId("connection");
   const words = connectionWords(seen);
+  wasGone ||= seen.state === "unreachable";
   place.hidden = words === null;
   place.dataset.state = seen.state;
   if (words === null) {
-    if (before === "unreachable") say("The server is back.");
+    if (wasGone) say("The server is back.");
+    wasGone = false;
     place.replaceChildren();
     return;
   }
