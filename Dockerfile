@@ -27,6 +27,7 @@ RUN mkdir -p src tests/it \
  && cargo build --release --locked --features "${FEATURES}" \
  && rm -rf src tests
 COPY src src
+COPY web web
 COPY tests/it/main.rs tests/it/main.rs
 RUN touch src/lib.rs src/main.rs \
  && cargo build --release --locked --features "${FEATURES}" \

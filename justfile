@@ -33,6 +33,10 @@ bench *args:
 instructions *args:
     python scripts/instructions.py {{args}}
 
+# The playground in Chromium.
+browser *args:
+    .ci/browser {{args}}
+
 # Everything that the gate checks.
 ci:
     .ci/run

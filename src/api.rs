@@ -19,6 +19,7 @@ mod metrics;
 mod models;
 mod openapi;
 mod plan;
+mod playground;
 mod router;
 mod sdapi;
 mod serve;

@@ -5,7 +5,7 @@
 
 use axum::{
     http::header,
-    response::{IntoResponse, Redirect, Response},
+    response::{IntoResponse, Response},
 };
 use utoipa::{
     Modify, OpenApi,
@@ -77,9 +77,4 @@ pub(super) async fn reference() -> Response {
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
     ];
     (headers, REFERENCE).into_response()
-}
-
-/// Answers `GET /`, where a person looks first.
-pub(super) async fn front_door() -> Redirect {
-    Redirect::temporary("/docs")
 }

@@ -11,11 +11,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     error::ApiError, frontier, generate, health, jobs, layers, metrics, models, openapi, plan,
-    sdapi, state::AppState,
+    playground, sdapi, state::AppState,
 };
 
 /// Every route as a metric label or a log field; what is not here counts as [`UNMATCHED`].
-pub(super) const PATTERNS: [&str; 20] = [
+pub(super) const PATTERNS: [&str; 21] = [
     "/v1/images/generations",
     "/v1/images/jobs",
     "/v1/images/jobs/{id}",
@@ -36,6 +36,7 @@ pub(super) const PATTERNS: [&str; 20] = [
     "/openapi.json",
     "/docs",
     "/",
+    "/playground/{file}",
 ];
 
 /// The label of requests that hit no route, so that scanners do not make series.
@@ -51,7 +52,8 @@ pub fn app(state: AppState) -> Router {
             get(move || async move { openapi::serve(document.clone()) }),
         )
         .route("/docs", get(openapi::reference))
-        .route("/", get(openapi::front_door))
+        .route("/", get(playground::page))
+        .route("/playground/{file}", get(playground::file))
         .fallback(unknown_route)
         .method_not_allowed_fallback(other_method);
     layers::around(routes, &state).with_state(state)

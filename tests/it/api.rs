@@ -11,6 +11,7 @@ mod load;
 mod menus;
 mod models;
 mod plans;
+mod playground;
 mod refusals;
 mod replays;
 mod robustness;

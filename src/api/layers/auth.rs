@@ -1,7 +1,7 @@
 //! Who may ask? Everybody, unless the operator named keys; then whoever sends one as a bearer token, or, below
 //! `/sdapi`, as a password.
 //!
-//! The documentation stays open: it is asked for by browsers, and shows what the repository shows. Probes and
+//! The page and the documentation stay open: they are asked for by browsers, and show what the repository shows. Probes and
 //! scrapes are open where the operator says so.
 
 use std::hint::black_box;
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Routes that never need a key.
-const DOCUMENTS: [&str; 3] = ["/", "/docs", "/openapi.json"];
+const DOCUMENTS: [&str; 4] = ["/", "/playground/{file}", "/docs", "/openapi.json"];
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
 const SCRAPES: [&str; 1] = ["/metrics"];
 
