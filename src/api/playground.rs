@@ -129,14 +129,12 @@ fn is_match(headers: &HeaderMap, tag: &str) -> bool {
     })
 }
 
+/// The first eight bytes of the digest: files of this page are told apart, nobody forges them.
 fn entity_tag(text: &str) -> String {
     let digest = Sha256::digest(text);
-    let digits: String = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("\"{digits}\"")
+    let first = digest.iter().take(8);
+    let number = first.fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    format!("\"{number:016x}\"")
 }
 
 #[cfg(test)]
