@@ -47,7 +47,7 @@ pub(crate) mod test_family;
 pub use budget::{AUTO_TOLERANCE, Budget, Cost, Load, Objective, Pins, PlanRequest, Quality};
 pub use choice::{Decision, Planner};
 pub use cost_table::{CostTable, SizeCost};
-pub use explain::{Explanation, Needs, Notice, RunnerUp, Upgrade};
+pub use explain::{Explanation, Needs, Notice, RunnerUp, UnknownWord, Upgrade};
 pub use finished::{Finished, Ran, StepLap, Took};
 pub use latency::{Forecast, LatencyModel};
 pub use loss::Loss;

@@ -98,9 +98,8 @@ export const warningWords = ({ message }) => sentence(message.split("; GET /")[0
 
 /** The words of a warning that may be misspelled, with what may have been meant. */
 export function suggestions(warning) {
-  if (warning.code !== "unknown_words") return [];
-  const pairs = warning.message.matchAll(/"([^"]+)" \(did you mean "([^"]+)"\?\)/g);
-  return [...pairs].map(([, word, meant]) => ({ word, meant }));
+  const meant = (warning.words ?? []).filter(({ suggestion }) => suggestion);
+  return meant.map(({ word, suggestion }) => ({ word, meant: suggestion }));
 }
 
 /** The prompt with one word in the place of another, wherever it stands as a word of its own. */

@@ -114,26 +114,34 @@ impl Vocabulary {
     /// Returns the unknown words of a prompt as a warning names them: `"zebra", "pinapple" (did you mean
     /// "pineapple"?)`. `None` if it has none.
     pub fn unknown_words_told(&self, prompt: &str) -> Option<String> {
-        let unknown = self.unknown_words(prompt);
-        if unknown.is_empty() {
+        let unknown = self.unknown_words(prompt).len();
+        if unknown == 0 {
             return None;
         }
-        let told = unknown.iter().take(MOST_TOLD).map(|word| self.told(word));
+        let suggestions = self.suggestions(prompt).into_iter();
+        let told = suggestions.map(|(word, suggestion)| match suggestion {
+            None => format!("\"{word}\""),
+            Some(known) => format!("\"{word}\" (did you mean \"{known}\"?)"),
+        });
         let told = told.collect::<Vec<_>>().join(", ");
-        Some(match unknown.len().saturating_sub(MOST_TOLD) {
+        Some(match unknown.saturating_sub(MOST_TOLD) {
             0 => told,
             more => format!("{told} and {more} more"),
         })
     }
 
-    fn told(&self, word: &str) -> String {
-        if let Some((end, _)) = word.char_indices().nth(LONGEST_TOLD) {
-            return format!("\"{}...\"", &word[..end]);
-        }
-        match self.nearest(word) {
-            None => format!("\"{word}\""),
-            Some(known) => format!("\"{word}\" (did you mean \"{known}\"?)"),
-        }
+    /// Returns the first unknown words of a prompt, eight at most and the very long ones cut, each with the known
+    /// one that may have been meant.
+    pub fn suggestions(&self, prompt: &str) -> Vec<(String, Option<&str>)> {
+        let unknown = self.unknown_words(prompt).into_iter().take(MOST_TOLD);
+        let told = |word: String| {
+            if let Some((end, _)) = word.char_indices().nth(LONGEST_TOLD) {
+                return (format!("{}...", &word[..end]), None);
+            }
+            let suggestion = self.nearest(&word);
+            (word, suggestion)
+        };
+        unknown.map(told).collect()
     }
 }
 

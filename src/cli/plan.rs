@@ -272,10 +272,7 @@ mod tests {
                 tflops: 0.0,
                 message: "without the pins: 0.0500 more score".into(),
             }),
-            warnings: vec![Notice {
-                code: "odd",
-                message: "something is odd".into(),
-            }],
+            warnings: vec![Notice::new("odd", "something is odd".into())],
         };
         let expected = "\
              plan                                     score            p95 ms  tflops

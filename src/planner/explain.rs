@@ -80,14 +80,37 @@ pub struct Notice {
     pub code: &'static str,
     /// The same in words.
     pub message: String,
+    /// Of `unknown_words`, the first eight of them; other warnings have none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<UnknownWord>,
+}
+
+/// A word that a family was not trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UnknownWord {
+    /// The word, in lower case; a very long one is cut.
+    #[schema(example = "pinapple")]
+    pub word: String,
+    /// The known word that may have been meant.
+    #[schema(example = "pineapple")]
+    pub suggestion: Option<String>,
+}
+
+impl Notice {
+    /// A warning that its words say everything of.
+    pub fn new(code: &'static str, message: String) -> Self {
+        let words = Vec::new();
+        Self {
+            code,
+            message,
+            words,
+        }
+    }
 }
 
 impl From<PlanWarning> for Notice {
     fn from(warning: PlanWarning) -> Self {
-        Self {
-            code: warning.code(),
-            message: warning.to_string(),
-        }
+        Self::new(warning.code(), warning.to_string())
     }
 }
 

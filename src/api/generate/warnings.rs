@@ -2,7 +2,7 @@
 
 use super::Spec;
 use crate::{
-    planner::{Notice, PlanWarning},
+    planner::{Notice, PlanWarning, UnknownWord},
     telemetry::Metrics,
 };
 
@@ -37,11 +37,11 @@ pub(in crate::api) fn of(
 
 /// Returns the planner's warnings and those of the run as a client reads them.
 pub(super) fn told(warnings: Vec<PlanWarning>, tokens_cut: usize) -> impl Iterator<Item = Notice> {
-    let truncated = (tokens_cut > 0).then(|| Notice {
-        code: PROMPT_TRUNCATED,
-        message: format!(
+    let truncated = (tokens_cut > 0).then(|| {
+        let message = format!(
             "the prompt is longer than the text encoder reads; its last {tokens_cut} tokens were left out"
-        ),
+        );
+        Notice::new(PROMPT_TRUNCATED, message)
     });
     truncated
         .into_iter()
@@ -52,11 +52,17 @@ pub(super) fn told(warnings: Vec<PlanWarning>, tokens_cut: usize) -> impl Iterat
 fn unknown_words(spec: &Spec<'_>) -> Option<Notice> {
     let vocabulary = spec.family.vocabulary.as_ref()?;
     let told = vocabulary.unknown_words_told(&spec.prompt)?;
+    let message = format!(
+        "family {:?} was not trained on {told}; GET /v1/models lists the words it knows",
+        spec.family.id
+    );
+    let words = vocabulary.suggestions(&spec.prompt).into_iter();
+    let words = words.map(|(word, suggestion)| UnknownWord {
+        word,
+        suggestion: suggestion.map(str::to_owned),
+    });
     Some(Notice {
-        code: UNKNOWN_WORDS,
-        message: format!(
-            "family {:?} was not trained on {told}; GET /v1/models lists the words it knows",
-            spec.family.id
-        ),
+        words: words.collect(),
+        ..Notice::new(UNKNOWN_WORDS, message)
     })
 }

@@ -49,10 +49,7 @@ pub(super) fn told(rest: &Map<String, Value>, prefix: &str) -> Vec<Notice> {
 }
 
 pub(super) fn notice(message: String) -> Notice {
-    Notice {
-        code: UNSUPPORTED_FIELD,
-        message,
-    }
+    Notice::new(UNSUPPORTED_FIELD, message)
 }
 
 fn changes_nothing(name: &str, value: &Value, all: &Map<String, Value>) -> bool {

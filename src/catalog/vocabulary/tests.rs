@@ -72,6 +72,13 @@ fn a_plural_or_a_slip_of_a_known_word_is_told_with_it() {
         vocabulary.unknown_words_told("a zebra on the beaches"),
         Some("\"zebra\", \"beaches\" (did you mean \"beach\"?)".into())
     );
+    assert_eq!(
+        vocabulary.suggestions("a zebra on the beaches"),
+        [
+            ("zebra".to_owned(), None),
+            ("beaches".to_owned(), Some("beach"))
+        ]
+    );
     assert_eq!(vocabulary.unknown_words_told("a red cat"), None);
 }
 
