@@ -48,7 +48,7 @@ pub struct Profile {
     pub ranker_digest: Option<String>,
     /// One entry for each measured plan.
     pub cells: Vec<Cell>,
-    /// Plans that were shortened half way.
+    /// Plans that were shortened on their way.
     #[serde(default)]
     pub rush: Vec<RushCell>,
     /// The same measurement on captions and step counts that no choice rests on: what predictions are
