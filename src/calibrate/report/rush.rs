@@ -25,7 +25,7 @@ pub(super) fn section(findings: &Findings) -> Option<Section> {
         }
         @for (id, title, trials) in [("rush-none", "Nothing follows", &stopped), ("rush-half", "Half of the steps ahead follow", &hurried)] {
             @if !trials.is_empty() {
-                (parts::plot(&losses(findings, id, title, trials), "Shortened minus planned, with one standard error of the paired difference."))
+                (parts::plot(&losses(findings, id, title, trials), &caption(title, trials)))
             }
         }
         (parts::table("Every comparison", &["begun as", "shortened", "#score", "#against planned", "#against as many steps"], &rows(trials)))
@@ -55,7 +55,10 @@ fn losses(findings: &Findings, id: &str, title: &str, trials: &[&RushTrial]) -> 
         Some((trial.plan.model.0.clone(), dot))
     };
     let points: Vec<(String, Dot)> = trials.iter().filter_map(point).collect();
-    let ends = points.iter().map(|(_, dot)| dot.y).chain([0.0]);
+    let ends = points.iter().flat_map(|(_, dot)| {
+        let error = dot.error.unwrap_or(0.0);
+        [dot.y - error, dot.y + error, 0.0]
+    });
     let y = Axis {
         label: "shortened minus planned".into(),
         scale: Scale::linear(ends),
@@ -76,6 +79,18 @@ fn losses(findings: &Findings, id: &str, title: &str, trials: &[&RushTrial]) -> 
         legend,
         height: 300.0,
     }
+}
+
+fn caption(title: &str, trials: &[&RushTrial]) -> String {
+    let means = trials
+        .iter()
+        .filter_map(|trial| Some(trial.against_planned?.mean));
+    let means: Vec<f64> = means.collect();
+    let mean = means.iter().sum::<f64>() / means.len().max(1) as f64;
+    format!(
+        "{title}: shortened minus planned, {} on average, with one standard error of the paired difference.",
+        signed(mean)
+    )
 }
 
 /// How they compare with plans of as many steps, where any was measured.
