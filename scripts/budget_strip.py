@@ -29,6 +29,19 @@ def ask(server: str, prompt: str, seed: int, tflops: float) -> dict:
         return json.load(reply)
 
 
+def told(plan: dict) -> str:
+    """Returns a plan but for its model."""
+    parts = [f"{plan['steps']} x {plan['sampler']}, guidance {plan['guidance_scale']:g}"]
+    parts += [f"first {stage['share']:.0%} {stage['model']}" for stage in plan["stages"]]
+    interval = plan["guidance_interval"]
+    if interval:
+        high = "" if interval["sigma_high"] is None else f"to {interval['sigma_high']:g}"
+        parts.append(f"guided from sigma {interval['sigma_low']:g} {high}".strip())
+    if plan["candidates"]:
+        parts.append(f"best of {plan['candidates']['n']}")
+    return ", ".join(parts)
+
+
 def row(tflops: float, reply: dict) -> str:
     """Returns one line of the table."""
     plan, actual, score = reply["plan"], reply["actual"], reply["estimate"]["score"]
@@ -36,7 +49,7 @@ def row(tflops: float, reply: dict) -> str:
     cells = (
         f"{tflops:g}",
         plan["model"],
-        f"{plan['steps']} x {plan['sampler']}, guidance {plan['guidance_scale']:g}",
+        told(plan),
         worth,
         f"{actual['tflops']:.4f}",
         f"{actual['latency_ms']:.0f} ms",
