@@ -73,8 +73,9 @@ function scaleFrom(name) {
   if (costs.length === 0 || (fits && scaledFor[name] === n)) return;
   if (!fits) scales[name] = scaleAround(costs);
   scaledFor[name] = n;
-  const middle = curve[Math.floor(curve.length * 0.7)];
-  setScale(name, logScale(scales[name].low, scales[name].high * n), costOf(middle.estimate, name) * 1.3);
+  // Enough for the best plan, and still for some plan when the first requests teach the server that it is slower.
+  const best = curve.at(-1);
+  setScale(name, logScale(scales[name].low, scales[name].high * n), costOf(best.estimate, name) * 1.2);
 }
 
 /** Budgets worth comparing: along the frontier, each with a plan of its own, and with some room for time. */
