@@ -26,6 +26,7 @@ mod serve;
 mod state;
 mod texts;
 
+pub(crate) use generate::MAX_GUIDANCE_SCALE;
 pub use generate::{BudgetRequest, GenerateRequest};
 pub use openapi::document;
 pub use router::app;

@@ -30,6 +30,7 @@ pub(super) mod spec;
 mod stream;
 pub(super) mod warnings;
 
+pub(crate) use request::MAX_GUIDANCE_SCALE;
 pub(super) use request::OBJECTIVES;
 pub use request::{BudgetRequest, GenerateRequest};
 pub(super) use run::{Audience, Run, refuse_beyond};

@@ -3,6 +3,8 @@
 //! They lie in `web/` and are served as they are: no build step, and nothing from elsewhere. The page is open where
 //! keys are asked for, since it shows what the repository shows; what it asks for needs the key.
 
+use std::sync::OnceLock;
+
 use axum::{
     extract::{Path, rejection::PathRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
@@ -27,6 +29,8 @@ struct Asset {
     name: &'static str,
     content_type: &'static str,
     text: &'static str,
+    /// Made from the text when it is first asked for.
+    tag: OnceLock<String>,
 }
 
 /// Embeds `web/$name`.
@@ -36,14 +40,15 @@ macro_rules! asset {
             name: $name,
             content_type: $content_type,
             text: include_str!(concat!("../../web/", $name)),
+            tag: OnceLock::new(),
         }
     };
 }
 
-const PAGE: Asset = asset!("index.html", HTML);
+static PAGE: Asset = asset!("index.html", HTML);
 
 /// What the page loads, from `/playground/`.
-const ASSETS: [Asset; 26] = [
+static ASSETS: [Asset; 26] = [
     asset!("base.css", CSS),
     asset!("parts.css", CSS),
     asset!("icon.svg", SVG),
@@ -94,7 +99,7 @@ pub(super) async fn file(
 /// A browser keeps every file and asks each time whether it is still the same, so that a new version of the
 /// server never meets an old script.
 fn serve(asset: &Asset, headers: &HeaderMap) -> Response {
-    let tag = entity_tag(asset.text);
+    let tag = asset.tag.get_or_init(|| entity_tag(asset.text));
     let fixed: [(HeaderName, &'static str); 5] = [
         (header::CONTENT_TYPE, asset.content_type),
         (header::CACHE_CONTROL, "no-cache"),
@@ -102,7 +107,7 @@ fn serve(asset: &Asset, headers: &HeaderMap) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    let is_known = is_match(headers, &tag);
+    let is_known = is_match(headers, tag);
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -113,7 +118,7 @@ fn serve(asset: &Asset, headers: &HeaderMap) -> Response {
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
     }
-    let tag = HeaderValue::from_str(&tag).expect("hexadecimal digits are a header value");
+    let tag = HeaderValue::from_str(tag).expect("hexadecimal digits are a header value");
     response.headers_mut().insert(header::ETAG, tag);
     response
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -111,37 +111,45 @@ impl Vocabulary {
         nearest.or_else(|| spelling::nearest(&word, self.words()))
     }
 
-    /// Returns the unknown words of a prompt as a warning names them: `"zebra", "pinapple" (did you mean
-    /// "pineapple"?)`. `None` if it has none.
-    pub fn unknown_words_told(&self, prompt: &str) -> Option<String> {
-        let unknown = self.unknown_words(prompt).len();
-        if unknown == 0 {
-            return None;
-        }
-        let suggestions = self.suggestions(prompt).into_iter();
-        let told = suggestions.map(|(word, suggestion)| match suggestion {
-            None => format!("\"{word}\""),
-            Some(known) => format!("\"{word}\" (did you mean \"{known}\"?)"),
-        });
-        let told = told.collect::<Vec<_>>().join(", ");
-        Some(match unknown.saturating_sub(MOST_TOLD) {
-            0 => told,
-            more => format!("{told} and {more} more"),
-        })
-    }
-
-    /// Returns the first unknown words of a prompt, eight at most and the very long ones cut, each with the known
-    /// one that may have been meant.
-    pub fn suggestions(&self, prompt: &str) -> Vec<(String, Option<&str>)> {
-        let unknown = self.unknown_words(prompt).into_iter().take(MOST_TOLD);
-        let told = |word: String| {
+    /// Returns what a warning says of a prompt's unknown words. `None` if it has none.
+    pub fn told(&self, prompt: &str) -> Option<Told<'_>> {
+        let unknown = self.unknown_words(prompt);
+        let more = unknown.len().saturating_sub(MOST_TOLD);
+        let with_suggestion = |word: String| {
             if let Some((end, _)) = word.char_indices().nth(LONGEST_TOLD) {
                 return (format!("{}...", &word[..end]), None);
             }
             let suggestion = self.nearest(&word);
             (word, suggestion)
         };
-        unknown.map(told).collect()
+        let first = unknown.into_iter().take(MOST_TOLD);
+        let words: Vec<_> = first.map(with_suggestion).collect();
+        (!words.is_empty()).then_some(Told { words, more })
+    }
+}
+
+/// Unknown words as a warning names them: `"zebra", "pinapple" (did you mean "pineapple"?)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told<'v> {
+    /// The first ones, eight at most and the very long ones cut, each with the known one that may have been meant.
+    pub words: Vec<(String, Option<&'v str>)>,
+    /// How many there are besides.
+    more: usize,
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (word, suggestion)) in self.words.iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}\"{word}\"")?;
+            if let Some(known) = suggestion {
+                write!(f, " (did you mean \"{known}\"?)")?;
+            }
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
 

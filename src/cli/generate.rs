@@ -200,7 +200,7 @@ fn family(args: &Args) -> anyhow::Result<Family> {
 /// What the server says in its reply's `warnings`.
 fn unknown_words(family: &Family, prompt: &str) -> Option<String> {
     let vocabulary = family.vocabulary.as_ref()?;
-    let told = vocabulary.unknown_words_told(prompt)?;
+    let told = vocabulary.told(prompt)?;
     let listed = vocabulary.path().map(|file| file.display().to_string());
     Some(format!(
         "family {:?} was not trained on {told}; {} lists the words it knows",

@@ -1,5 +1,7 @@
 //! Which numbers can be meant? Those that could not are refused as they are typed, as requests are.
 
+use crate::api::MAX_GUIDANCE_SCALE;
+
 /// Limits and spans of time.
 pub(super) fn positive(text: &str) -> Result<f64, String> {
     within(text, "a number above 0", |number| number > 0.0)
@@ -19,8 +21,9 @@ pub(super) fn score(text: &str) -> Result<f64, String> {
 
 /// Scales of guidance, as wide as requests have them.
 pub(super) fn guidance(text: &str) -> Result<f64, String> {
-    within(text, "a scale from 1 (unguided) to 30", |scale| {
-        (1.0..=30.0).contains(&scale)
+    let expected = format!("a scale from 1 (unguided) to {MAX_GUIDANCE_SCALE}");
+    within(text, &expected, |scale| {
+        (1.0..=MAX_GUIDANCE_SCALE).contains(&scale)
     })
 }
 

@@ -72,15 +72,17 @@ pub trait Binder: fmt::Debug + Send + Sync {
 
     /// Returns the best plan that goes on where `plan` is after so many steps, better than it, and whose
     /// phases take at most `most` in all, told as of a request that waited for so long before it began;
-    /// none if there is no such plan.
+    /// none if there is no such plan, as where nobody knows of larger ones.
     fn move_up(
         &self,
-        latency: &LatencyModel,
-        plan: &Plan,
-        done: Steps,
-        most: Millis,
-        waited: Millis,
-    ) -> Option<Binding>;
+        _latency: &LatencyModel,
+        _plan: &Plan,
+        _done: Steps,
+        _most: Millis,
+        _waited: Millis,
+    ) -> Option<Binding> {
+        None
+    }
 
     /// Whether a picture of this plan may be shortened so.
     fn may_rush(&self, plan: &Plan, rush: Rush) -> bool;
@@ -90,17 +92,6 @@ pub trait Binder: fmt::Debug + Send + Sync {
 impl Binder for Binding {
     fn within(&self, _: &LatencyModel, _: Millis, _: Millis) -> Option<Binding> {
         Some(self.clone())
-    }
-
-    fn move_up(
-        &self,
-        _: &LatencyModel,
-        _: &Plan,
-        _: Steps,
-        _: Millis,
-        _: Millis,
-    ) -> Option<Binding> {
-        None
     }
 
     fn may_rush(&self, _: &Plan, _: Rush) -> bool {

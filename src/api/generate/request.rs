@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Guidance scales beyond this only burn the picture.
-pub(in crate::api) const MAX_GUIDANCE_SCALE: f64 = 30.0;
+pub(crate) const MAX_GUIDANCE_SCALE: f64 = 30.0;
 
 /// As many as OpenAI shows.
 const MAX_PARTIAL_IMAGES: u64 = 3;

@@ -51,16 +51,18 @@ pub(super) fn told(warnings: Vec<PlanWarning>, tokens_cut: usize) -> impl Iterat
 /// A family that says which words it knows was not trained on any other.
 fn unknown_words(spec: &Spec<'_>) -> Option<Notice> {
     let vocabulary = spec.family.vocabulary.as_ref()?;
-    let told = vocabulary.unknown_words_told(&spec.prompt)?;
+    let told = vocabulary.told(&spec.prompt)?;
     let message = format!(
         "family {:?} was not trained on {told}; GET /v1/models lists the words it knows",
         spec.family.id
     );
-    let words = vocabulary.suggestions(&spec.prompt).into_iter();
-    let words = words.map(|(word, suggestion)| UnknownWord {
-        word,
-        suggestion: suggestion.map(str::to_owned),
-    });
+    let words = told
+        .words
+        .into_iter()
+        .map(|(word, suggestion)| UnknownWord {
+            word,
+            suggestion: suggestion.map(str::to_owned),
+        });
     Some(Notice {
         words: words.collect(),
         ..Notice::new(UNKNOWN_WORDS, message)

@@ -71,11 +71,7 @@ pub(super) fn color(findings: &Findings, model: &str) -> Color {
 }
 
 /// Points in the colours of their models, and which colour is whose.
-pub(super) fn dots(
-    findings: &Findings,
-    points: impl Iterator<Item = (String, Dot)>,
-) -> (Vec<Layer>, Vec<Key>) {
-    let points: Vec<(String, Dot)> = points.collect();
+pub(super) fn dots(findings: &Findings, points: &[(String, Dot)]) -> (Vec<Layer>, Vec<Key>) {
     let of_model = |model: &ModelRow| {
         let own = points.iter().filter(|(id, _)| *id == model.id);
         let own: Vec<Dot> = own.map(|(_, dot)| dot.clone()).collect();

@@ -88,7 +88,8 @@ fn errors(findings: &Findings, checks: &Checks, id: &str) -> Plot {
         };
         (model, dot)
     };
-    let (dots, legend) = parts::dots(findings, checks.checks.iter().map(point));
+    let points: Vec<(String, Dot)> = checks.checks.iter().map(point).collect();
+    let (dots, legend) = parts::dots(findings, &points);
     let mut layers = vec![Layer::Level(0.0, String::new(), Side::Above)];
     layers.extend(dots);
     Plot {

@@ -63,7 +63,7 @@ fn losses(findings: &Findings, id: &str, title: &str, trials: &[&RushTrial]) -> 
         label: "shortened minus planned".into(),
         scale: Scale::linear(ends),
     };
-    let (dots, legend) = parts::dots(findings, points.iter().cloned());
+    let (dots, legend) = parts::dots(findings, &points);
     let mut layers = vec![Layer::Level(0.0, String::new(), Side::Above)];
     layers.extend(dots);
     Plot {
@@ -82,31 +82,29 @@ fn losses(findings: &Findings, id: &str, title: &str, trials: &[&RushTrial]) -> 
 }
 
 fn caption(title: &str, trials: &[&RushTrial]) -> String {
-    let means = trials
-        .iter()
-        .filter_map(|trial| Some(trial.against_planned?.mean));
-    let means: Vec<f64> = means.collect();
-    let mean = means.iter().sum::<f64>() / means.len().max(1) as f64;
+    let against = trials.iter().map(|trial| trial.against_planned);
+    let mean =
+        mean(against).map_or_else(String::new, |mean| format!(", {} on average", signed(mean)));
     format!(
-        "{title}: shortened minus planned, {} on average, with one standard error of the paired difference.",
-        signed(mean)
+        "{title}: shortened minus planned{mean}, with one standard error of the paired difference."
     )
 }
 
 /// How they compare with plans of as many steps, where any was measured.
 fn against_fresh(trials: &[RushTrial]) -> String {
-    let means: Vec<f64> = trials
-        .iter()
-        .filter_map(|trial| Some(trial.against_fresh?.mean))
-        .collect();
-    if means.is_empty() {
-        return String::new();
-    }
-    let mean = means.iter().sum::<f64>() / means.len() as f64;
-    format!(
-        "; against plans with as many steps from the start that is worth {} on average",
-        signed(mean)
-    )
+    let against = trials.iter().map(|trial| trial.against_fresh);
+    mean(against).map_or_else(String::new, |mean| {
+        format!(
+            "; against plans with as many steps from the start that is worth {} on average",
+            signed(mean)
+        )
+    })
+}
+
+/// The mean of the differences that are known.
+fn mean(differences: impl Iterator<Item = Option<Difference>>) -> Option<f64> {
+    let means: Vec<f64> = differences.flatten().map(|known| known.mean).collect();
+    (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
 }
 
 fn rows(trials: &[RushTrial]) -> Vec<Vec<String>> {

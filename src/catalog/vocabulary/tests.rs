@@ -69,25 +69,28 @@ fn a_plural_or_a_slip_of_a_known_word_is_told_with_it() {
     assert_eq!(vocabulary.nearest("pinapple"), Some("pineapple"));
     assert_eq!(vocabulary.nearest("zebra"), None);
     assert_eq!(
-        vocabulary.unknown_words_told("a zebra on the beaches"),
+        vocabulary
+            .told("a zebra on the beaches")
+            .map(|told| told.to_string()),
         Some("\"zebra\", \"beaches\" (did you mean \"beach\"?)".into())
     );
     assert_eq!(
-        vocabulary.suggestions("a zebra on the beaches"),
+        vocabulary.told("a zebra on the beaches").unwrap().words,
         [
             ("zebra".to_owned(), None),
             ("beaches".to_owned(), Some("beach"))
         ]
     );
-    assert_eq!(vocabulary.unknown_words_told("a red cat"), None);
+    assert_eq!(vocabulary.told("a red cat"), None);
 }
 
 #[test]
 fn what_is_told_of_a_long_prompt_is_short() {
     let prompt = "q w e r t y u i o p a s";
-    let told = vocabulary().unknown_words_told(prompt).unwrap();
+    let vocabulary = vocabulary();
+    let told = vocabulary.told(prompt).unwrap().to_string();
     assert_eq!(told, r#""q", "w", "e", "r", "t", "y", "u", "i" and 3 more"#);
-    let told = vocabulary().unknown_words_told(&"é".repeat(2000)).unwrap();
+    let told = vocabulary.told(&"é".repeat(2000)).unwrap().to_string();
     assert_eq!(told, format!("\"{}...\"", "é".repeat(40)));
 }
 

@@ -289,17 +289,6 @@ impl Binder for UpTo {
         Some(binding(plan(steps)))
     }
 
-    fn move_up(
-        &self,
-        _: &LatencyModel,
-        _: &Plan,
-        _: Steps,
-        _: Millis,
-        _: Millis,
-    ) -> Option<Binding> {
-        None
-    }
-
     fn may_rush(&self, _: &Plan, _: Rush) -> bool {
         self.may_rush
     }
