@@ -5,7 +5,7 @@
 //!
 //! [`self_reference`] does without an evaluator: it compares with the family's own dearest plan.
 //!
-//! - [`campaign`], [`trial`], `variants`, `near`, `held_out`: what is measured, and in which order
+//! - [`campaign`], [`trial`], `variants`, `near`, `shortened`, `held_out`: what is measured, and in which order
 //! - [`captions`], [`prompts`], [`mod@reference`]: what is drawn, and what real pictures look like
 //! - [`studio`], [`sweep`], [`store`]: how thousands of pictures are made and judged, and resumed
 //! - [`score`], [`bootstrap`]: what that says about a plan, and how surely
@@ -31,6 +31,7 @@ pub mod report;
 pub mod score;
 pub mod self_reference;
 pub mod sheet;
+mod shortened;
 pub mod store;
 pub mod studio;
 pub mod sweep;

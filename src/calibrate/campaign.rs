@@ -16,6 +16,7 @@ use super::{
     near::{self, Priced},
     price,
     score::Scorer,
+    shortened,
     sweep::{Measured, Set, Sweep},
     trial::Trial,
     variants,
@@ -123,16 +124,8 @@ impl Campaign<'_> {
         cells.extend(score(&self.draw("variants", self.sizes.captions, &more)?));
         self.refine(&mut cells, &costs, &score)?;
 
-        let rushed = self.rushed(&cells, &costs);
-        let rushed = self.draw("shortened plans", self.sizes.captions, &rushed)?;
-        let rush = rushed.iter().filter_map(|measured| {
-            Some(RushCell {
-                rush: measured.trial.rush?,
-                cell: self.known.scorer.cell(measured, anchor_cmmd),
-            })
-        });
         Ok(Findings {
-            rush: rush.collect(),
+            rush: self.shortened(&cells, &costs, &score)?,
             held_out: self.check(&cells, &costs, anchor_cmmd)?,
             cells,
         })
@@ -187,6 +180,30 @@ impl Campaign<'_> {
             plans.extend(variants::samplers(self.family, samplers, &best.plan));
         }
         plans.into_iter().map(Trial::from).collect()
+    }
+
+    /// Measures what shortening costs, each plan beside itself in full on the same captions.
+    fn shortened(
+        &self,
+        cells: &[Cell],
+        costs: &CostTable,
+        score: &impl Fn(&[Measured]) -> Vec<Cell>,
+    ) -> Result<Vec<RushCell>> {
+        let rushed = self.rushed(cells, costs);
+        let mut in_full: Vec<Trial> = rushed.iter().map(|t| t.plan.clone().into()).collect();
+        in_full.dedup();
+        let beside = score(&self.draw("plans in full", self.sizes.captions, &in_full)?);
+        let measured = self.draw("shortened plans", self.sizes.captions, &rushed)?;
+        let of = |cells: &[Cell], plan: &Plan| cells.iter().position(|cell| cell.plan == *plan);
+        let scored = measured.iter().zip(score(&measured));
+        let told = scored.filter_map(|(measured, cell)| {
+            let (few, many) = (of(&beside, &cell.plan)?, of(cells, &cell.plan)?);
+            Some(RushCell {
+                rush: measured.trial.rush?,
+                cell: shortened::restated(cell, &beside[few], &cells[many]),
+            })
+        });
+        Ok(told.collect())
     }
 
     /// Plans near the frontier, in a hurry. Several candidates are one picture only when most is behind them.

@@ -1,6 +1,6 @@
 //! Which measured plans are worth a closer look? Those that no cheaper plan beats for sure.
 
-use super::findings::{difference::Difference, measured};
+use super::findings::difference::{Difference, Verdict};
 use crate::planner::{Objective, Sample, profile::Cell};
 
 /// How far below the best plan of its cost a plan may lie, in standard errors of the paired difference.
@@ -13,12 +13,20 @@ pub(super) struct Priced<'c> {
     pub(super) cell: &'c Cell,
 }
 
-/// The plans on the frontier: by rising cost, each better than the one before by more than one standard
-/// error of the paired difference.
+/// The plans on the frontier beyond doubt: by rising cost, each better than the one before by a verdict, two standard
+/// errors of the paired difference. The planner offers more, but variations are looked for around these: every one
+/// more is one more that luck may put in front.
 pub(super) fn frontier<'c>(priced: &[Priced<'c>]) -> Vec<&'c Cell> {
-    let sorted = by_cost(priced);
-    let places = measured::frontier(sorted.iter().map(|(_, sample)| sample));
-    places.into_iter().map(|place| sorted[place].0).collect()
+    let mut entries: Vec<(&'c Cell, Sample)> = Vec::new();
+    for (cell, sample) in by_cost(priced) {
+        let surely = |(_, last): &(&Cell, Sample)| {
+            Difference::paired(&sample, last).verdict() == Verdict::Wins
+        };
+        if entries.last().is_none_or(surely) {
+            entries.push((cell, sample));
+        }
+    }
+    entries.into_iter().map(|(cell, _)| cell).collect()
 }
 
 /// The plans that may be on the frontier, as far as the errors let one tell; the best first among equals
