@@ -16,7 +16,7 @@ use crate::{
     planner::{Finished as Learned, LatencyModel, Menus, Objective, PhaseKey, Plan, Ran, Took},
     runtime::{
         JobId, Rules, Stepped, Texts,
-        agenda::{Agenda, Finished, NoRoom, Work},
+        agenda::{Agenda, Finished, NoRoom, Run, Work},
         executor::{Ranked, RowKey},
     },
     units::{Flops, Millis, Moment},
@@ -80,8 +80,15 @@ struct Simulation<'a> {
     devices: Vec<Device>,
     /// By request.
     ended: Vec<Option<(Millis, Outcome)>>,
-    /// The score of each picture of each job, as far as they are decoded.
-    scores: BTreeMap<JobId, Vec<Option<f64>>>,
+    /// The pictures of each job, as far as they are decoded.
+    drawn: BTreeMap<JobId, Vec<Drawn>>,
+}
+
+/// A picture that is decoded.
+#[derive(Debug, Clone, Copy)]
+struct Drawn {
+    run: Run,
+    score: Option<f64>,
 }
 
 /// One device and what it is doing.
@@ -116,7 +123,7 @@ impl<'a> Simulation<'a> {
             machine: Machine::new(setup.noise, setup.seed),
             devices: (0..setup.devices.max(1)).map(device).collect(),
             ended: vec![None; trace.arrivals().len()],
-            scores: BTreeMap::new(),
+            drawn: BTreeMap::new(),
         }
     }
 
@@ -233,8 +240,9 @@ impl<'a> Simulation<'a> {
                 None => score,
                 Some(rush) => self.setup.menus.rushed(&plan, rush, Objective::default()),
             };
-            let scores = self.scores.entry(row.job).or_default();
-            scores.push(score.map(|score| score.mean));
+            let score = score.map(|score| score.mean);
+            let drawn = self.drawn.entry(row.job).or_default();
+            drawn.push(Drawn { run, score });
         }
         if let Some(finished) = self.devices[place].agenda.finish(row.job, now) {
             self.answer(place, row.job, &finished, now);
@@ -270,8 +278,8 @@ impl<'a> Simulation<'a> {
             whole: Millis(latency.0 - tally.phases.queue.0),
         };
         self.latency.learn(&Learned::new(ran, took));
-        let scores = self.scores.remove(&id).unwrap_or_default();
-        let known: Option<Vec<f64>> = scores.iter().copied().collect();
+        let drawn = self.drawn.remove(&id).unwrap_or_default();
+        let known: Option<Vec<f64>> = drawn.iter().map(|picture| picture.score).collect();
         let score = known.map(|all| all.iter().sum::<f64>() / all.len().max(1) as f64);
         let score = if self.strategy == Strategy::Cascade {
             match self.cascade(place, id, plan, now) {
@@ -286,8 +294,8 @@ impl<'a> Simulation<'a> {
             server_ms: Some(latency),
             tflops: Some(finished.decision.estimate.tflops),
             model: Some(plan.model.0.clone()),
-            steps_run: Some(plan.steps),
-            degraded: scores.iter().any(Option::is_none),
+            steps_run: drawn.first().map(|picture| picture.run.steps),
+            degraded: drawn.iter().any(|picture| picture.run.rush.is_some()),
             late: arrival
                 .class
                 .latency_ms
