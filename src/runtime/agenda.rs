@@ -28,7 +28,7 @@ use crate::{
     planner::{Forecast, LatencyModel},
     units::{Millis, Moment, Nfe},
 };
-use claims::{Claim, Claims};
+use claims::{AtHand, Claim, Claims};
 use demand::Demand;
 pub(crate) use done::Advance;
 use entry::Entry;
@@ -188,7 +188,14 @@ impl Agenda {
             }
             claim
         });
-        Claims::new(claims.collect())
+        let at_hand = self.busy.and_then(|busy| {
+            let entry = self.entries.get(&busy.job)?;
+            Some(AtHand {
+                turn: entry.turn,
+                left: Millis(busy.takes.0 - self.behind(now, forecast).0),
+            })
+        });
+        Claims::new(claims.collect(), at_hand)
     }
 
     /// How much of the work at hand is behind the device, by the table: at most all of it.

@@ -27,34 +27,54 @@ pub(crate) struct Claim {
     pub(crate) tail: Millis,
 }
 
+/// The piece of work at hand, which nobody interrupts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct AtHand {
+    /// The turn of its job.
+    pub(crate) turn: u64,
+    /// Time until it is done, by the table.
+    pub(crate) left: Millis,
+}
+
 /// All claims, the most urgent first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Claims(Vec<Claim>);
+pub(crate) struct Claims {
+    all: Vec<Claim>,
+    at_hand: Option<AtHand>,
+}
 
 impl Claims {
-    pub(crate) fn new(mut claims: Vec<Claim>) -> Self {
+    pub(crate) fn new(mut claims: Vec<Claim>, at_hand: Option<AtHand>) -> Self {
         claims.sort_by_key(|claim| (claim.due, claim.turn));
-        Self(claims)
+        Self {
+            all: claims,
+            at_hand,
+        }
     }
 
     /// The same with one more, and its place.
     pub(crate) fn with(&self, claim: Claim) -> (Self, usize) {
         let before = |other: &Claim| (other.due, other.turn) <= (claim.due, claim.turn);
-        let place = self.0.partition_point(before);
-        let mut all = self.0.clone();
-        all.insert(place, claim);
-        (Self(all), place)
+        let place = self.all.partition_point(before);
+        let mut all = self.clone();
+        all.all.insert(place, claim);
+        (all, place)
     }
 
     /// The multiple of its floor that the waiting claim at `place` may take without making itself or one
     /// behind it late; none if even its floor does. Its own time is judged at the 95th percentile, as budgets
     /// are, that of others at the 99th, or at the 95th where that is all they have without it: what has begun may have
-    /// been granted as much.
+    /// been granted as much. Everybody waits for the piece of work at hand, however little urgent that is.
     pub(crate) fn stretch(&self, place: usize, now: Moment, forecast: &Forecast) -> Option<f64> {
-        let own = self.0[place].work.0;
+        let own = self.all[place].work.0;
+        // What is left of the piece at hand, until its job's own claim is counted, of which it is a part.
+        let mut blocked = self.at_hand.map_or(0.0, |piece| piece.left.0);
         let (mut fixed, mut waiting) = (0.0, 0.0);
         let mut stretch = f64::INFINITY;
-        for (idx, claim) in self.0.iter().enumerate() {
+        for (idx, claim) in self.all.iter().enumerate() {
+            if self.at_hand.is_some_and(|piece| piece.turn == claim.turn) {
+                blocked = 0.0;
+            }
             if claim.is_waiting {
                 waiting += claim.work.0;
             } else {
@@ -66,7 +86,7 @@ impl Claims {
             let room = if idx == place {
                 claim.room(now, forecast, Level::Likely)
             } else {
-                let without = fixed + waiting - own;
+                let without = blocked + fixed + waiting - own;
                 let [sure, likely, expected] =
                     Level::ALL.map(|level| claim.room(now, forecast, level));
                 // As sure as it is without the newcomer it must stay.
@@ -79,10 +99,10 @@ impl Claims {
                     _ => continue,
                 }
             };
-            if fixed + waiting > room {
+            if blocked + fixed + waiting > room {
                 return None;
             }
-            stretch = stretch.min((room - fixed) / waiting.max(f64::MIN_POSITIVE));
+            stretch = stretch.min((room - blocked - fixed) / waiting.max(f64::MIN_POSITIVE));
         }
         Some(stretch)
     }
@@ -91,7 +111,7 @@ impl Claims {
     /// which one of those ahead is done and there is room.
     pub(crate) fn room_in(&self, claim: Claim, now: Moment, forecast: &Forecast) -> Duration {
         let mut later = Duration::ZERO;
-        for (n_done, done) in self.0.iter().enumerate() {
+        for (n_done, done) in self.all.iter().enumerate() {
             let takes = forecast.expected(done.work).0.max(0.0);
             later += Duration::from_secs_f64(takes / 1e3);
             let then = Moment(now.0 + later);
@@ -99,7 +119,10 @@ impl Claims {
                 due: Moment(claim.due.0 + later),
                 ..claim
             };
-            let rest = Self(self.0[n_done + 1..].to_vec());
+            let rest = Self {
+                all: self.all[n_done + 1..].to_vec(),
+                at_hand: None,
+            };
             let (all, place) = rest.with(asked);
             if all.stretch(place, then, forecast).is_some() {
                 return later;
@@ -164,7 +187,7 @@ mod tests {
     }
 
     fn stretch_of(claims: &[Claim], place: usize) -> Option<f64> {
-        Claims::new(claims.to_vec()).stretch(place, at(0.0), &forecast())
+        Claims::new(claims.to_vec(), None).stretch(place, at(0.0), &forecast())
     }
 
     #[test]
@@ -210,12 +233,37 @@ mod tests {
     }
 
     #[test]
+    fn the_piece_at_hand_is_waited_for_even_by_the_most_urgent() {
+        let long = Claim {
+            turn: 1,
+            ..claim(5000.0, 500.0, false)
+        };
+        let tight = claim(200.0, 100.0, true);
+        let with = |left| {
+            let at_hand = AtHand {
+                turn: 1,
+                left: Millis(left),
+            };
+            Claims::new(vec![tight, long], Some(at_hand)).stretch(0, at(0.0), &forecast())
+        };
+        let (free, behind) = (with(0.0).unwrap(), with(20.0).unwrap());
+        assert!(
+            (free - behind - 0.2).abs() < 1e-9,
+            "20 ms less for a floor of 100"
+        );
+        assert_eq!(with(100.0), None);
+    }
+
+    #[test]
     fn the_wait_is_until_there_is_room() {
-        let claims = Claims::new(vec![
-            claim(400.0, 100.0, false),
-            claim(450.0, 100.0, true),
-            claim(460.0, 100.0, true),
-        ]);
+        let claims = Claims::new(
+            vec![
+                claim(400.0, 100.0, false),
+                claim(450.0, 100.0, true),
+                claim(460.0, 100.0, true),
+            ],
+            None,
+        );
         let asked = claim(150.0, 100.0, true);
         let (all, place) = claims.with(asked);
         assert_eq!(all.stretch(place, at(0.0), &forecast()), None);
@@ -230,17 +278,17 @@ mod tests {
             due in 50.0_f64..2000.0,
             work in 1.0_f64..200.0,
         ) {
-            let claims = Claims::new(raw.into_iter().map(|(due, work, waits)| claim(due, work, waits)).collect());
+            let claims = Claims::new(raw.into_iter().map(|(due, work, waits)| claim(due, work, waits)).collect(), None);
             let (all, place) = claims.with(claim(due, work, true));
             if let Some(stretch) = all.stretch(place, at(0.0), &forecast()) {
                 prop_assert!(stretch >= 1.0);
                 let mut granted = all.clone();
-                granted.0[place].work = Millis(work * stretch);
-                granted.0[place].is_waiting = false;
+                granted.all[place].work = Millis(work * stretch);
+                granted.all[place].is_waiting = false;
                 let mut sum = 0.0;
-                for (idx, claim) in granted.0.iter().enumerate() {
+                for (idx, claim) in granted.all.iter().enumerate() {
                     sum += claim.work.0;
-                    let without: f64 = all.0[..=idx].iter().map(|c| c.work.0).sum::<f64>() - work;
+                    let without: f64 = all.all[..=idx].iter().map(|c| c.work.0).sum::<f64>() - work;
                     let [sure, likely, expected] =
                         Level::ALL.map(|level| claim.room(at(0.0), &forecast(), level));
                     let is_kept = if idx == place {
