@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
 
-use super::{examples, numbers, out};
+use super::{examples, numbers, out, precision};
 use crate::{
     catalog::{self, DeviceSpec, Family, ModelCard, SamplerKind, raw::family_from_folder},
     engine::{ImageSpec, Pipeline, Trajectory, weights::Weights},
@@ -194,6 +194,7 @@ fn family(args: &Args) -> anyhow::Result<Family> {
     for model in &mut family.models {
         model.device = args.device;
     }
+    precision::resolve_family(&mut family)?;
     Ok(family)
 }
 
