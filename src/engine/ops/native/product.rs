@@ -9,7 +9,7 @@ use super::{
     number::Number,
     panels::Panels,
     shared::Shared,
-    simd::{Isa, Kernel, TILE_VECTORS},
+    simd::{Isa, Kernel, TILE_VECTORS, load, store},
     tile::{self, MAX_ROWS, Rows, Segments, Tile},
 };
 
@@ -253,14 +253,18 @@ impl<N: Number, P: Place> Block<'_, '_, N, P> {
         self.multiply(simd, panel, picture, rows, (wide.as_mut_ptr(), ptr::null()));
         for (wide, place) in wide.chunks_exact(width).zip(&places[..rows.n]) {
             let start = place + first;
-            let (linear, gates) = wide.split_at(lanes);
-            let gates = gelu(simd, simd.partial_load_f32s(gates));
-            let mut value = simd.mul_f32s(simd.partial_load_f32s(linear), gates);
+            let gates = gelu(simd, load::<S>(wide, lanes));
+            let mut value = simd.mul_f32s(load::<S>(wide, 0), gates);
             if let Some(addend) = self.product.addend {
                 let addend = simd.partial_load_f32s(&addend[start..start + n_columns]);
                 value = simd.add_f32s(value, addend);
             }
-            simd.partial_store_f32s(self.slice(start, n_columns), value);
+            let output = self.slice(start, n_columns);
+            if n_columns == lanes {
+                store::<S>(output, 0, value);
+            } else {
+                simd.partial_store_f32s(output, value);
+            }
         }
     }
 
