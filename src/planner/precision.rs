@@ -48,10 +48,14 @@ pub struct ScoreDifference {
     pub standard_error: f64,
 }
 
+/// The last digit of scores and of their replicates. Differences of that size are rounding, and the
+/// standard error of what differs in nothing else is zero.
+const LAST_DIGIT: f64 = 1e-4;
+
 impl ScoreDifference {
-    /// Whether it is below zero by more than two standard errors.
+    /// Whether it is below zero by more than two standard errors and more than scores are rounded.
     pub fn is_loss(self) -> bool {
-        self.mean < -2.0 * self.standard_error
+        self.mean < -(2.0 * self.standard_error + LAST_DIGIT)
     }
 }
 
@@ -215,6 +219,9 @@ mod tests {
         assert_eq!(auto(false, Some(&good)).0, Dtype::F32);
         assert_eq!(auto(true, None).0, Dtype::F32);
         assert_eq!(auto(true, Some(&measured(&[]))).0, Dtype::F32);
+        // One unit in the last place of two rounded scores.
+        let rounding = measured(&[(-0.0001, 0.0)]);
+        assert_eq!(auto(true, Some(&rounding)).0, Dtype::Bf16);
         let bad = measured(&[(0.0, 0.002), (-0.005, 0.002)]);
         let (dtype, reason) = auto(true, Some(&bad));
         assert_eq!(dtype, Dtype::F32);
