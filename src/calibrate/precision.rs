@@ -89,7 +89,8 @@ fn compare((bf16, f32): (&Cell, &Cell)) -> PrecisionCell {
     let difference = |objective| {
         let sample = |cell| Sample::of(cell, objective);
         let difference = Difference::paired(&sample(bf16), &sample(f32));
-        let rounded = |value: f64| (value * 1e4).round() / 1e4;
+        // Without a sign of zero.
+        let rounded = |value: f64| (value * 1e4).round() / 1e4 + 0.0;
         ScoreDifference {
             mean: rounded(difference.mean),
             standard_error: rounded(difference.standard_error),

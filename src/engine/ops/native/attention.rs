@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::{
     Native, Tensor, bf16,
     functions::{exp, exp2_coarse},
-    memory::{Buffer, Lines, with_scratch},
+    memory::{Buffer, with_scratch},
     number::{Number, Pair},
     shared::Shared,
     simd::{Isa, Kernel, load},
@@ -18,8 +18,10 @@ use super::{
 };
 use crate::engine::ops::Shape;
 
+mod context;
 mod packed;
 
+pub use context::Context;
 use packed::{Layout, Source};
 
 /// Queries of a block.
@@ -33,48 +35,6 @@ const MIN_PARALLEL_WORK: usize = 1 << 16;
 
 /// No bias, for the widest panel there is.
 const ZEROS: [f32; 32] = [0.0; 32];
-
-/// The keys and values of one text, packed.
-#[derive(Debug)]
-pub struct Context {
-    layout: Layout,
-    values: Lines,
-}
-
-impl Context {
-    /// Packs keys and values that lie side by side at every token of the first row.
-    pub(super) fn pack(native: &Native, keys_values: &Tensor, heads: usize) -> Self {
-        let channels = keys_values.shape.channels / 2;
-        let layout = Layout::new(native, keys_values.shape.positions(), channels / heads);
-        if layout.is_bf16() {
-            let rounded = bf16::round(native, keys_values.row(0), 2 * channels);
-            Self::pack_words::<Pair>(layout, bytemuck::cast_slice(&rounded), heads)
-        } else {
-            Self::pack_words::<f32>(layout, keys_values.row(0), heads)
-        }
-    }
-
-    fn pack_words<N: Number>(layout: Layout, words: &[N], heads: usize) -> Self {
-        let depth = layout.words(layout.depth);
-        let mut values = Lines::zeros(heads * layout.head_length());
-        for (head, packed) in values.chunks_exact_mut(layout.head_length()).enumerate() {
-            let source = Source {
-                words,
-                stride: 2 * heads * depth,
-                key: head * depth,
-                value: (heads + head) * depth,
-            };
-            layout.pack(&source, packed);
-        }
-        Self { layout, values }
-    }
-
-    /// Tokens, with the channels of all heads.
-    pub(super) fn shape(&self) -> Shape {
-        let heads = self.values.len() / self.layout.head_length();
-        Shape::tokens(1, self.layout.tokens, heads * self.layout.depth)
-    }
-}
 
 /// softmax(q k^T / sqrt(depth)) v of one picture with itself: q, k and v side by side in its channels.
 pub(super) fn with_itself(native: &Native, xs: &Tensor, heads: usize) -> Tensor {
