@@ -23,6 +23,7 @@ pub mod grid;
 mod held_out;
 pub mod literature;
 mod near;
+pub mod precision;
 mod price;
 pub mod prompts;
 pub mod quality;

@@ -153,6 +153,11 @@ pub enum Dtype {
     /// 32-bit floating point.
     #[default]
     F32,
+    /// Products of the upper halves of such numbers, everything else as with [`Self::F32`].
+    Bf16,
+    /// The faster one, if it was measured that no score is lost by it. What loads a catalog to draw or to
+    /// plan with puts one of the others in its place.
+    Auto,
 }
 
 impl FromStr for Dtype {
@@ -161,7 +166,11 @@ impl FromStr for Dtype {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "f32" => Ok(Self::F32),
-            _ => Err(format!("{text:?} is not a precision; write f32")),
+            "bf16" => Ok(Self::Bf16),
+            "auto" => Ok(Self::Auto),
+            _ => Err(format!(
+                "{text:?} is not a precision; write f32, bf16 or auto"
+            )),
         }
     }
 }
@@ -170,6 +179,8 @@ impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::F32 => f.write_str("f32"),
+            Self::Bf16 => f.write_str("bf16"),
+            Self::Auto => f.write_str("auto"),
         }
     }
 }

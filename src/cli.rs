@@ -19,6 +19,7 @@ mod numbers;
 pub mod openapi;
 mod out;
 pub mod plan;
+mod precision;
 pub mod serve;
 pub mod simulate;
 mod table;

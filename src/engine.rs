@@ -100,6 +100,14 @@ pub enum EngineError {
         /// Texts that came with them.
         texts: usize,
     },
+    /// The processor does not multiply in bf16.
+    #[error(
+        "this processor has no avx512_bf16, which model {model} needs; give it dtype = \"f32\" or \"auto\""
+    )]
+    NoBf16 {
+        /// The model that says so.
+        model: ModelId,
+    },
     /// Channels do not split into groups or heads.
     #[error("layer {layer:?}: {channels} channels do not split into {parts} equal parts")]
     Indivisible {

@@ -16,6 +16,7 @@ pub mod latency;
 pub mod menus;
 pub mod phases;
 pub mod plan;
+pub mod precision;
 pub mod predictions;
 pub mod profile;
 pub mod refusal;

@@ -8,19 +8,26 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Self
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 OURS = "goldilocks"
-# In the order of the table's columns. All but the last compute in f32.
+OURS_BF16 = "goldilocks-bf16"
+# In the order of the table's columns.
 F32 = (OURS, "candle", "torch", "onnxruntime", "openvino-f32")
 BF16 = ("openvino-bf16",)
-ENGINES = F32 + BF16
+ENGINES = (*F32, OURS_BF16, *BF16)
 REFERENCE = "torch"
-# Ours and candle are one program with two backends.
-BACKENDS = {OURS: "native", "candle": "candle"}
+# Ours and candle are one program with several backends.
+BACKENDS = {OURS: "native", OURS_BF16: "native-bf16", "candle": "candle"}
+
+
+def rival(name: str, there: Collection[str]) -> str:
+    """Which of ours an engine is held against: the one in its precision, if it takes part."""
+    return OURS_BF16 if name in BF16 and OURS_BF16 in there else OURS
 
 
 class EngineFault(Exception):

@@ -16,7 +16,7 @@ import numpy
 from safetensors.numpy import load_file
 
 from cases import Case
-from engines import OURS, REFERENCE, Engine
+from engines import REFERENCE, Engine, rival
 
 TURN_SECONDS = 0.08
 MOST_RUNS = 20
@@ -116,10 +116,10 @@ def one_round(row: Row, engines: list[Engine]) -> None:
         runs = engine.ask("run", times=timing.turn.untimed + timing.turn.timed)["seconds"]
         timing.rounds.append(runs[timing.turn.untimed :])
         figures[engine.name] = statistics.median(timing.rounds[-1])
-    if OURS in figures:
-        ours = figures.pop(OURS)
-        for name, peer in figures.items():
-            row.paired.setdefault(name, []).append((ours, peer))
+    for name, peer in figures.items():
+        ours = rival(name, figures)
+        if ours in figures and name != ours:
+            row.paired.setdefault(name, []).append((figures[ours], peer))
 
 
 def verify(row: Row, engines: list[Engine]) -> None:

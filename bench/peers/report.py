@@ -4,7 +4,7 @@ import math
 import statistics
 from typing import Any
 
-from engines import BF16, ENGINES, F32, OURS
+from engines import BF16, ENGINES, F32, OURS, rival
 from measure import Row, Timing
 
 TOLERANCE = 1e-3
@@ -134,7 +134,7 @@ def middle_of(row: Row, name: str) -> float:
 
 def median_ratio(row: Row, peer: str) -> float:
     """The peer's median over ours."""
-    return middle_of(row, peer) / middle_of(row, OURS)
+    return middle_of(row, peer) / middle_of(row, rival(peer, row.timings))
 
 
 def paired_ratio(row: Row, peer: str) -> float:

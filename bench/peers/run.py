@@ -18,7 +18,7 @@ import cases
 import machine
 import report
 from cases import Case
-from engines import ENGINES, HERE, OURS, REFERENCE, REPOSITORY, Engine, build
+from engines import ENGINES, HERE, OURS, OURS_BF16, REFERENCE, REPOSITORY, Engine, build, rival
 from measure import Pace, Row, measure
 
 FULL = Pace(seconds=10, least_rounds=5, most_rounds=30)
@@ -71,16 +71,19 @@ class Run:
                 say(row)
 
     def large(self, case: Case, threads: int) -> None:
-        """Measures a case two engines at a time: ours, which stays, and each peer in turn."""
+        """Measures a case two engines at a time: ours in a precision, which stays, and each of its peers in turn."""
         row = Row(case, threads)
         self.rows.append(row)
-        peers = sorted((name for name in self.names if name != OURS), key=lambda name: name != REFERENCE)
-        with self.start(OURS, threads) as ours:
-            row.gflop = ours.ask("load", case=case.to_json())["gflop"]
-            for name in peers:
-                with self.start(name, threads) as peer:
-                    peer.ask("load", case=case.to_json())
-                    measure(row, [ours, peer], LARGE)
+        for own in (OURS, OURS_BF16):
+            peers = [name for name in self.names if rival(name, self.names) == own and name not in (OURS, OURS_BF16)]
+            if own not in self.names or not peers:
+                continue
+            with self.start(own, threads) as ours:
+                row.gflop = ours.ask("load", case=case.to_json())["gflop"]
+                for name in sorted(peers, key=lambda name: name != REFERENCE):
+                    with self.start(name, threads) as peer:
+                        peer.ask("load", case=case.to_json())
+                        measure(row, [ours, peer], LARGE)
         say(row)
 
     def peak(self, threads: int) -> None:

@@ -99,7 +99,7 @@ def exported(setting: Setting, export: Callable[[Part, Path], Path], cache: Path
 def contenders(setting: Setting) -> dict[str, Callable[[Path], Sample]]:
     """Every way to a picture: a function that starts it and waits for the file."""
     program = build(["build", "--bin", "goldilocks"], "goldilocks")
-    ours = ["generate", PROMPT, "--config", setting.family.models, "--model", setting.model]
+    ours = ["generate", PROMPT, "--dtype", "f32", "--config", setting.family.models, "--model", setting.model]
     ours += ["--steps", STEPS, "--guidance", GUIDANCE, "--latents", setting.inputs, "--output"]
     script = [sys.executable, HERE / "first_picture.py"]
     common = ["--family", setting.family.folder, "--unet", setting.unet.name, "--inputs", setting.inputs]

@@ -1,4 +1,5 @@
-//! Where do operations take place? On every level of every U-Net of the default family.
+//! Where do operations take place? On every level of every U-Net of the default family, and of one of
+//! Stable Diffusion 1.5's shape.
 
 use std::{fmt, hint::black_box};
 
@@ -7,7 +8,7 @@ use goldilocks::engine::{
     noise::{NoiseKey, gaussian},
     ops::{
         Backend, Shape,
-        native::{Level, Native, Tensor},
+        native::{Bf16, Level, Native, Tensor},
     },
 };
 
@@ -26,8 +27,8 @@ pub(crate) struct Place {
     pub(crate) heads: usize,
 }
 
-/// As `weights/emoji/unet-*/config.json` say.
-const PLACES: [Place; 9] = [
+/// As `weights/emoji/unet-*/config.json` say, and Stable Diffusion 1.5's.
+const PLACES: [Place; 13] = [
     Place::new("c8", 16, 8, 1),
     Place::new("c8", 8, 16, 1),
     Place::new("c8", 4, 16, 1),
@@ -37,6 +38,10 @@ const PLACES: [Place; 9] = [
     Place::new("c32", 16, 32, 2),
     Place::new("c32", 8, 64, 4),
     Place::new("c32", 4, 64, 4),
+    Place::new("sd15", 64, 320, 8),
+    Place::new("sd15", 32, 640, 8),
+    Place::new("sd15", 16, 1280, 8),
+    Place::new("sd15", 8, 1280, 8),
 ];
 
 impl Place {
@@ -51,7 +56,17 @@ impl Place {
 
     /// Whether there are transformers here.
     pub(crate) fn attends(self) -> bool {
-        self.side <= 8
+        self.side <= 8 || self.is_large()
+    }
+
+    /// Whether it is none of the default family's.
+    fn is_large(self) -> bool {
+        self.channels > 64
+    }
+
+    /// Rows that are evaluated at once.
+    fn rows(self) -> &'static [usize] {
+        if self.is_large() { &[1] } else { &ROWS }
     }
 
     /// A batch of this level's grids, of so many channels.
@@ -79,16 +94,32 @@ pub(crate) fn compare<F: FnMut() -> Tensor>(
     let mut group = criterion.benchmark_group(operator);
     group.sampling_mode(SamplingMode::Flat);
     for place in PLACES.into_iter().filter(|place| takes_place(*place)) {
-        for rows in ROWS {
-            for level in Level::available() {
-                let id = BenchmarkId::new(format!("{place}-rows{rows}"), level);
+        for &rows in place.rows() {
+            for (name, native) in natives(place) {
+                let id = BenchmarkId::new(format!("{place}-rows{rows}"), name);
+                let mut operation = None;
                 group.bench_function(id, |bencher| {
-                    let mut operation = ready(Native::new(level, 1), place, rows);
+                    let operation = operation.get_or_insert_with(|| {
+                        let mut operation = ready(native.clone(), place, rows);
+                        // The first call makes tables.
+                        black_box(operation());
+                        operation
+                    });
                     bencher.iter(|| black_box(operation()));
                 });
             }
         }
     }
+}
+
+/// One thread at every level of instructions, and in bf16. Large places take the slower levels too long.
+fn natives(place: Place) -> Vec<(String, Native)> {
+    let levels = Level::available().into_iter();
+    let levels = levels.take(if place.is_large() { 1 } else { usize::MAX });
+    let f32s = levels.map(|level| (level.to_string(), Native::new(level, 1)));
+    let best = Native::new(Level::best(), 1);
+    let bf16 = Bf16::detect().map(|bf16| ("bf16".to_owned(), best.in_bf16(bf16)));
+    f32s.chain(bf16).collect()
 }
 
 /// Gaussian numbers, the same every time.

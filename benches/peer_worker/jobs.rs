@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use goldilocks::{
-    catalog::{self, DeviceSpec, SamplerKind},
+    catalog::{self, DeviceSpec, Dtype, ModelCard, SamplerKind},
     engine::{
         Conditioning, ImageSpec, Pipeline, device,
         ops::{
             Backend, Shape,
             candle::Candle,
-            native::{Level, Native},
+            native::{Bf16, Level, Native},
         },
         text_encoder::TextStates,
         unet::{PackedText, Unet},
@@ -52,7 +52,21 @@ pub(crate) fn load_native(case: &Case, threads: usize) -> anyhow::Result<Job> {
     match case.kind {
         Kind::Unet => load_unet(ops, case),
         Kind::Decode => load_decoder(ops, case),
-        Kind::Picture => load_pipeline(ops, case),
+        Kind::Picture => load_pipeline(ops, case, Dtype::F32),
+    }
+}
+
+/// Loads a case on the native backend with the U-Net in bf16. A decoder is f32 there too, as it is in the
+/// server.
+pub(crate) fn load_bf16(case: &Case, threads: usize) -> anyhow::Result<Job> {
+    let ops = native(threads);
+    match case.kind {
+        Kind::Unet => {
+            let bf16 = Bf16::detect().context("this processor has no avx512_bf16")?;
+            load_unet(ops.in_bf16(bf16), case)
+        }
+        Kind::Decode => load_decoder(ops, case),
+        Kind::Picture => load_pipeline(ops, case, Dtype::Bf16),
     }
 }
 
@@ -117,14 +131,17 @@ fn download<B: Backend>(ops: &B, xs: &B::Tensor) -> anyhow::Result<Vec<f32>> {
 }
 
 /// The whole picture as the server draws it.
-fn load_pipeline(ops: Native, case: &Case) -> anyhow::Result<Job> {
+fn load_pipeline(ops: Native, case: &Case, dtype: Dtype) -> anyhow::Result<Job> {
     let picture = case.picture()?;
     let catalog = catalog::load(&picture.models)?;
     let (family, model) = catalog
         .model(&picture.model)
         .with_context(|| format!("no model {:?}", picture.model))?;
     let mut family = family.clone();
-    family.models = vec![model.clone()];
+    family.models = vec![ModelCard {
+        dtype,
+        ..model.clone()
+    }];
     let pipeline = Pipeline::load_with(&family, ops)?;
     let conditioning: Conditioning = pipeline.encode(&[&picture.prompt], "")?.remove(0);
     let (shape, noise) = case.inputs()?.grid("noise")?;

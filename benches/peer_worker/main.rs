@@ -55,9 +55,12 @@ fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     let load: Load = match words.next().as_deref() {
         Some("native") => jobs::load_native,
+        Some("native-bf16") => jobs::load_bf16,
         Some("candle") => jobs::load_candle,
         _ => {
-            eprintln!("run by bench/peers/run.py, as `peer_worker native|candle THREADS`");
+            eprintln!(
+                "run by bench/peers/run.py, as `peer_worker native|native-bf16|candle THREADS`"
+            );
             return Ok(());
         }
     };

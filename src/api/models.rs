@@ -58,8 +58,8 @@ pub(super) struct Model {
     /// Where it runs.
     #[schema(example = "cpu")]
     device: String,
-    /// Precision of its arithmetic.
-    #[schema(value_type = String, example = "f32")]
+    /// Precision of its products, `f32` or `bf16`; what `auto` in the operator's file became here.
+    #[schema(value_type = String, pattern = "^(f32|bf16)$", example = "f32")]
     dtype: Dtype,
     /// Whether guidance is baked in.
     distilled: bool,

@@ -38,6 +38,7 @@ use crate::{
     catalog::Family,
     planner::{
         LatencyModel, Objective, Profile,
+        precision::PrecisionCell,
         profile::{Anchor, ProfileKind, Provenance, ReferenceRow},
     },
 };
@@ -102,6 +103,8 @@ pub struct Findings {
     pub held_out: Option<Checks>,
     /// What choosing by predictions loses.
     pub regret: Option<Regret>,
+    /// What bf16 costs, plan by plan.
+    pub precision: Vec<PrecisionCell>,
     /// Predicted against measured latency.
     pub latency: Option<LatencyFindings>,
     /// A paper's table.
@@ -185,6 +188,11 @@ impl Findings {
             leave_one_out: interpolation::leave_one_out(material),
             held_out: interpolation::held_out(material),
             regret: regret::regret(material, &pricer),
+            precision: profile
+                .precision
+                .iter()
+                .flat_map(|it| it.cells.clone())
+                .collect(),
             latency: requests::findings(material.requests),
             literature: material.literature.clone(),
             plans: measured::rows(&plans),

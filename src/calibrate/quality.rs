@@ -131,6 +131,7 @@ pub fn run(
         cells: in_reading_order(family, cells),
         rush,
         held_out: in_reading_order(family, held_out),
+        precision: previous.and_then(|profile| profile.precision.clone()),
         anchor,
         dearest: None,
     })
@@ -147,7 +148,11 @@ fn frozen(plan: &Plan, cmmd: f64) -> Anchor {
     }
 }
 
-fn provenance(family: &Family, settings: &Settings, clock: &dyn Clock) -> Result<Provenance> {
+pub(super) fn provenance(
+    family: &Family,
+    settings: &Settings,
+    clock: &dyn Clock,
+) -> Result<Provenance> {
     Ok(Provenance {
         commit: settings.commit.clone(),
         date: iso_date(clock.unix_seconds()),

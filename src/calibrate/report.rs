@@ -12,6 +12,7 @@ mod latency;
 mod literature;
 mod parts;
 pub mod plot;
+mod precision;
 mod prediction;
 mod rush;
 mod samplers;
@@ -40,6 +41,7 @@ pub fn page(findings: &Findings) -> String {
         samplers::section(findings),
         variants::section(findings),
         students::section(findings),
+        precision::section(findings),
         rush::section(findings),
         prediction::section(findings),
         latency::section(findings),

@@ -113,6 +113,7 @@ pub fn run(
         ),
         rush: Vec::new(),
         held_out: Vec::new(),
+        precision: None,
     })
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{captions::EvaluationCaption, price, sweep::Judge, trial::Trial};
 use crate::{
-    catalog::{Family, ModelCard, ModelId, digest},
+    catalog::{Dtype, Family, ModelCard, ModelId, digest},
     engine::{Conditioning, ImageSpec, Latents, Pipeline, Pixels, Trajectory},
     evaluator::{Assessment, Evaluator},
     planner::{CostTable, profile::Rush},
@@ -34,7 +34,12 @@ impl<'a> Studio<'a> {
                 ..family.clone()
             };
             let weights = digest::of_family(&alone)?;
-            Ok((card.id.clone(), format!("{weights} {judged_by} {captions}")))
+            let precision = match card.dtype {
+                Dtype::F32 | Dtype::Auto => "",
+                Dtype::Bf16 => " bf16",
+            };
+            let all = format!("{weights} {judged_by} {captions}{precision}");
+            Ok((card.id.clone(), all))
         };
         let digests = family.models.iter().map(digest_of);
         Ok(Self {

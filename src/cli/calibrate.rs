@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod latency;
+mod precision;
 mod quality;
 mod report;
 mod sheet;
@@ -28,6 +29,7 @@ pub struct Args {
 enum Command {
     Latency(latency::Args),
     Quality(quality::Args),
+    Precision(precision::Args),
     Sheet(sheet::Args),
     Report(report::Args),
 }
@@ -37,6 +39,7 @@ pub fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Latency(args) => latency::run(args),
         Command::Quality(args) => quality::run(args),
+        Command::Precision(args) => precision::run(args),
         Command::Sheet(args) => sheet::run(&args),
         Command::Report(args) => report::run(&args),
     }
@@ -73,6 +76,12 @@ impl FamilyArgs {
             )
         })
     }
+}
+
+/// The command as anybody would type it, without the folder the program happens to lie in.
+fn command_line(words: impl Iterator<Item = String>) -> String {
+    let words = ["goldilocks".to_owned()].into_iter().chain(words.skip(1));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

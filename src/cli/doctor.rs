@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::{examples, out};
+use super::{examples, out, precision};
 use crate::{
     catalog::{self, Catalog},
     config::{ConfigError, ServeFlags, ServerConfig, default_state_dir},
@@ -65,11 +65,17 @@ fn examine(flags: ServeFlags) -> Vec<Check> {
     let limits = config.iter().map(|config| config.limits);
     checks.extend(limits.map(|limits| machine::open_files(limits.max_connections)));
     checks.push(settings(config));
-    let catalog = catalog::load(&path);
+    let mut catalog = catalog::load(&path);
     checks.push(models(&path, catalog.as_ref()));
-    if let Ok(catalog) = &catalog {
+    if let Ok(catalog) = &mut catalog {
+        let precisions: Vec<_> = catalog.families.iter().map(hosted::precision).collect();
+        if let Err(error) = precision::resolve(catalog) {
+            // The check has said so; what follows takes such models as they are written.
+            tracing::debug!("{error}");
+        }
         checks.push(machine::memory(catalog));
         checks.extend(hosted::devices(catalog));
+        checks.extend(precisions);
         checks.extend(catalog.families.iter().map(hosted::profile));
     }
     if let Some(state_dir) = named {

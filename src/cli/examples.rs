@@ -55,6 +55,11 @@ Examples:
 
 It can be stopped at any time and goes on where it stopped.";
 
+pub(super) const CALIBRATE_PRECISION: &str = "\
+Examples:
+  goldilocks calibrate precision
+  goldilocks calibrate precision --model emoji-c32 --steps 4,8,16 --json";
+
 pub(super) const CALIBRATE_REPORT: &str = "\
 Examples:
   goldilocks calibrate report --output report.html

@@ -9,9 +9,12 @@ use anyhow::{Context as _, bail, ensure};
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
 
-use super::{examples, numbers, out};
+use super::{examples, numbers, out, precision};
 use crate::{
-    catalog::{self, DeviceSpec, Family, ModelCard, SamplerKind, raw::family_from_folder},
+    catalog::{
+        self, DeviceSpec, Dtype as Precision, Family, ModelCard, SamplerKind,
+        raw::family_from_folder,
+    },
     engine::{ImageSpec, Pipeline, Trajectory, weights::Weights},
     files,
     planner::Plan,
@@ -64,6 +67,10 @@ pub struct Args {
     /// Where the model runs: cpu, or cuda:0 for the first GPU.
     #[arg(long, default_value_t = DeviceSpec::Cpu)]
     device: DeviceSpec,
+    /// What the model multiplies in: f32, bf16, or auto for bf16 where it is measured to lose no score
+    /// [default: as the file of hosted models says, or f32].
+    #[arg(long)]
+    dtype: Option<Precision>,
     /// Where the picture goes: .jpg and .webp say what it becomes, all else is PNG. Several are numbered, as
     /// in out-0.png, out-1.png.
     #[arg(long, short, value_name = "FILE", default_value = "out.png")]
@@ -181,19 +188,19 @@ impl How {
 }
 
 fn family(args: &Args) -> anyhow::Result<Family> {
-    if let Some(folder) = &args.model_dir {
-        return Ok(family_from_folder(folder, args.device)?);
-    }
-    let catalog = catalog::load(&args.config)?;
-    let mut family = match &args.model {
-        Some(name) => catalog.model(name).map(|(family, _)| family),
-        None => None,
-    }
-    .unwrap_or_else(|| catalog.default_family())
-    .clone();
+    let mut family = if let Some(folder) = &args.model_dir {
+        family_from_folder(folder, args.device)?
+    } else {
+        let catalog = catalog::load(&args.config)?;
+        let named = args.model.as_ref().and_then(|name| catalog.model(name));
+        let named = named.map(|(family, _)| family);
+        named.unwrap_or_else(|| catalog.default_family()).clone()
+    };
     for model in &mut family.models {
         model.device = args.device;
+        model.dtype = args.dtype.unwrap_or(model.dtype);
     }
+    precision::resolve_family(&mut family)?;
     Ok(family)
 }
 

@@ -4,9 +4,9 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{examples, out};
+use super::{examples, out, precision};
 use crate::{
-    catalog::{self, Family, ModelCard},
+    catalog::{Family, ModelCard},
     planner::{
         Profile,
         cost::{Grid, text, unet, vae},
@@ -29,7 +29,7 @@ pub struct Args {
 
 /// Prints the list.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let catalog = catalog::load(&args.config)?;
+    let catalog = precision::load(&args.config)?;
     let families: Vec<Listed> = catalog.families.iter().map(Listed::new).collect();
     if args.json {
         return out::print_json(&families);

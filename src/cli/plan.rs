@@ -5,9 +5,9 @@ use std::{fmt::Write as _, path::PathBuf};
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
-use super::{examples, latency, numbers, out, serve, table::aligned};
+use super::{examples, latency, numbers, out, precision, serve, table::aligned};
 use crate::{
-    catalog::{self, Catalog, Family, ModelId, SamplerKind},
+    catalog::{Catalog, Family, ModelId, SamplerKind},
     config,
     planner::{
         Budget, Cost, Estimate, Explanation, Load, Objective, Pins, Plan, PlanRequest, Planner,
@@ -80,7 +80,7 @@ fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 
 /// Prints the explanation.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let catalog = catalog::load(&args.config)?;
+    let catalog = precision::load(&args.config)?;
     let (family, model) = target(&catalog, &args.model)?;
     let profile = family.profile.as_ref();
     let profile = profile

@@ -14,7 +14,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{examples, latency, out};
+use super::{examples, latency, out, precision};
 use crate::{
     api::{self, AppState, FamilyParts, Parts},
     catalog::{self, Catalog, Family},
@@ -57,10 +57,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     logging::start(&flags.log, is_json, config::allows_colors())?;
     let print_config = flags.print_config;
     let config = ServerConfig::new(flags)?;
-    let catalog = catalog::load(&config.config)?;
+    let mut catalog = catalog::load(&config.config)?;
     if print_config {
         return out::print(&format!("{}\n{}\n", config.to_toml(), catalog.to_toml()));
     }
+    precision::resolve(&mut catalog)?;
     let families = known_of(&catalog)?;
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{examples, latency, out, serve, table::aligned};
+use super::{examples, latency, out, precision, serve, table::aligned};
 use crate::{
-    catalog::{self, Family},
+    catalog::Family,
     config,
     load::{record::Record, report::Report, trace::Trace},
     planner::{Menus, Planner},
@@ -134,7 +134,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 impl Args {
     fn setup(&self) -> anyhow::Result<Setup> {
-        let catalog = catalog::load(&self.config)?;
+        let catalog = precision::load(&self.config)?;
         let family = match &self.family {
             None => catalog.default_family(),
             Some(name) => catalog.family(name).with_context(|| {

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Plan, ScoreEstimate};
+use super::{
+    plan::{Plan, ScoreEstimate},
+    precision::Precision,
+};
 use crate::{
     catalog::{ModelId, SamplerKind},
     units::{ImageSize, Steps},
@@ -55,6 +58,9 @@ pub struct Profile {
     /// checked against. The planner never looks at it.
     #[serde(default)]
     pub held_out: Vec<Cell>,
+    /// What bf16 costs; null if nothing was drawn in it. Scores are those of f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 /// Where the numbers of a profile come from.
@@ -384,4 +390,4 @@ fn inconsistent(place: &str, fault: String) -> ProfileError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

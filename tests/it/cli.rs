@@ -113,6 +113,22 @@ fn every_shell_gets_its_completions() {
 }
 
 #[test]
+fn models_say_what_they_compute_in() {
+    let out = run(&["models", "--json"]);
+    let listed: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    for model in listed[0]["models"].as_array().unwrap() {
+        let dtype = model["dtype"].as_str().unwrap();
+        assert!(["f32", "bf16"].contains(&dtype), "{dtype}");
+    }
+    let out = run(&["doctor", "--listen", "127.0.0.1:0"]);
+    let said = told(&out.stdout);
+    assert!(
+        said.contains("precision") && said.contains("emoji-c32"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_a_script_reads_is_json() {
     let state = tempfile::tempdir().unwrap();
     let path = |name: &str| state.path().join(name).display().to_string();

@@ -1,6 +1,7 @@
 //! The engine against diffusers, and against itself.
 
 mod batches;
+mod bf16;
 mod counting;
 mod family;
 mod golden;

@@ -155,7 +155,7 @@ fn every_fault_is_reported_at_once_with_its_key() {
             "already the name of family[0].model[0].id",
         ),
         ("family[0].model[1].unet", "no folder"),
-        ("family[0].model[1].dtype", "f32"),
+        ("family[0].model[1].dtype", "f32, bf16 or auto"),
         (
             "family[0].model[1].steps",
             "known: id, unet, dtype, device, distilled",

@@ -77,6 +77,7 @@ pub(in crate::calibrate) fn profile(cells: &[Cell]) -> Profile {
         cells: cells.to_vec(),
         rush: Vec::new(),
         held_out: Vec::new(),
+        precision: None,
     }
 }
 

@@ -85,7 +85,13 @@ fn sections_with_data_are_there_and_those_without_are_not() {
     ] {
         assert!(page.contains(&format!("<section id=\"{id}\"")), "{id}");
     }
-    for id in ["samplers", "variants", "students", "literature"] {
+    for id in [
+        "samplers",
+        "variants",
+        "students",
+        "precision",
+        "literature",
+    ] {
         assert!(!page.contains(&format!("\"{id}\"")), "{id}");
     }
     assert!(

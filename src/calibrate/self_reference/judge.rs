@@ -13,7 +13,7 @@ use crate::{
         sweep::{Judge, Measured},
         trial::Trial,
     },
-    catalog::{Family, ModelCard, ModelId, digest},
+    catalog::{Dtype, Family, ModelCard, ModelId, digest},
     engine::{ImageSpec, Pipeline, Trajectory},
     evaluator::{Assessment, Attributes},
     planner::{CostTable, Plan},
@@ -37,7 +37,11 @@ impl<'a> Drawing<'a> {
                 models: vec![card.clone()],
                 ..family.clone()
             };
-            Ok((card.id.clone(), digest::of_family(&alone)?))
+            let mut digest = digest::of_family(&alone)?;
+            if card.dtype == Dtype::Bf16 {
+                digest += " bf16";
+            }
+            Ok((card.id.clone(), digest))
         };
         let digests = family.models.iter().map(digest_of);
         Ok(Self {

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 
 use super::{examples, out};
 use crate::{
-    catalog,
     cli::latency::{file, measure},
     config,
     planner::{LatencyModel, PhaseKey, PhaseTimes},
@@ -31,7 +30,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
-    let catalog = catalog::load(&args.config)?;
+    let catalog = crate::cli::precision::load(&args.config)?;
     let state_dir = args.state_dir.or_else(config::default_state_dir);
     let state_dir = state_dir.context("there is no home folder; name one with --state-dir")?;
     let file = file(&catalog, &state_dir);

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use super::{FamilyArgs, examples, out};
+use super::{FamilyArgs, command_line, examples, out};
 use crate::{
     calibrate::{
         campaign::Sizes,
@@ -275,10 +275,4 @@ fn said_or<T: Clone>(said: Vec<T>, usual: &[T]) -> Vec<T> {
     } else {
         said
     }
-}
-
-/// The command as anybody would type it, without the folder the program happens to lie in.
-fn command_line(words: impl Iterator<Item = String>) -> String {
-    let words = ["goldilocks".to_owned()].into_iter().chain(words.skip(1));
-    words.collect::<Vec<_>>().join(" ")
 }

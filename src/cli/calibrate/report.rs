@@ -18,7 +18,7 @@ use crate::{
         literature::{self, Literature},
         report,
     },
-    catalog::{self, Family},
+    catalog::Family,
     cli::latency,
     config,
     planner::{LatencyModel, Objective, Profile, profile::ProfileKind},
@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<String> {
 
 /// What was learned on this machine for what is hosted now; nothing is timed for a report.
 fn known_latency(args: &Args) -> Result<Option<LatencyModel>> {
-    let catalog = catalog::load(&args.family.config)?;
+    let catalog = crate::cli::precision::load(&args.family.config)?;
     let state_dir = args.state_dir.clone().or_else(config::default_state_dir);
     Ok(state_dir.and_then(|folder| latency::file(&catalog, &folder).load()))
 }

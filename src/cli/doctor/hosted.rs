@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use super::check::Check;
+use super::{super::precision, check::Check};
 use crate::{
     catalog::{Catalog, Family, ModelId},
     engine::device,
@@ -30,6 +30,33 @@ pub(super) fn devices(catalog: &Catalog) -> Vec<Check> {
             }
         })
         .collect()
+}
+
+/// In which precision each model of a family computes, and whether it can.
+pub(super) fn precision(family: &Family) -> Check {
+    judge_precision(precision::with_choices(family, |model, choice| {
+        choice
+            .map(|it| format!("{model} {} ({})", it.dtype, it.reason))
+            .map_err(|error| error.to_string())
+    }))
+}
+
+fn judge_precision(models: Vec<Result<String, String>>) -> Check {
+    let (found, faults): (Vec<_>, Vec<_>) = models.into_iter().partition(Result::is_ok);
+    let lines = |lines: Vec<Result<String, String>>| {
+        let lines = lines
+            .into_iter()
+            .map(|line| line.unwrap_or_else(|fault| fault));
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    if faults.is_empty() {
+        return Check::ok("precision", lines(found));
+    }
+    Check::fail(
+        "precision",
+        lines(faults),
+        "give these models dtype = \"f32\" or \"auto\", or move to a processor with avx512_bf16",
+    )
 }
 
 /// Whether a family's plans have scores that hold for its weights.
@@ -143,6 +170,19 @@ mod tests {
     fn shipped(family: &Family) -> Profile {
         let text = fs::read_to_string(family.profile.as_ref().unwrap()).unwrap();
         Profile::from_json(&text, &family.digest).unwrap()
+    }
+
+    #[test]
+    fn a_precision_that_the_processor_lacks_fails() {
+        let good = || Ok("a f32 (as models.toml says)".to_owned());
+        let check = judge_precision(vec![good(), good()]);
+        assert_eq!(check.level, Level::Ok);
+        assert!(check.found.contains("a f32 (as models.toml says), a"));
+        let check = judge_precision(vec![good(), Err("b has none".into())]);
+        assert_eq!(
+            (check.level, check.found.as_str()),
+            (Level::Fail, "b has none")
+        );
     }
 
     #[test]

@@ -4,19 +4,27 @@ use std::{fs, path::Path, thread};
 
 use super::check::Check;
 use crate::{
-    catalog::{Catalog, Family},
-    engine::{device, ops::native::Level},
+    catalog::{Catalog, Dtype, Family},
+    engine::{
+        device,
+        ops::native::{Bf16, Level},
+    },
     planner::cost::{Grid, text, unet, vae},
 };
 
-/// Bytes of a number of weights, in the one precision there is.
-const BYTES: u64 = 4;
+/// Bytes of a weight in f32, and in bf16.
+const F32_BYTES: u64 = 4;
+const BF16_BYTES: u64 = 2;
 /// Files that a server holds open besides its connections.
 const OTHER_FILES: u64 = 64;
 
 /// Which kernels will run.
 pub(super) fn processor() -> Check {
-    judge_processor(&Level::best().to_string(), std::env::consts::ARCH)
+    let mut check = judge_processor(&Level::best().to_string(), std::env::consts::ARCH);
+    if Bf16::detect().is_some() {
+        check.found += ", bf16";
+    }
+    check
 }
 
 fn judge_processor(level: &str, arch: &str) -> Check {
@@ -57,11 +65,15 @@ fn weights(family: &Family) -> u64 {
     let latents = Grid::of_latents(family.default_size(), family.vae.downscale());
     let n_tokens = family.text_encoder.max_position_embeddings;
     let unets = family.models.iter();
+    let bytes = |dtype: Dtype| match dtype {
+        Dtype::F32 | Dtype::Auto => F32_BYTES,
+        Dtype::Bf16 => BF16_BYTES,
+    };
     let unets: u64 = unets
-        .map(|card| unet::cost(&card.unet, latents, n_tokens).parameters)
+        .map(|card| bytes(card.dtype) * unet::cost(&card.unet, latents, n_tokens).parameters)
         .sum();
     let decoder = vae::decoder_cost(&family.vae, latents).parameters;
-    BYTES * (unets + decoder + text::cost(&family.text_encoder).parameters)
+    unets + F32_BYTES * (decoder + text::cost(&family.text_encoder).parameters)
 }
 
 fn judge_memory(weights: u64, available: Option<u64>) -> Check {

@@ -22,12 +22,14 @@ use crate::{
 };
 
 mod attention;
+mod bf16;
 mod conv;
 mod functions;
 mod layout;
 mod linear;
 mod memory;
 mod norm;
+mod number;
 mod panels;
 mod product;
 mod shared;
@@ -38,6 +40,7 @@ mod tile;
 mod winograd;
 
 pub use attention::Context;
+pub use bf16::Bf16;
 pub use conv::Conv;
 pub use linear::Linear;
 use memory::{Arena, Held};
@@ -50,6 +53,8 @@ pub use tensor::Tensor;
 #[derive(Debug, Clone)]
 pub struct Native {
     level: Level,
+    /// Where products are computed in bf16; in f32 otherwise.
+    bf16: Option<Bf16>,
     team: Arc<Team>,
     arena: Arc<Arena>,
     held: Arc<Held>,
@@ -67,10 +72,26 @@ impl Native {
     pub fn new(level: Level, n_threads: usize) -> Self {
         Self {
             level,
+            bf16: None,
             team: Arc::new(Team::new(n_threads)),
             arena: Arc::default(),
             held: Arc::default(),
         }
+    }
+
+    /// The same threads and memory, with products in bf16 where those are faster.
+    #[must_use]
+    pub fn in_bf16(&self, bf16: Bf16) -> Self {
+        Self {
+            level: bf16.level(),
+            bf16: Some(bf16),
+            ..self.clone()
+        }
+    }
+
+    /// Whether products are computed in bf16.
+    pub fn is_bf16(&self) -> bool {
+        self.bf16.is_some()
     }
 
     /// The instructions in use.
@@ -129,7 +150,7 @@ impl Backend for Native {
         weight: Vec<f32>,
         bias: Vec<f32>,
     ) -> Result<Conv, EngineError> {
-        let conv = Conv::pack(self.level, spec, &weight, &bias);
+        let conv = Conv::pack(self, spec, &weight, &bias);
         self.held.add_packed(conv.bytes());
         Ok(conv)
     }
@@ -141,7 +162,7 @@ impl Backend for Native {
         outputs: usize,
         activation: Activation,
     ) -> Result<Linear, EngineError> {
-        let linear = Linear::pack(self.level, &weight, bias, outputs, activation);
+        let linear = Linear::pack(self, &weight, bias, outputs, activation);
         self.held.add_packed(linear.bytes());
         Ok(linear)
     }

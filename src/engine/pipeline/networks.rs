@@ -10,10 +10,14 @@ use candle_core::Device;
 
 use super::spare::Spare;
 use crate::{
-    catalog::{Family, ModelId},
+    catalog::{Dtype, Family, ModelCard, ModelId},
     engine::{
         EngineError,
-        ops::{Backend, Shape, candle::Candle, native::Native},
+        ops::{
+            Backend, Shape,
+            candle::Candle,
+            native::{Bf16, Native},
+        },
         text_encoder::TextStates,
         unet::{PackedText, Unet},
         vae::Decoder,
@@ -68,9 +72,24 @@ pub(super) fn load(
     native: Native,
 ) -> Result<Box<dyn Networks>, EngineError> {
     if device.is_cpu() {
-        Ok(Box::new(On::load(native, family)?))
+        Ok(Box::new(On::load(native, in_precision, family)?))
     } else {
-        Ok(Box::new(On::load(Candle::new(device.clone()), family)?))
+        let candle = Candle::new(device.clone());
+        let same = |candle: &Candle, _: &ModelCard| Ok(candle.clone());
+        Ok(Box::new(On::load(candle, same, family)?))
+    }
+}
+
+/// The processor's operations in a model's precision.
+fn in_precision(native: &Native, card: &ModelCard) -> Result<Native, EngineError> {
+    match card.dtype {
+        Dtype::F32 | Dtype::Auto => Ok(native.clone()),
+        Dtype::Bf16 => match Bf16::detect() {
+            Some(bf16) => Ok(native.in_bf16(bf16)),
+            None => Err(EngineError::NoBf16 {
+                model: card.id.clone(),
+            }),
+        },
     }
 }
 
@@ -90,6 +109,8 @@ type Texts<B> = VecDeque<(Arc<TextStates>, Arc<PackedText<B>>)>;
 /// A U-Net, and what the texts that it has lately been evaluated with say to it.
 #[derive(Debug)]
 struct Hosted<B: Backend> {
+    /// In the model's precision.
+    ops: B,
     unet: Unet<B>,
     texts: Mutex<Texts<B>>,
     /// For the texts of one evaluation's rows.
@@ -97,8 +118,9 @@ struct Hosted<B: Backend> {
 }
 
 impl<B: Backend> Hosted<B> {
-    fn new(unet: Unet<B>) -> Self {
+    fn new(ops: B, unet: Unet<B>) -> Self {
         Self {
+            ops,
             unet,
             texts: Mutex::new(VecDeque::with_capacity(MAX_TEXTS)),
             rows: Spare::default(),
@@ -107,35 +129,38 @@ impl<B: Backend> Hosted<B> {
 
     fn forward(
         &self,
-        ops: &B,
         xs: &B::Tensor,
         timesteps: &[f64],
         texts: &[Arc<TextStates>],
     ) -> Result<B::Tensor, EngineError> {
         let mut rows = self.rows.take();
         for text in texts {
-            rows.push(self.packed(ops, text)?);
+            rows.push(self.packed(text)?);
         }
-        let output = self.unet.forward(ops, xs, timesteps, &rows);
+        let output = self.unet.forward(&self.ops, xs, timesteps, &rows);
         rows.clear();
         self.rows.give_back(rows);
         output
     }
 
+    fn pack(&self, text: &TextStates) -> Result<Arc<PackedText<B>>, EngineError> {
+        Ok(Arc::new(self.unet.pack_text(&self.ops, text)?))
+    }
+
     /// Bytes of the texts that it keeps.
-    fn text_bytes(&self, ops: &B) -> usize {
+    fn text_bytes(&self) -> usize {
         let cache = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         let texts = cache.iter();
-        texts.map(|(_, text)| text.bytes(ops)).sum()
+        texts.map(|(_, text)| text.bytes(&self.ops)).sum()
     }
 
     /// Finds a text by its identity: the same prompt is the same text as long as it is in use.
-    fn packed(&self, ops: &B, text: &Arc<TextStates>) -> Result<Arc<PackedText<B>>, EngineError> {
+    fn packed(&self, text: &Arc<TextStates>) -> Result<Arc<PackedText<B>>, EngineError> {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         let found = texts.iter().position(|(other, _)| Arc::ptr_eq(other, text));
         let entry = match found.and_then(|index| texts.remove(index)) {
             Some(entry) => entry,
-            None => (Arc::clone(text), Arc::new(self.unet.pack_text(ops, text)?)),
+            None => (Arc::clone(text), self.pack(text)?),
         };
         if texts.len() == MAX_TEXTS {
             texts.pop_front();
@@ -147,12 +172,18 @@ impl<B: Backend> Hosted<B> {
 }
 
 impl<B: Backend> On<B> {
-    fn load(ops: B, family: &Family) -> Result<Self, EngineError> {
+    /// `ops` computes what is none of a model's own, `ops_of` what is.
+    fn load(
+        ops: B,
+        ops_of: impl Fn(&B, &ModelCard) -> Result<B, EngineError>,
+        family: &Family,
+    ) -> Result<Self, EngineError> {
         let mut unets = BTreeMap::new();
         for model in &family.models {
+            let own = ops_of(&ops, model)?;
             let weights = Weights::open_folder(&model.unet_path, STEM)?;
-            let unet = Unet::load(&ops, &weights, &model.unet)?;
-            unets.insert(model.id.clone(), Hosted::new(unet));
+            let unet = Unet::load(&own, &weights, &model.unet)?;
+            unets.insert(model.id.clone(), Hosted::new(own, unet));
         }
         let weights = Weights::open_folder(&family.path.join("vae"), STEM)?;
         Ok(Self {
@@ -182,7 +213,7 @@ impl<B: Backend> Networks for On<B> {
     ) -> Result<(), EngineError> {
         let hosted = self.unets.get(model).ok_or_else(|| self.unknown(model))?;
         let xs = self.ops.upload_chw(shape, latents)?;
-        let predicted = hosted.forward(&self.ops, &xs, timesteps, texts)?;
+        let predicted = hosted.forward(&xs, timesteps, texts)?;
         self.ops.download_chw(&predicted, output)
     }
 
@@ -196,7 +227,7 @@ impl<B: Backend> Networks for On<B> {
     }
 
     fn memory(&self) -> Memory {
-        let texts = self.unets.values().map(|unet| unet.text_bytes(&self.ops));
+        let texts = self.unets.values().map(Hosted::text_bytes);
         Memory {
             texts: texts.sum(),
             ..self.ops.memory()

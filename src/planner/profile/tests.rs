@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn profile() -> Profile {
+pub(in crate::planner) fn profile() -> Profile {
     let score = ScoreEstimate {
         mean: 0.5,
         standard_error: 0.02,
@@ -37,6 +37,7 @@ fn profile() -> Profile {
         ranker_digest: None,
         rush: Vec::new(),
         held_out: Vec::new(),
+        precision: None,
         cells: vec![Cell {
             plan: Plan::plain(model, SamplerKind::Ddim, 4, 3.0, "64x64".parse().unwrap()),
             n: 8,

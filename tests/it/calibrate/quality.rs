@@ -8,10 +8,12 @@ use goldilocks::{
         file,
         findings::{Findings, Material},
         grid::Grid,
+        precision,
         quality::{self, Settings},
         report,
     },
     catalog::SamplerKind,
+    engine::ops::native::Bf16,
     planner::{Objective, Profile, profile::Cell},
     telemetry::{Clock, ManualClock},
 };
@@ -39,6 +41,49 @@ fn settings(toy: &Toy) -> Settings {
         commit: "abc".into(),
         command: "goldilocks calibrate quality".into(),
     }
+}
+
+#[test]
+fn what_bf16_costs_is_measured_kept_and_told() {
+    if Bf16::detect().is_none() {
+        eprintln!("SKIPPED: this processor has no AVX-512 with BF16");
+        return;
+    }
+    let toy = Toy::new();
+    let (family, clock) = (toy.family(), ManualClock::default());
+    let mut profile = quality::run(&family, &settings(&toy), None, &clock).unwrap();
+    let fewer = Settings {
+        grid: Grid {
+            steps: vec![2],
+            guidance: vec![3.0],
+            ..settings(&toy).grid
+        },
+        ..settings(&toy)
+    };
+    let found = precision::run(&family, &fewer, &profile, &clock).unwrap();
+    // One plan of the model, and four of its student.
+    assert_eq!(found.cells.len(), 5);
+    for cell in &found.cells {
+        let difference = cell.balanced;
+        assert_eq!(cell.n, fewer.sizes.captions);
+        assert!(difference.mean.abs() < 0.5 && difference.standard_error.is_finite());
+    }
+    profile.precision = Some(found);
+    let path = toy.path("calibration/toy.json");
+    file::write(&profile, &path).unwrap();
+    let read = Profile::from_json(&fs::read_to_string(&path).unwrap(), &family.digest).unwrap();
+    assert_eq!(read, profile);
+    let again = quality::run(&family, &settings(&toy), Some(&read), &clock).unwrap();
+    assert_eq!(again.precision, read.precision, "what was measured stays");
+    let findings = Findings::of(&Material {
+        family: &family,
+        profile: &read,
+        objective: Objective::Balanced,
+        latency: None,
+        requests: &[],
+        literature: None,
+    });
+    assert!(report::page(&findings).contains("<h2>What bf16 costs</h2>"));
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn a_good_machine_passes() {
         "models",
         "memory",
         "device",
+        "precision",
         "profile",
         "state",
         "latencies",

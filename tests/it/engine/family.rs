@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use goldilocks::{
-    catalog::{self, Catalog, ModelCard, SamplerKind},
+    catalog::{self, Catalog, Dtype, ModelCard, SamplerKind},
     engine::{ImageSpec, Pipeline, Trajectory, ops::native::Native},
     units::Steps,
 };
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Draws one trajectory from the golden's noise.
-fn draw(
+pub(crate) fn draw(
     pipeline: &Pipeline,
     golden: &Drawn,
     card: &ModelCard,
@@ -51,16 +51,25 @@ fn draw(
 
 /// The default family on a processor's own kernels.
 pub(crate) fn hosted_with(native: Native) -> Pipeline {
-    Pipeline::load_with(catalog().default_family(), native).unwrap()
+    hosted_in(native, Dtype::F32)
 }
 
-fn catalog() -> Catalog {
+/// The same, every model in one precision.
+pub(crate) fn hosted_in(native: Native, dtype: Dtype) -> Pipeline {
+    let mut family = catalog().default_family().clone();
+    for card in &mut family.models {
+        card.dtype = dtype;
+    }
+    Pipeline::load_with(&family, native).unwrap()
+}
+
+pub(crate) fn catalog() -> Catalog {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("models.toml");
     catalog::load(&config).unwrap()
 }
 
 /// The U-Net's folder, by which the golden names it.
-fn unet(card: &ModelCard) -> std::borrow::Cow<'_, str> {
+pub(crate) fn unet(card: &ModelCard) -> std::borrow::Cow<'_, str> {
     card.unet_path.file_name().unwrap().to_string_lossy()
 }
 

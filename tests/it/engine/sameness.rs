@@ -59,9 +59,14 @@ fn together(pipeline: &Pipeline, model: &ModelId, n: usize) -> Vec<Trajectory> {
     rows
 }
 
-/// Draws every plan alone on one thread, then in batches on one and two.
 fn expect_same_bits(level: Level, widths: &[&str]) {
-    let pipelines = [1, 2].map(|n_threads| hosted_with(Native::new(level, n_threads)));
+    let hosted = |n_threads| hosted_with(Native::new(level, n_threads));
+    expect_same_bits_of(&level.to_string(), hosted, widths);
+}
+
+/// Draws every plan alone on one thread, then in batches on one and two.
+pub(crate) fn expect_same_bits_of(kind: &str, hosted: impl Fn(usize) -> Pipeline, widths: &[&str]) {
+    let pipelines = [1, 2].map(hosted);
     for width in widths {
         let model = ModelId(format!("emoji-{width}"));
         let alone: Vec<_> = (0..PLANS.len())
@@ -76,7 +81,7 @@ fn expect_same_bits(level: Level, widths: &[&str]) {
                 let rows = together(pipeline, &model, n);
                 for (index, (row, alone)) in rows.iter().zip(&alone).enumerate() {
                     let same = row.latents() == alone.latents();
-                    let what = format!("{level} {width}, row {index} of {n}");
+                    let what = format!("{kind} {width}, row {index} of {n}");
                     assert!(same, "{what}, {n_threads} threads");
                 }
             }

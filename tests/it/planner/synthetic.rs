@@ -135,6 +135,7 @@ pub(crate) fn profile(family: &Family, cells: Vec<Cell>) -> Profile {
         ranker_digest: None,
         rush: Vec::new(),
         held_out: Vec::new(),
+        precision: None,
         cells,
     }
 }

@@ -8,17 +8,20 @@
 use std::ops::Range;
 
 use super::{
-    Native, Tensor,
-    functions::exp,
-    memory::{Lines, with_scratch},
+    Native, Tensor, bf16,
+    functions::{exp, exp2_coarse},
+    memory::{Buffer, with_scratch},
+    number::{Number, Pair},
     shared::Shared,
-    simd::{Isa, Kernel, load, store},
+    simd::{Isa, Kernel, load},
     tile::{self, MAX_ROWS, Segments, Tile},
 };
 use crate::engine::ops::Shape;
 
+mod context;
 mod packed;
 
+pub use context::Context;
 use packed::{Layout, Source};
 
 /// Queries of a block.
@@ -33,65 +36,56 @@ const MIN_PARALLEL_WORK: usize = 1 << 16;
 /// No bias, for the widest panel there is.
 const ZEROS: [f32; 32] = [0.0; 32];
 
-/// The keys and values of one text, packed.
-#[derive(Debug)]
-pub struct Context {
-    layout: Layout,
-    values: Lines,
-}
-
-impl Context {
-    /// Packs keys and values that lie side by side at every token of the first row.
-    pub(super) fn pack(native: &Native, keys_values: &Tensor, heads: usize) -> Self {
-        let channels = keys_values.shape.channels / 2;
-        let layout = Layout::new(
-            native.level,
-            keys_values.shape.positions(),
-            channels / heads,
-        );
-        let mut values = Lines::zeros(heads * layout.head_length());
-        for (head, packed) in values.chunks_exact_mut(layout.head_length()).enumerate() {
-            let source = Source {
-                values: keys_values.row(0),
-                stride: 2 * channels,
-                key: head * layout.depth,
-                value: channels + head * layout.depth,
-            };
-            layout.pack(&source, packed);
-        }
-        Self { layout, values }
-    }
-
-    /// Tokens, with the channels of all heads.
-    pub(super) fn shape(&self) -> Shape {
-        let heads = self.values.len() / self.layout.head_length();
-        Shape::tokens(1, self.layout.tokens, heads * self.layout.depth)
-    }
-}
-
 /// softmax(q k^T / sqrt(depth)) v of one picture with itself: q, k and v side by side in its channels.
 pub(super) fn with_itself(native: &Native, xs: &Tensor, heads: usize) -> Tensor {
     let xs = &xs.without_border(native);
-    let stride = xs.shape.channels;
-    let channels = stride / 3;
-    let layout = Layout::new(native.level, xs.shape.positions(), channels / heads);
+    let channels = xs.shape.channels / 3;
+    let layout = Layout::new(native, xs.shape.positions(), channels / heads);
+    if layout.is_bf16() {
+        let rounded = bf16::round(native, &xs.values, 3 * channels);
+        words_with_themselves::<Pair>(native, bytemuck::cast_slice(&rounded), xs.shape, layout)
+    } else {
+        words_with_themselves::<f32>(native, &xs.values, xs.shape, layout)
+    }
+}
+
+fn words_with_themselves<N: Number>(
+    native: &Native,
+    words: &[N],
+    shape: Shape,
+    layout: Layout,
+) -> Tensor {
+    let (channels, stride) = (shape.channels / 3, shape.channels / N::PER_WORD);
+    let (heads, depth) = (channels / layout.depth, layout.words(layout.depth));
+    let per_row = shape.positions() * stride;
+    let packed = pack_heads(native, shape, (heads, layout), |row, head| Source {
+        words: &words[row * per_row..][..per_row],
+        stride,
+        key: (heads + head) * depth,
+        value: (2 * heads + head) * depth,
+    });
     let length = layout.head_length();
-    let n_heads = xs.shape.rows * heads;
+    let of = |row: usize, head: usize| &packed[(row * heads + head) * length..][..length];
+    let shape = shape.with_channels(channels);
+    attend(native, (words, stride), shape, (heads, layout), &of)
+}
+
+/// Packs the keys and values of every row and head.
+fn pack_heads<'a, N: Number>(
+    native: &Native,
+    shape: Shape,
+    (heads, layout): (usize, Layout),
+    source: impl Fn(usize, usize) -> Source<'a, N> + Sync,
+) -> Buffer {
+    let length = layout.head_length();
+    let n_heads = shape.rows * heads;
     let mut packed = native.arena.take(n_heads * length);
     let output = Shared::new(packed.fill());
-    native.for_parts(n_heads, xs.values.len() >= MIN_PARALLEL_WORK, |part| {
-        let (row, head) = (part / heads, part % heads);
-        let source = Source {
-            values: xs.row(row),
-            stride,
-            key: channels + head * layout.depth,
-            value: 2 * channels + head * layout.depth,
-        };
+    native.for_parts(n_heads, shape.len() >= MIN_PARALLEL_WORK, |part| {
+        let source = source(part / heads, part % heads);
         layout.pack(&source, head_of(output, part, length));
     });
-    let shape = xs.shape.with_channels(channels);
-    let of = |row: usize, head: usize| &packed[(row * heads + head) * length..][..length];
-    attend(native, xs, shape, (heads, layout), &of)
+    packed
 }
 
 /// softmax(q k^T / sqrt(depth)) v, each row with a text of its own. All texts have one shape.
@@ -111,7 +105,15 @@ pub(super) fn with_contexts<'c>(
         assert_eq!(context.layout, layout, "all texts have one shape");
         &context.values[head * length..][..length]
     };
-    attend(native, xs, xs.shape, (heads, layout), &of)
+    let (shape, channels) = (xs.shape, xs.shape.channels);
+    if layout.is_bf16() {
+        let rounded = bf16::round(native, &xs.values, channels);
+        let words: &[Pair] = bytemuck::cast_slice(&rounded);
+        let queries = (words, channels / Pair::PER_WORD);
+        attend(native, queries, shape, (heads, layout), &of)
+    } else {
+        attend::<f32>(native, (&xs.values, channels), shape, (heads, layout), &of)
+    }
 }
 
 #[expect(
@@ -123,9 +125,10 @@ fn head_of(output: Shared<'_>, index: usize, length: usize) -> &mut [f32] {
     unsafe { output.slice(index * length, length) }
 }
 
-fn attend<'p>(
+/// Of queries as words, with the words from one position's to the next.
+fn attend<'p, N: Number>(
     native: &Native,
-    queries: &Tensor,
+    (queries, stride): (&[N], usize),
     shape: Shape,
     (heads, layout): (usize, Layout),
     packed: &(dyn Fn(usize, usize) -> &'p [f32] + Sync),
@@ -141,29 +144,30 @@ fn attend<'p>(
             let (head, block) = (rest / blocks, rest % blocks);
             let first = block * QUERIES;
             with_scratch(QUERIES * scores_stride(layout), |scores| {
-                native.level.run(Block {
+                let block = Block {
                     layout,
                     packed: packed(row, head),
-                    queries: queries.row(row),
-                    query_stride: queries.shape.channels,
+                    queries: &queries[row * positions * stride..][..positions * stride],
+                    query_stride: stride,
                     channel: head * layout.depth,
                     positions: first..(first + QUERIES).min(positions),
                     channels: shape.channels,
                     row_start: row * positions * shape.channels,
                     scores,
                     output,
-                });
+                };
+                N::run(native, block);
             });
         });
     })
 }
 
 /// Some queries of one row and one head, for one thread.
-struct Block<'a> {
+struct Block<'a, N> {
     layout: Layout,
     packed: &'a [f32],
     /// One row's queries.
-    queries: &'a [f32],
+    queries: &'a [N],
     query_stride: usize,
     /// First channel of the head.
     channel: usize,
@@ -177,7 +181,7 @@ struct Block<'a> {
     output: Shared<'a>,
 }
 
-impl Kernel for Block<'_> {
+impl<N: Number> Kernel for Block<'_, N> {
     #[inline(always)]
     fn run<S: Isa>(mut self, simd: S) {
         let tokens = self.layout.tokens;
@@ -224,14 +228,15 @@ impl State {
     };
 }
 
-impl Block<'_> {
+impl<N: Number> Block<'_, N> {
     /// The products of every query with some keys.
     #[inline(always)]
     fn score<S: Isa>(&self, simd: S, keys: Range<usize>, (scores, stride): (&mut [f32], usize)) {
-        let depth = self.layout.depth;
+        let depth = self.layout.words(self.layout.depth);
+        let channel = self.channel / N::PER_WORD;
         let (first, last) = (self.positions.start, self.positions.end - 1);
         assert!(
-            last * self.query_stride + self.channel + depth <= self.queries.len()
+            last * self.query_stride + channel + depth <= self.queries.len()
                 && first + scores.len() / stride > last,
             "a query and a line of scores for each position"
         );
@@ -242,13 +247,13 @@ impl Block<'_> {
                     starts: &[0],
                     length: depth,
                 },
-                panel: self.layout.keys(self.packed, start).as_ptr(),
+                panel: self.layout.keys::<N>(self.packed, start).as_ptr(),
                 bias: ZEROS.as_ptr(),
                 output: scores.as_mut_ptr(),
                 addend: std::ptr::null(),
                 n_columns: self.layout.width().min(keys.end - start),
             };
-            let inputs = (first * self.query_stride + self.channel, self.query_stride);
+            let inputs = (first * self.query_stride + channel, self.query_stride);
             self.tiles(simd, &tile, inputs, (start - keys.start, stride));
         }
     }
@@ -257,6 +262,7 @@ impl Block<'_> {
     #[inline(always)]
     fn weigh<S: Isa>(&self, simd: S, keys: Range<usize>, (weights, stride): (&[f32], usize)) {
         assert!(weights.len() >= self.positions.len() * stride && stride >= keys.len());
+        let weights: &[N] = bytemuck::cast_slice(weights);
         let depth = self.layout.depth;
         for start in (0..depth).step_by(self.layout.width()) {
             let n_columns = self.layout.width().min(depth - start);
@@ -265,11 +271,11 @@ impl Block<'_> {
                 input: weights.as_ptr(),
                 segments: Segments {
                     starts: &[0],
-                    length: keys.len(),
+                    length: self.layout.words(keys.len()),
                 },
                 panel: self
                     .layout
-                    .values(self.packed, start, keys.clone())
+                    .values::<N>(self.packed, start, keys.clone())
                     .as_ptr(),
                 bias: ZEROS.as_ptr(),
                 output,
@@ -300,7 +306,7 @@ impl Block<'_> {
     fn tiles<S: Isa>(
         &self,
         simd: S,
-        tile: &Tile<'_>,
+        tile: &Tile<'_, N>,
         inputs: (usize, usize),
         outputs: (usize, usize),
     ) {
@@ -309,8 +315,13 @@ impl Block<'_> {
         unsafe { tile::multiply_all(simd, tile, self.positions.len(), inputs, outputs) };
     }
 
-    /// Turns one query's scores into weights; returns what earlier sums are to be multiplied by.
+    /// Turns one query's scores into the words of weights, in their place; returns what earlier sums are
+    /// to be multiplied by.
     #[inline(always)]
+    #[expect(
+        unsafe_code,
+        reason = "only some processors have the instructions that round"
+    )]
     fn soften<S: Isa>(&self, simd: S, scores: &mut [f32], n: usize, state: &mut State) -> f32 {
         let scale = 1.0 / (self.layout.depth as f32).sqrt();
         let lanes = S::F32_LANES;
@@ -322,12 +333,24 @@ impl Block<'_> {
             largest = simd.max_f32s(largest, load::<S>(scores, at));
         }
         let largest = simd.reduce_max_f32s(largest);
-        let (factor, offset) = (simd.splat_f32s(scale), simd.splat_f32s(-scale * largest));
+        let power = if N::PER_WORD == 1 {
+            scale
+        } else {
+            scale * std::f32::consts::LOG2_E
+        };
+        let (factor, offset) = (simd.splat_f32s(power), simd.splat_f32s(-power * largest));
         let mut sum = simd.splat_f32s(0.0);
         for at in (0..end).step_by(lanes) {
-            let weight = exp(simd, simd.fma(load::<S>(scores, at), factor, offset));
+            let power = simd.fma(load::<S>(scores, at), factor, offset);
+            let weight = if N::PER_WORD == 1 {
+                exp(simd, power)
+            } else {
+                exp2_coarse(simd, power)
+            };
             sum = simd.add_f32s(sum, weight);
-            store::<S>(scores, at, weight);
+            let words = bytemuck::cast_slice_mut(scores);
+            // SAFETY: run by `N::run`.
+            unsafe { N::store(simd, words, at / N::PER_WORD, weight) };
         }
         let before = simd.splat_f32s(scale * (state.largest - largest));
         let correction = simd.reduce_max_f32s(exp(simd, before));

@@ -43,6 +43,27 @@ pub(super) fn exp<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
         square,
         simd.add_f32s(rest, simd.splat_f32s(1.0)),
     );
+    scaled_by_power(simd, mantissa, rounded)
+}
+
+/// 2^x of numbers not above zero, for results that are rounded to bf16: a relative error of 8e-5 is a
+/// fiftieth of that rounding. Below -126 it stays there; not-a-number stays what it is.
+#[inline(always)]
+pub(super) fn exp2_coarse<S: Isa>(simd: S, x: S::f32s) -> S::f32s {
+    let x = simd.at_least(-126.0, x);
+    let rounded = simd.add_f32s(x, simd.splat_f32s(ROUNDER));
+    let rest = simd.sub_f32s(x, simd.sub_f32s(rounded, simd.splat_f32s(ROUNDER)));
+    // The best cubic between -1/2 and 1/2, as to the relative error.
+    let mut mantissa = simd.splat_f32s(0.055_171_665);
+    for coefficient in [0.242_611_13, 0.693_260_97, 0.999_928_06] {
+        mantissa = simd.fma(mantissa, rest, simd.splat_f32s(coefficient));
+    }
+    scaled_by_power(simd, mantissa, rounded)
+}
+
+/// A number times 2^n, n in the low bits of what was rounded by [`ROUNDER`].
+#[inline(always)]
+fn scaled_by_power<S: Isa>(simd: S, mantissa: S::f32s, rounded: S::f32s) -> S::f32s {
     let exponent = simd.wrapping_dyn_shl_u32s(
         simd.add_u32s(
             simd.transmute_u32s_f32s(rounded),

@@ -1,28 +1,39 @@
 //! How is a linear layer computed? One product, with what follows it in the same pass.
 
 use super::{
-    Native, Tensor,
+    Native, Tensor, bf16,
     memory::Lines,
+    number::{Number, Pair},
     panels::{Panels, pad_columns},
     product::{Consecutive, Finish, Product},
     simd::Level,
     tile::Segments,
 };
-use crate::engine::ops::Activation;
+use crate::engine::ops::{Activation, Shape};
+
+/// Fewest weights that are multiplied in bf16: with fewer, rounding the left side takes what it saves.
+const MIN_BF16_WEIGHTS: usize = 2048;
 
 /// A linear layer's weights.
 #[derive(Debug)]
 pub struct Linear {
-    panels: Panels,
+    panels: Weights,
     bias: Lines,
     columns: usize,
     finish: Finish,
 }
 
+/// Inputs x outputs, in the numbers that are multiplied.
+#[derive(Debug)]
+enum Weights {
+    F32(Panels<f32>),
+    Bf16(Panels<Pair>),
+}
+
 impl Linear {
     /// Packs weights of outputs x inputs, outputs before the activation.
     pub(super) fn pack(
-        level: Level,
+        native: &Native,
         weight: &[f32],
         bias: Option<Vec<f32>>,
         outputs: usize,
@@ -30,7 +41,11 @@ impl Linear {
     ) -> Self {
         let inputs = weight.len() / outputs;
         let bias = bias.unwrap_or_else(|| vec![0.0; outputs]);
+        let level = native.level;
         let order = Order::new(level, outputs, activation);
+        let in_bf16 = native.bf16.is_some()
+            && inputs.is_multiple_of(Pair::PER_WORD)
+            && weight.len() >= MIN_BF16_WEIGHTS;
         let at = |row: usize, column: usize| {
             let output = order.output(column);
             output.map_or(0.0, |output| weight[output * inputs + row])
@@ -44,7 +59,11 @@ impl Linear {
             Activation::GeGlu => (outputs / 2, Finish::GeGlu),
         };
         Self {
-            panels: Panels::pack(level, (inputs, order.columns), at),
+            panels: if in_bf16 {
+                Weights::Bf16(Panels::pack(level, (inputs, order.columns), at))
+            } else {
+                Weights::F32(Panels::pack(level, (inputs, order.columns), at))
+            },
             bias: pad_columns(level, &ordered),
             columns,
             finish,
@@ -53,31 +72,52 @@ impl Linear {
 
     pub(super) fn apply(&self, native: &Native, xs: &Tensor, residual: Option<&Tensor>) -> Tensor {
         let xs = &xs.without_border(native);
+        match &self.panels {
+            Weights::F32(panels) => self.multiply(native, xs.shape, (&xs.values, panels), residual),
+            Weights::Bf16(panels) => {
+                let rounded = bf16::round(native, &xs.values, xs.shape.channels);
+                let words = bytemuck::cast_slice(&rounded);
+                self.multiply(native, xs.shape, (words, panels), residual)
+            }
+        }
+    }
+
+    fn multiply<N: Number>(
+        &self,
+        native: &Native,
+        shape: Shape,
+        (input, panels): (&[N], &Panels<N>),
+        residual: Option<&Tensor>,
+    ) -> Tensor {
         let residual = residual.map(|residual| residual.without_border(native));
-        let inputs = self.panels.depth();
+        let depth = panels.depth();
         let product = Product {
-            input: &xs.values,
-            place: Consecutive { stride: inputs },
+            input,
+            place: Consecutive { stride: depth },
             segments: Segments {
                 starts: &[0],
-                length: inputs,
+                length: depth,
             },
-            panels: &self.panels,
+            panels,
             bias: &self.bias,
             addend: residual.as_ref().map(|residual| &*residual.values),
             finish: self.finish,
             columns: self.columns,
             n_pictures: 1,
-            n_positions: xs.shape.rows * xs.shape.positions(),
+            n_positions: shape.rows * shape.positions(),
         };
-        native.tensor(xs.shape.with_channels(self.columns), |output| {
+        native.tensor(shape.with_channels(self.columns), |output| {
             product.compute(native, output);
         })
     }
 
     /// Bytes of the packed weights.
     pub(super) fn bytes(&self) -> usize {
-        self.panels.bytes() + size_of_val(&*self.bias)
+        let panels = match &self.panels {
+            Weights::F32(panels) => panels.bytes(),
+            Weights::Bf16(panels) => panels.bytes(),
+        };
+        panels + size_of_val(&*self.bias)
     }
 }
 

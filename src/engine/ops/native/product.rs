@@ -6,9 +6,10 @@ use std::{ops::Range, ptr};
 use super::{
     Native,
     functions::{gelu, silu},
+    number::Number,
     panels::Panels,
     shared::Shared,
-    simd::{Isa, Kernel, TILE_VECTORS},
+    simd::{Isa, Kernel, TILE_VECTORS, load, store},
     tile::{self, MAX_ROWS, Rows, Segments, Tile},
 };
 
@@ -31,14 +32,14 @@ pub(super) enum Finish {
 
 /// Where the rows of a left side start.
 pub(super) trait Place: Sync {
-    /// Writes the starts of some positions of a picture to the front of `inputs`.
+    /// Writes the starts of some positions of a picture, in words, to the front of `inputs`.
     fn place(&self, picture: usize, positions: Range<usize>, inputs: &mut [usize; MAX_ROWS]);
 }
 
 /// Rows one after the other, of one picture.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Consecutive {
-    /// From one row to the next.
+    /// From one row to the next, in words.
     pub(super) stride: usize,
 }
 
@@ -54,11 +55,11 @@ impl Place for Consecutive {
 /// Rows of a left side times panels: `n_pictures` times `n_positions` rows of the result, one after
 /// the other.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Product<'a, P> {
-    pub(super) input: &'a [f32],
+pub(super) struct Product<'a, N, P> {
+    pub(super) input: &'a [N],
     pub(super) place: P,
     pub(super) segments: Segments<'a>,
-    pub(super) panels: &'a Panels,
+    pub(super) panels: &'a Panels<N>,
     /// For each picture, or once for all: a number for every column, padded to whole panels.
     pub(super) bias: &'a [f32],
     /// Added at the end; as large as the result.
@@ -70,7 +71,7 @@ pub(super) struct Product<'a, P> {
     pub(super) n_positions: usize,
 }
 
-impl<P: Place> Product<'_, P> {
+impl<N: Number, P: Place> Product<'_, N, P> {
     /// Computes the result, row after row.
     pub(super) fn compute(&self, native: &Native, output: &mut [f32]) {
         self.panels.expect_level(native.level);
@@ -80,13 +81,14 @@ impl<P: Place> Product<'_, P> {
         let parts = self.parts(native, tiles.len());
         native.team.run(parts.len(), |part| {
             let (tile_range, panel_range) = parts.part(part);
-            native.level.run(Block {
+            let block = Block {
                 product: self,
                 output,
                 tiles,
                 tile_range,
                 panel_range,
-            });
+            };
+            N::run(native, block);
         });
     }
 
@@ -186,15 +188,15 @@ impl Tiles {
 }
 
 /// One part of a product, for one thread.
-struct Block<'a, 'p, P> {
-    product: &'a Product<'p, P>,
+struct Block<'a, 'p, N, P> {
+    product: &'a Product<'p, N, P>,
     output: Shared<'a>,
     tiles: Tiles,
     tile_range: Range<usize>,
     panel_range: Range<usize>,
 }
 
-impl<P: Place> Kernel for Block<'_, '_, P> {
+impl<N: Number, P: Place> Kernel for Block<'_, '_, N, P> {
     #[inline(always)]
     fn run<S: Isa>(self, simd: S) {
         for panel in self.panel_range.clone() {
@@ -206,7 +208,7 @@ impl<P: Place> Kernel for Block<'_, '_, P> {
     }
 }
 
-impl<P: Place> Block<'_, '_, P> {
+impl<N: Number, P: Place> Block<'_, '_, N, P> {
     #[inline(always)]
     fn tile<S: Isa>(&self, simd: S, panel: usize, picture: usize, positions: Range<usize>) {
         let mut rows = self.rows(picture, positions);
@@ -251,14 +253,18 @@ impl<P: Place> Block<'_, '_, P> {
         self.multiply(simd, panel, picture, rows, (wide.as_mut_ptr(), ptr::null()));
         for (wide, place) in wide.chunks_exact(width).zip(&places[..rows.n]) {
             let start = place + first;
-            let (linear, gates) = wide.split_at(lanes);
-            let gates = gelu(simd, simd.partial_load_f32s(gates));
-            let mut value = simd.mul_f32s(simd.partial_load_f32s(linear), gates);
+            let gates = gelu(simd, load::<S>(wide, lanes));
+            let mut value = simd.mul_f32s(load::<S>(wide, 0), gates);
             if let Some(addend) = self.product.addend {
                 let addend = simd.partial_load_f32s(&addend[start..start + n_columns]);
                 value = simd.add_f32s(value, addend);
             }
-            simd.partial_store_f32s(self.slice(start, n_columns), value);
+            let output = self.slice(start, n_columns);
+            if n_columns == lanes {
+                store::<S>(output, 0, value);
+            } else {
+                simd.partial_store_f32s(output, value);
+            }
         }
     }
 

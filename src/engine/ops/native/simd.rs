@@ -5,10 +5,18 @@
 //! processor can execute. Sums round differently from level to level, never within one.
 
 use std::fmt;
-
 #[cfg(target_arch = "x86_64")]
-use pulp::x86::{V3, V4};
+use std::{
+    arch::x86_64::{__m256bh, __m512, __m512bh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps},
+    mem::transmute,
+};
+
 use pulp::{NullaryFnOnce, Scalar128b, Simd};
+#[cfg(target_arch = "x86_64")]
+use pulp::{
+    f32x16, u32x16,
+    x86::{V3, V4},
+};
 
 /// Most vectors side by side in a tile of a product.
 pub(super) const TILE_VECTORS: usize = 2;
@@ -24,18 +32,67 @@ pub(super) trait Isa: Simd {
         self.mul_add_e_f32s(a, b, c)
     }
 
+    /// Not less than `low`; what is not a number stays so.
+    #[inline(always)]
+    fn at_least(self, low: f32, x: Self::f32s) -> Self::f32s {
+        // The instruction returns the second operand where one is not a number.
+        self.max_f32s(self.splat_f32s(low), x)
+    }
+
     /// Not more than `high` and not less than `low`; what is not a number stays so.
     #[inline(always)]
     fn clamp(self, low: f32, x: Self::f32s, high: f32) -> Self::f32s {
-        // These instructions return the second operand where one is not a number.
-        let x = self.max_f32s(self.splat_f32s(low), x);
-        self.min_f32s(self.splat_f32s(high), x)
+        // As with `at_least`.
+        self.min_f32s(self.splat_f32s(high), self.at_least(low, x))
+    }
+
+    /// sums + the products of the two bf16 of every lane.
+    ///
+    /// # Safety
+    ///
+    /// Only in a kernel that [`super::Bf16::run`] runs.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "only some processors have the instruction")]
+    unsafe fn dot_pairs(self, _: Self::u32s, _: Self::u32s, _: Self::f32s) -> Self::f32s {
+        unreachable!("bf16 is multiplied with AVX-512 alone")
+    }
+
+    /// Rounds to bf16 and writes half as many words as there are lanes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::dot_pairs`]; the words are writable.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "only some processors have the instruction")]
+    unsafe fn store_pairs(self, _: *mut u32, _: Self::f32s) {
+        unreachable!("numbers are rounded to bf16 with AVX-512 alone")
     }
 }
 
 #[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "only some processors have the instructions")]
 impl Isa for V4 {
     const ROWS: usize = 14;
+
+    #[inline(always)]
+    unsafe fn dot_pairs(self, left: u32x16, right: u32x16, sums: f32x16) -> f32x16 {
+        // SAFETY: the caller's promise; vectors of the same bits.
+        unsafe {
+            let left = transmute::<u32x16, __m512bh>(left);
+            let right = transmute::<u32x16, __m512bh>(right);
+            let sums = transmute::<f32x16, __m512>(sums);
+            transmute::<__m512, f32x16>(_mm512_dpbf16_ps(sums, left, right))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(self, output: *mut u32, values: f32x16) {
+        // SAFETY: the caller's promise; the result is half a vector.
+        unsafe {
+            let pairs: __m256bh = _mm512_cvtneps_pbh(transmute::<f32x16, __m512>(values));
+            output.cast::<__m256bh>().write_unaligned(pairs);
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -53,9 +110,14 @@ impl Isa for Scalar128b {
     }
 
     #[inline(always)]
+    fn at_least(self, low: f32, x: Self::f32s) -> Self::f32s {
+        let low = self.splat_f32s(low);
+        self.select_f32s(self.less_than_f32s(x, low), low, x)
+    }
+
+    #[inline(always)]
     fn clamp(self, low: f32, x: Self::f32s, high: f32) -> Self::f32s {
-        let (low, high) = (self.splat_f32s(low), self.splat_f32s(high));
-        let x = self.select_f32s(self.less_than_f32s(x, low), low, x);
+        let (x, high) = (self.at_least(low, x), self.splat_f32s(high));
         self.select_f32s(self.greater_than_f32s(x, high), high, x)
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::engine::noise::{NoiseKey, gaussian};
 
+mod bf16;
 mod functions;
 mod operations;
 mod reference;
@@ -44,6 +45,23 @@ fn natives() -> impl Iterator<Item = Native> {
         guard(edge);
         Native::new(level, n_threads)
     })
+}
+
+/// Makes a backend of so many threads.
+type Kind = (String, Box<dyn Fn(usize) -> Native>);
+
+/// Every level of instructions, and bf16 where there is.
+fn kinds() -> Vec<Kind> {
+    let level = |level: Level| -> Kind {
+        let make = move |n_threads| Native::new(level, n_threads);
+        (level.to_string(), Box::new(make))
+    };
+    let in_bf16 = |bf16| -> Kind {
+        let make = move |n_threads| Native::new(Level::best(), n_threads).in_bf16(bf16);
+        ("bf16".to_owned(), Box::new(make))
+    };
+    let levels = Level::available().into_iter().map(level);
+    levels.chain(Bf16::detect().map(in_bf16)).collect()
 }
 
 fn config(cases: u32) -> Config {

@@ -6,7 +6,9 @@
 //! a 3x3 convolution that needs no copy of the neighborhoods (Dukhan, "The Indirect Convolution
 //! Algorithm", arXiv 1907.02129).
 //!
-//! A number of the result is bias, then one fused multiply-add for each number of its row in order,
+//! Both sides are words of [`Number`]s: lengths and addresses of the left side count them.
+//!
+//! A number of the result is bias, then one fused multiply-add for each word of its row in order,
 //! then the addend: the same whatever the tile's size, so that no result depends on how a product is
 //! cut into tiles.
 
@@ -21,7 +23,10 @@
 
 use pulp::Simd;
 
-use super::simd::{Isa, TILE_VECTORS};
+use super::{
+    number::Number,
+    simd::{Isa, TILE_VECTORS},
+};
 
 /// Most rows of a tile on any level.
 pub(super) const MAX_ROWS: usize = 14;
@@ -29,13 +34,13 @@ pub(super) const MAX_ROWS: usize = 14;
 /// What the rows of the left side have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segments<'a> {
-    /// Where each segment starts, from the row's address, in numbers.
+    /// Where each segment starts, from the row's address, in words.
     pub(super) starts: &'a [usize],
-    /// Numbers of each segment.
+    /// Words of each segment.
     pub(super) length: usize,
 }
 
-/// The addresses of one tile's rows, in numbers from the base of their side.
+/// The addresses of one tile's rows, in words or numbers from the base of their side.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows {
     pub(super) inputs: [usize; MAX_ROWS],
@@ -45,11 +50,11 @@ pub(super) struct Rows {
 
 /// One tile's operands. Addresses of `Rows` count from `input`, `output` and `addend`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tile<'a> {
-    pub(super) input: *const f32,
+pub(super) struct Tile<'a, N> {
+    pub(super) input: *const N,
     pub(super) segments: Segments<'a>,
     /// The panel, row by row, each of whole vectors.
-    pub(super) panel: *const f32,
+    pub(super) panel: *const N,
     /// One number for each column of the panel.
     pub(super) bias: *const f32,
     pub(super) output: *mut f32,
@@ -73,9 +78,9 @@ pub(super) fn rows_of_tiles(most: usize, n: usize) -> usize {
 ///
 /// As for [`multiply`], for all the rows.
 #[inline(always)]
-pub(super) unsafe fn multiply_all<S: Isa>(
+pub(super) unsafe fn multiply_all<S: Isa, N: Number>(
     simd: S,
-    tile: &Tile<'_>,
+    tile: &Tile<'_, N>,
     n: usize,
     (input, input_step): (usize, usize),
     (output, output_step): (usize, usize),
@@ -101,9 +106,10 @@ pub(super) unsafe fn multiply_all<S: Isa>(
 /// # Safety
 ///
 /// Everything that [`Tile`] and [`Rows`] describe must lie in allocations that live, and nobody else
-/// may write to the rows of the output or read them during the call.
+/// may write to the rows of the output or read them during the call. Called in a kernel that
+/// [`Number::run`] runs.
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Isa>(simd: S, tile: &Tile<'_>, rows: &Rows) {
+pub(super) unsafe fn multiply<S: Isa, N: Number>(simd: S, tile: &Tile<'_, N>, rows: &Rows) {
     let two = tile.n_columns > S::F32_LANES;
     let mut done = 0;
     while done < rows.n {
@@ -111,18 +117,18 @@ pub(super) unsafe fn multiply<S: Isa>(simd: S, tile: &Tile<'_>, rows: &Rows) {
         // SAFETY: the caller's promise, for a part of the rows.
         unsafe {
             match (n, two) {
-                (14, true) => fixed::<S, 14, 2>(simd, tile, rows, done),
-                (14, false) => fixed::<S, 14, 1>(simd, tile, rows, done),
-                (8, true) => fixed::<S, 8, 2>(simd, tile, rows, done),
-                (8, false) => fixed::<S, 8, 1>(simd, tile, rows, done),
-                (6, true) => fixed::<S, 6, 2>(simd, tile, rows, done),
-                (6, false) => fixed::<S, 6, 1>(simd, tile, rows, done),
-                (4, true) => fixed::<S, 4, 2>(simd, tile, rows, done),
-                (4, false) => fixed::<S, 4, 1>(simd, tile, rows, done),
-                (2, true) => fixed::<S, 2, 2>(simd, tile, rows, done),
-                (2, false) => fixed::<S, 2, 1>(simd, tile, rows, done),
-                (_, true) => fixed::<S, 1, 2>(simd, tile, rows, done),
-                (_, false) => fixed::<S, 1, 1>(simd, tile, rows, done),
+                (14, true) => fixed::<S, N, 14, 2>(simd, tile, rows, done),
+                (14, false) => fixed::<S, N, 14, 1>(simd, tile, rows, done),
+                (8, true) => fixed::<S, N, 8, 2>(simd, tile, rows, done),
+                (8, false) => fixed::<S, N, 8, 1>(simd, tile, rows, done),
+                (6, true) => fixed::<S, N, 6, 2>(simd, tile, rows, done),
+                (6, false) => fixed::<S, N, 6, 1>(simd, tile, rows, done),
+                (4, true) => fixed::<S, N, 4, 2>(simd, tile, rows, done),
+                (4, false) => fixed::<S, N, 4, 1>(simd, tile, rows, done),
+                (2, true) => fixed::<S, N, 2, 2>(simd, tile, rows, done),
+                (2, false) => fixed::<S, N, 2, 1>(simd, tile, rows, done),
+                (_, true) => fixed::<S, N, 1, 2>(simd, tile, rows, done),
+                (_, false) => fixed::<S, N, 1, 1>(simd, tile, rows, done),
             }
         }
         done += n;
@@ -145,9 +151,9 @@ fn chunk<S: Isa>(n_rows: usize) -> usize {
 type Sums<S, const M: usize, const V: usize> = [[<S as Simd>::f32s; V]; M];
 
 #[inline(always)]
-unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
+unsafe fn fixed<S: Isa, N: Number, const M: usize, const V: usize>(
     simd: S,
-    tile: &Tile<'_>,
+    tile: &Tile<'_, N>,
     rows: &Rows,
     first: usize,
 ) {
@@ -160,19 +166,19 @@ unsafe fn fixed<S: Isa, const M: usize, const V: usize>(
     let last = tile.n_columns - (V - 1) * S::F32_LANES;
     // SAFETY: the caller's promise. A last vector that is not whole is masked.
     unsafe {
-        let sums = sum::<S, M, V>(simd, tile, &rows.inputs[first..first + M]);
+        let sums = sum::<S, N, M, V>(simd, tile, &rows.inputs[first..first + M]);
         if last == S::F32_LANES {
-            write::<S, M, V>(simd, tile, outputs, sums);
+            write::<S, N, M, V>(simd, tile, outputs, sums);
         } else {
-            write_masked::<S, M, V>(simd, tile, outputs, sums, last);
+            write_masked::<S, N, M, V>(simd, tile, outputs, sums, last);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn sum<S: Isa, const M: usize, const V: usize>(
+unsafe fn sum<S: Isa, N: Number, const M: usize, const V: usize>(
     simd: S,
-    tile: &Tile<'_>,
+    tile: &Tile<'_, N>,
     rows: &[usize],
 ) -> Sums<S, M, V> {
     let lanes = S::F32_LANES;
@@ -192,15 +198,16 @@ unsafe fn sum<S: Isa, const M: usize, const V: usize>(
                 inputs[r] = tile.input.add(rows[r] + start);
             }
             for k in 0..tile.segments.length {
-                let mut right = [simd.splat_f32s(0.0); V];
+                let mut right = [N::zeroed().splat(simd); V];
                 for v in 0..V {
-                    right[v] = read::<S>(panel.add(v * lanes));
+                    let words = panel.add(v * lanes);
+                    right[v] = words.cast::<N::Vector<S>>().read_unaligned();
                 }
                 panel = panel.add(V * lanes);
                 for r in 0..M {
-                    let left = simd.splat_f32s(*inputs[r].add(k));
+                    let left = (*inputs[r].add(k)).splat(simd);
                     for v in 0..V {
-                        sums[r][v] = simd.fma(left, right[v], sums[r][v]);
+                        sums[r][v] = N::multiply_add(simd, left, right[v], sums[r][v]);
                     }
                 }
             }
@@ -211,9 +218,9 @@ unsafe fn sum<S: Isa, const M: usize, const V: usize>(
 
 /// Adds the addend to the sums and writes them, in whole vectors.
 #[inline(always)]
-unsafe fn write<S: Isa, const M: usize, const V: usize>(
+unsafe fn write<S: Isa, N: Number, const M: usize, const V: usize>(
     simd: S,
-    tile: &Tile<'_>,
+    tile: &Tile<'_, N>,
     rows: &[usize],
     mut sums: Sums<S, M, V>,
 ) {
@@ -239,9 +246,9 @@ unsafe fn write<S: Isa, const M: usize, const V: usize>(
 
 /// The same with only `last` numbers of the last vector.
 #[inline(always)]
-unsafe fn write_masked<S: Isa, const M: usize, const V: usize>(
+unsafe fn write_masked<S: Isa, N: Number, const M: usize, const V: usize>(
     simd: S,
-    tile: &Tile<'_>,
+    tile: &Tile<'_, N>,
     rows: &[usize],
     mut sums: Sums<S, M, V>,
     last: usize,

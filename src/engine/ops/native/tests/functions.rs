@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        functions::{exp, gelu, silu},
+        functions::{exp, exp2_coarse, gelu, silu},
         simd::{Isa, Kernel, load, store},
     },
     *,
@@ -11,6 +11,7 @@ use super::{
 #[derive(Clone, Copy)]
 enum Function {
     Exp,
+    Exp2Coarse,
     Silu,
     Gelu,
 }
@@ -27,6 +28,7 @@ impl Kernel for Apply<'_> {
             let x = load::<S>(self.values, at);
             let y = match self.function {
                 Function::Exp => exp(simd, x),
+                Function::Exp2Coarse => exp2_coarse(simd, x),
                 Function::Silu => silu(simd, x),
                 Function::Gelu => gelu(simd, x),
             };
@@ -58,6 +60,20 @@ fn the_exponential_is_right_to_the_last_bits() {
             let error = (f64::from(y) - exact).abs() / exact;
             assert!(error < 2e-7, "{level}, {x}: {error:.1e}");
         }
+    }
+}
+
+#[test]
+fn the_coarse_power_of_two_is_right_to_the_bits_of_bf16() {
+    let xs: Vec<f32> = (-12_600..=0).map(|step| step as f32 / 100.0).collect();
+    for level in Level::available() {
+        for (x, y) in xs.iter().zip(apply(level, Function::Exp2Coarse, &xs)) {
+            let exact = f64::from(*x).exp2();
+            let error = (f64::from(y) - exact).abs() / exact;
+            assert!(error < 8e-5, "{level}, {x}: {error:.1e}");
+        }
+        let saturated = apply(level, Function::Exp2Coarse, &[f32::NEG_INFINITY, f32::NAN]);
+        assert!(saturated[0] < 2e-38 && saturated[1].is_nan(), "{level}");
     }
 }
 

@@ -49,7 +49,7 @@ proptest! {
         let enlarge_to = enlarged.then_some((4 * tiles.0, 4 * tiles.1));
         for level in Level::available() {
             let output = Shape::grid(rows, 4 * tiles.0, 4 * tiles.1, spec.outputs);
-            prop_assert!(winograd::Winograd::pays(level, spec, output));
+            prop_assert!(winograd::Winograd::<f32, 4, 6>::pays(level, spec, output));
         }
         check_conv(shape, spec, enlarge_to, fused, WINOGRAD_TOLERANCE);
     }

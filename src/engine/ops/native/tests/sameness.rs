@@ -44,7 +44,7 @@ fn conv(native: &Native, xs: &Tensor, stride: usize) -> Tensor {
         ..ConvSpec::same(CHANNELS, 32)
     };
     assert_eq!(
-        winograd::Winograd::pays(native.level(), spec, spec.output(xs.shape)),
+        winograd::Winograd::<f32, 4, 6>::pays(native.level(), spec, spec.output(xs.shape)),
         stride == 1
     );
     let conv = native
@@ -74,14 +74,14 @@ fn every_operation_gives_a_row_the_same_bits_in_any_company_on_any_threads() {
     let all = Shape::grid(8, 16, 16, CHANNELS);
     let one = Shape { rows: 1, ..all };
     let values = random(1, all.len());
-    for level in Level::available() {
-        let alone = Native::new(level, 1);
+    for (kind, native) in kinds() {
+        let alone = native(1);
         for (name, operation) in OPERATIONS {
             for row in [0, 2] {
                 let of_row = &values[row * one.len()..][..one.len()];
                 let expected = operation(&alone, &upload(&alone, one, of_row));
                 for n_threads in [1, 2, 5] {
-                    let native = Native::new(level, n_threads);
+                    let native = native(n_threads);
                     for rows in [row + 1, 3, 8] {
                         let shape = Shape { rows, ..all };
                         let xs = upload(&native, shape, &values[..shape.len()]);
@@ -89,7 +89,7 @@ fn every_operation_gives_a_row_the_same_bits_in_any_company_on_any_threads() {
                         let same = found.row(row) == expected.row(0);
                         assert!(
                             same,
-                            "{name}, {level}, row {row} of {rows}, {n_threads} threads"
+                            "{name}, {kind}, row {row} of {rows}, {n_threads} threads"
                         );
                     }
                 }
