@@ -172,7 +172,7 @@ def errors(rows: list[Row]) -> list[str]:
     note = (
         "Largest difference from torch's output over its largest value; for the whole picture, of the final latents, "
         f"and no pixel more than one level away. An f32 engine at {TOLERANCE:g} or more fails the run. "
-        "stable-diffusion.cpp shows what it computed as a picture of 255 levels, so that no less than 0.005 can be seen."
+        "stable-diffusion.cpp shows what it computed in a picture of 255 levels: nothing below 0.005 can be seen."
     )
     return [note, "", *table(["case", "threads", *names], cells)]
 

@@ -20,8 +20,8 @@ pub enum DeviceError {
     },
     /// A library is missing.
     #[error(
-        "device {device} needs NVIDIA's driver and the libraries of CUDA 13, but lib{library}.so is not on this machine, \
-         or not where LD_LIBRARY_PATH points"
+        "device {device} needs NVIDIA's driver and the libraries of CUDA 13, but lib{library}.so is not on this \
+         machine, or not where LD_LIBRARY_PATH points"
     )]
     Library {
         /// The device that was asked for.

@@ -84,7 +84,7 @@ pub(super) fn load(
         let mut of_decoder = family.models.iter().map(|card| card.dtype);
         let of_decoder = of_decoder.find(|dtype| *dtype != Dtype::Bf16);
         let ops = in_precision(of_decoder.unwrap_or(Dtype::Bf16));
-        let ops_of = |card: &ModelCard| Ok(in_precision(card.dtype));
+        let ops_of = |_: &Candle, card: &ModelCard| Ok(in_precision(card.dtype));
         Ok(Box::new(On::load(ops, ops_of, family)?))
     }
 }

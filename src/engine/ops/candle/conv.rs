@@ -181,6 +181,17 @@ mod tests {
     use candle_core::{DType, Device, Tensor};
 
     use super::*;
+    use crate::engine::noise::{NoiseKey, gaussian};
+
+    fn normal(seed: u64, shape: &[usize]) -> Tensor {
+        let key = NoiseKey {
+            seed,
+            candidate: 0,
+            draw: 0,
+        };
+        let values = gaussian(key, shape.iter().product());
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
 
     /// candle's own convolution, over the same weights.
     fn expected(xs: &Tensor, weight: &Tensor, spec: ConvSpec, to: (usize, usize)) -> Tensor {
@@ -204,10 +215,6 @@ mod tests {
 
     #[test]
     fn it_is_candles_own_convolution_at_every_stride_padding_and_size() {
-        let device = Device::Cpu;
-        let normal = |shape: (usize, usize, usize, usize)| {
-            Tensor::randn(0.0f32, 1.0, shape, &device).unwrap()
-        };
         for (height, width) in [(8, 8), (5, 7), (1, 3)] {
             for (stride, padding_before) in [(1, 1), (2, 1), (2, 0)] {
                 for enlarged in [
@@ -223,8 +230,9 @@ mod tests {
                         padding_before,
                         ..ConvSpec::same(6, 4)
                     };
-                    let (xs, weight) = (normal((2, height, width, 6)), normal((4, 6, 3, 3)));
-                    let bias = Tensor::zeros(4, DType::F32, &device).unwrap();
+                    let xs = normal(0, &[2, height, width, 6]);
+                    let weight = normal(1, &[4, 6, 3, 3]);
+                    let bias = Tensor::zeros(4, DType::F32, &Device::Cpu).unwrap();
                     let conv = Conv::pack(spec, &weight, bias).unwrap();
                     let to = (enlarged != (height, width)).then_some(enlarged);
                     let ys = conv.forward(&Patches::default(), &xs, to).unwrap();
@@ -239,8 +247,8 @@ mod tests {
 
     #[test]
     fn patches_that_do_not_fit_are_gathered_in_parts() {
-        let xs = Tensor::randn(0.0f32, 1.0, (3, 16, 2), &Device::Cpu).unwrap();
-        let weight = Tensor::randn(0.0f32, 1.0, (4, 2, 3, 3), &Device::Cpu).unwrap();
+        let xs = normal(0, &[3, 16, 2]);
+        let weight = normal(1, &[4, 2, 3, 3]);
         let bias = Tensor::zeros(4, DType::F32, &Device::Cpu).unwrap();
         let conv = Conv::pack(ConvSpec::same(2, 4), &weight, bias).unwrap();
         let side = (4, 4);
