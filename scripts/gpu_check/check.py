@@ -57,9 +57,11 @@ def unpack(work: Path) -> None:
     site = work / "site"
     for wheel in (HERE / "wheels").glob("*.whl"):
         zipfile.ZipFile(wheel).extractall(site)
-    # Behind what is installed; for the processes that are started too.
-    os.environ["PYTHONPATH"] = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(site)]).strip(os.pathsep)
-    sys.path += [str(HERE / "repository/bench/peers"), str(site)]
+    folders = [str(HERE / "repository/bench/peers"), str(site)]
+    sys.path[1:1] = folders
+    # For the processes that are started.
+    before = filter(None, [os.environ.get("PYTHONPATH")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([*before, *folders])
 
 
 def run(name: str, setting: Any, found: dict[str, Any]) -> None:

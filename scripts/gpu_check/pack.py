@@ -5,7 +5,7 @@
 
 PROGRAMS is the folder of a build, `TARGET/x86_64-unknown-linux-gnu/release` of scripts/cuda_build.sh, with
 `goldilocks` and the benchmark worker `peer_worker`. There, `python3 FOLDER/check.py` needs Python with PyTorch,
-NumPy and safetensors; no Rust, no network. The folder is under 64 MiB.
+transformers, NumPy and safetensors; no Rust, no network. The folder is under 64 MiB.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# The peers' modules, which that machine may lack; what is installed there is taken first.
+# What the peers are made of, beside what comes with PyTorch and transformers.
 WHEELS = ("diffusers==0.42.1", "importlib_metadata==10.2.0", "zipp==4.1.2")
 LIMIT = 64 << 20
 

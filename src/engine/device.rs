@@ -29,21 +29,13 @@ pub enum DeviceError {
         /// The first library that was not found, without `lib` and its version.
         library: String,
     },
-    /// The library of CUDA gave up.
+    /// The driver or a library refused.
     #[error("device {device} cannot be opened: {reason}")]
-    Broken {
+    Refused {
         /// The device that was asked for.
         device: DeviceSpec,
         /// What it said.
         reason: String,
-    },
-    /// The driver refused.
-    #[error("device {device} cannot be opened: {source}")]
-    Unavailable {
-        /// The device that was asked for.
-        device: DeviceSpec,
-        /// What the driver said.
-        source: candle_core::Error,
     },
 }
 
@@ -67,9 +59,15 @@ fn open_cuda(spec: DeviceSpec, ordinal: usize) -> Result<Device, DeviceError> {
     panic::set_hook(hook);
     match opened {
         Ok(Ok(device)) => Ok(device),
-        Ok(Err(source)) => Err(DeviceError::Unavailable {
+        Ok(Err(error)) => Err(DeviceError::Refused {
             device: spec,
-            source,
+            // What follows is candle's trace of its own calls.
+            reason: error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         }),
         Err(panic) => Err(DeviceError::of_panic(spec, &*panic)),
     }
@@ -87,7 +85,7 @@ impl DeviceError {
                 device,
                 library: library.to_owned(),
             },
-            None => Self::Broken { device, reason },
+            None => Self::Refused { device, reason },
         }
     }
 }
