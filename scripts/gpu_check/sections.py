@@ -167,6 +167,8 @@ def write_models(setting: Setting, dtype: str) -> Path:
     """models.toml with every model on the device, in a precision."""
     lines = []
     for line in (REPOSITORY / "models.toml").read_text().splitlines():
+        if line.split("=")[0].strip() in ("device", "dtype"):
+            continue
         lines.append(line)
         if line.strip() == "[[family.model]]":
             lines += [f'device = "{setting.device}"', f'dtype = "{dtype}"']
