@@ -37,7 +37,8 @@ def main() -> None:
     from tell import render
 
     setting = Setting(args.device, args.work, time.monotonic() + 60 * args.minutes)
-    found: dict[str, Any] = {"device": args.device, "commit": (HERE / "commit").read_text().strip(), "faults": {}}
+    commit = (HERE / "commit").read_text().strip()
+    found: dict[str, Any] = {"device": args.device, "commit": commit, "faults": {}, "late": {}}
     for name in SECTIONS:
         if name in args.only:
             print(f"== {name}, {setting.left():.0f} s left", flush=True)
@@ -67,10 +68,13 @@ def unpack(work: Path) -> None:
 def run(name: str, setting: Any, found: dict[str, Any]) -> None:
     """One section; a fault is kept, and what was found until then too."""
     import sections
+    from setting import Late
 
     start = time.monotonic()
     try:
         getattr(sections, name)(setting, found)
+    except Late as late:
+        found["late"][name] = str(late)
     except Exception as fault:
         traceback.print_exc()
         found["faults"][name] = f"{type(fault).__name__}: {fault}"

@@ -8,6 +8,8 @@ def render(found: dict[str, Any]) -> str:
     parts = [f"# goldilocks on {found['device']}", "", f"Commit {found['commit']}, by scripts/gpu_check.", ""]
     if found["faults"]:
         parts += ["**Failed:**", "", *(f"- {name}: {fault}" for name, fault in found["faults"].items()), ""]
+    if found["late"]:
+        parts += ["No time was left for:", "", *(f"- {name}: {what}" for name, what in found["late"].items()), ""]
     for name, section in (
         ("machine", machine),
         ("parity", parity),
@@ -63,7 +65,7 @@ def step(found: dict[str, Any], row: dict[str, Any]) -> list[str]:
     reached = found.get("peak", {}).get(row["dtype"])
     share = f"{1000 * tflops / reached['gflops']:.0%}" if reached else ""
     memory = "" if row.get("mebibytes") is None else f"{row['mebibytes']:.0f}"
-    return [row["title"], row["dtype"], f"{row['ms']:.2f}", f"{tflops:.2f}", share, memory]
+    return [row["title"], row["dtype"], f"{row['ms']:.2f}", f"{tflops:.3g}", share, memory]
 
 
 def torch(found: dict[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ def main() -> None:
                 loaded[case["unet"]] = module.to(device, torch.bfloat16, memory_format=torch.channels_last)
             line |= measured(way, device, loaded[case["unet"]], case)
         except Exception as fault:
-            line["fault"] = f"{type(fault).__name__}: {fault}"[:500]
+            line["fault"] = f"{type(fault).__name__}: {fault}".split("\n", 1)[0]
         print(json.dumps(line), flush=True)
 
 
