@@ -10,13 +10,16 @@ FROM rust:1.95-slim-trixie AS toolchain
 
 FROM ${BUILD} AS build
 ARG FEATURES=""
+# Hopper; only a build with FEATURES=cuda looks at it, and there is no GPU to ask.
+ARG CUDA_COMPUTE_CAP=90
+ENV CUDA_COMPUTE_CAP=$CUDA_COMPUTE_CAP
 ENV CARGO_HOME=/usr/local/cargo RUSTUP_HOME=/usr/local/rustup PATH=/usr/local/cargo/bin:$PATH
 COPY --from=toolchain /usr/local/cargo /usr/local/cargo
 COPY --from=toolchain /usr/local/rustup /usr/local/rustup
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && apt-get install --yes --no-install-recommends g++ gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 # Dependencies first: this layer is rebuilt only when the manifests change.

@@ -153,7 +153,8 @@ pub enum Dtype {
     /// 32-bit floating point.
     #[default]
     F32,
-    /// Products of the upper halves of such numbers, everything else as with [`Self::F32`].
+    /// Products of the upper halves of such numbers, everything else as with [`Self::F32`]; on a GPU, weights
+    /// and activations too.
     Bf16,
     /// The faster one, if it was measured that no score is lost by it. What loads a catalog to draw or to
     /// plan with puts one of the others in its place.

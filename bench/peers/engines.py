@@ -17,9 +17,12 @@ REPOSITORY = HERE.parents[1]
 OURS = "goldilocks"
 OURS_BF16 = "goldilocks-bf16"
 # In the order of the table's columns.
-F32 = (OURS, "candle", "torch", "onnxruntime", "openvino-f32")
-BF16 = ("openvino-bf16",)
-ENGINES = (*F32, OURS_BF16, *BF16)
+F32 = (OURS, "candle", "torch", "torch-compile-f32", "onnxruntime", "openvino-f32")
+BF16 = ("torch-compile-bf16", "openvino-bf16")
+# Weights in f16, sums in f32. It knows networks of Stable Diffusion's own sizes only, which are the large cases.
+F16 = ("stable-diffusion.cpp",)
+ENGINES = (*F32, OURS_BF16, *BF16, *F16)
+LARGE_ONLY = F16
 REFERENCE = "torch"
 # Ours and candle are one program with several backends.
 BACKENDS = {OURS: "native", OURS_BF16: "native-bf16", "candle": "candle"}

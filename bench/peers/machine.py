@@ -1,6 +1,7 @@
 """On what was it measured? The machine, the versions and the commit."""
 
 import datetime
+import importlib.util
 import os
 import platform
 import resource
@@ -12,7 +13,9 @@ from typing import Any
 
 from engines import REPOSITORY
 
-PACKAGES = ("torch", "diffusers", "onnxruntime", "openvino", "numpy")
+PACKAGES = ("torch", "diffusers", "onnxruntime", "openvino", "stable-diffusion-cpp-python", "numpy")
+# Where it is not the package's own name.
+MODULES = {"stable-diffusion-cpp-python": "stable_diffusion_cpp"}
 LSCPU = ("Model name", "CPU(s)", "Thread(s) per core", "L2 cache", "L3 cache", "Hypervisor vendor")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
@@ -54,8 +57,13 @@ def describe(company: Company) -> dict[str, Any]:
         "kernel": platform.release(),
         "rustc": said("rustc", "--version"),
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES} | {"candle-core": candle_version()},
+        "packages": versions() | {"candle-core": candle_version()},
     }
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that are there: not every run needs them all."""
+    return {name: metadata.version(name) for name in PACKAGES if importlib.util.find_spec(MODULES.get(name, name))}
 
 
 def candle_version() -> str:

@@ -18,7 +18,7 @@ import cases
 import machine
 import report
 from cases import Case
-from engines import ENGINES, HERE, OURS, OURS_BF16, REFERENCE, REPOSITORY, Engine, build, rival
+from engines import ENGINES, HERE, LARGE_ONLY, OURS, OURS_BF16, REFERENCE, REPOSITORY, Engine, build, rival
 from measure import Pace, Row, measure
 
 FULL = Pace(seconds=10, least_rounds=5, most_rounds=30)
@@ -59,7 +59,8 @@ class Run:
     def small(self, chosen: list[Case], threads: int) -> None:
         """Measures the cases that all engines hold at once."""
         with ExitStack() as workers:
-            engines = [workers.enter_context(self.start(name, threads)) for name in self.names]
+            names = [name for name in self.names if name not in LARGE_ONLY]
+            engines = [workers.enter_context(self.start(name, threads)) for name in names]
             for case in chosen:
                 row = Row(case, threads)
                 self.rows.append(row)

@@ -14,6 +14,16 @@ CONFIG = {
     "cross_attention_dim": 768,
     "norm_num_groups": 32,
 }
+# Its text encoder.
+TEXT = {
+    "vocab_size": 49408,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 77,
+    "hidden_act": "quick_gelu",
+}
 SEED = 15
 
 

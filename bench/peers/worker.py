@@ -1,6 +1,6 @@
 """How long does an engine in Python take? One process for each engine: answers a JSON line for every JSON line.
 
-    python worker.py torch|onnxruntime|openvino-f32|openvino-bf16 --threads N --cache FOLDER
+    python worker.py NAME --threads N --cache FOLDER
 
 The lines are those of README.md. Times run from arrays in memory to arrays in memory.
 """
@@ -36,6 +36,10 @@ def engine_of(name: str, threads: int, cache: Path) -> Engine:
             from torch_engine import Torch
 
             return Torch(threads)
+        case "torch-compile-f32" | "torch-compile-bf16":
+            from torch_engine import Compiled
+
+            return Compiled(threads, cache, name.removeprefix("torch-compile-"))
         case "onnxruntime":
             from onnx_engine import OnnxRuntime
 
@@ -44,10 +48,40 @@ def engine_of(name: str, threads: int, cache: Path) -> Engine:
             from openvino_engine import OpenVino
 
             return OpenVino(threads, cache, name.removeprefix("openvino-"))
+        case "stable-diffusion.cpp":
+            from sd_cpp_engine import StableDiffusionCpp
+
+            return StableDiffusionCpp(threads, cache)
     raise ValueError(f"no engine is called {name!r}")
 
 
-def job_of(engine: Engine, case: dict[str, Any]) -> Callable[[], Arrays]:
+class Job:
+    """Computes a case and counts the seconds."""
+
+    def __init__(self, compute: Callable[[], Arrays]) -> None:
+        self.compute = compute
+        self.computed: Arrays = {}
+
+    def run(self, times: int) -> list[float]:
+        """Computes it so many times."""
+        seconds = []
+        for _ in range(times):
+            start = time.perf_counter()
+            self.computed = self.compute()
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    def outputs(self) -> Arrays:
+        """What the last run computed."""
+        return self.computed
+
+
+def job_of(engine: Engine, case: dict[str, Any]) -> Job:
+    """What computes the case: an engine's own, where it takes no tensors."""
+    return engine.job(case) if hasattr(engine, "job") else Job(compute_of(engine, case))
+
+
+def compute_of(engine: Engine, case: dict[str, Any]) -> Callable[[], Arrays]:
     """A function that computes the case once."""
     inputs = load_file(case["inputs"])
     match case["kind"]:
@@ -90,8 +124,7 @@ class Worker:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.job: Callable[[], Arrays] | None = None
-        self.outputs: Arrays = {}
+        self.job: Job | None = None
 
     def load(self, order: dict[str, Any]) -> dict[str, Any]:
         """Drops the last case and loads this one."""
@@ -101,16 +134,11 @@ class Worker:
 
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
         """Computes the case so many times."""
-        seconds = []
-        for _ in range(order["times"]):
-            start = time.perf_counter()
-            self.outputs = self.job()
-            seconds.append(time.perf_counter() - start)
-        return {"seconds": seconds}
+        return {"seconds": self.job.run(order["times"])}
 
     def output(self, order: dict[str, Any]) -> dict[str, Any]:
         """Writes what the last run computed."""
-        values = {name: numpy.ascontiguousarray(array, numpy.float32) for name, array in self.outputs.items()}
+        values = {name: numpy.ascontiguousarray(array, numpy.float32) for name, array in self.job.outputs().items()}
         save_file(values, order["path"])
         return {}
 

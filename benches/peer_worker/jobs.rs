@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use goldilocks::{
     catalog::{self, DeviceSpec, Dtype, ModelCard, SamplerKind},
     engine::{
@@ -37,6 +37,27 @@ fn candle(threads: usize) -> anyhow::Result<Candle> {
     Ok(Candle::new(device::open(DeviceSpec::Cpu)?))
 }
 
+/// Where a case is computed, and in which precision.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct On {
+    pub(crate) device: DeviceSpec,
+    pub(crate) dtype: Dtype,
+}
+
+impl On {
+    /// Reads `cuda:0` or `cpu`, and `f32` or `bf16`.
+    pub(crate) fn parse(device: &str, dtype: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            device: device.parse().map_err(|fault: String| anyhow!(fault))?,
+            dtype: dtype.parse().map_err(|fault: String| anyhow!(fault))?,
+        })
+    }
+
+    fn backend(self) -> anyhow::Result<Candle> {
+        Ok(Candle::with_dtype(device::open(self.device)?, self.dtype))
+    }
+}
+
 /// Threads are rayon's, of which there is one pool for the process.
 pub(crate) fn expect_threads(threads: usize) -> anyhow::Result<()> {
     let found = device::n_threads();
@@ -52,7 +73,7 @@ pub(crate) fn load_native(case: &Case, threads: usize) -> anyhow::Result<Job> {
     match case.kind {
         Kind::Unet => load_unet(ops, case),
         Kind::Decode => load_decoder(ops, case),
-        Kind::Picture => load_pipeline(ops, case, Dtype::F32),
+        Kind::Picture => load_pipeline(ops, case, On::default()),
     }
 }
 
@@ -66,7 +87,17 @@ pub(crate) fn load_bf16(case: &Case, threads: usize) -> anyhow::Result<Job> {
             load_unet(ops.in_bf16(bf16), case)
         }
         Kind::Decode => load_decoder(ops, case),
-        Kind::Picture => load_pipeline(ops, case, Dtype::Bf16),
+        Kind::Picture => {
+            let dtype = Dtype::Bf16;
+            load_pipeline(
+                ops,
+                case,
+                On {
+                    dtype,
+                    ..On::default()
+                },
+            )
+        }
     }
 }
 
@@ -77,6 +108,15 @@ pub(crate) fn load_candle(case: &Case, threads: usize) -> anyhow::Result<Job> {
         Kind::Unet => load_unet(ops, case),
         Kind::Decode => load_decoder(ops, case),
         Kind::Picture => load_loop(ops, case),
+    }
+}
+
+/// Loads a case on candle on a device. A whole picture is drawn as the server draws it there.
+pub(crate) fn load_on(case: &Case, on: On) -> anyhow::Result<Job> {
+    match case.kind {
+        Kind::Unet => load_unet(on.backend()?, case),
+        Kind::Decode => load_decoder(on.backend()?, case),
+        Kind::Picture => load_pipeline(Native::default(), case, on),
     }
 }
 
@@ -131,7 +171,7 @@ fn download<B: Backend>(ops: &B, xs: &B::Tensor) -> anyhow::Result<Vec<f32>> {
 }
 
 /// The whole picture as the server draws it.
-fn load_pipeline(ops: Native, case: &Case, dtype: Dtype) -> anyhow::Result<Job> {
+fn load_pipeline(ops: Native, case: &Case, on: On) -> anyhow::Result<Job> {
     let picture = case.picture()?;
     let catalog = catalog::load(&picture.models)?;
     let (family, model) = catalog
@@ -139,7 +179,8 @@ fn load_pipeline(ops: Native, case: &Case, dtype: Dtype) -> anyhow::Result<Job> 
         .with_context(|| format!("no model {:?}", picture.model))?;
     let mut family = family.clone();
     family.models = vec![ModelCard {
-        dtype,
+        device: on.device,
+        dtype: on.dtype,
         ..model.clone()
     }];
     let pipeline = Pipeline::load_with(&family, ops)?;

@@ -11,18 +11,28 @@ use std::{
 
 use anyhow::Context as _;
 use candle_core::{DType, Device, Tensor};
-use goldilocks::telemetry::clock::{Clock as _, SystemClock};
-use safetensors::{Dtype, SafeTensorError, tensor::TensorView};
+use goldilocks::{
+    catalog::Dtype,
+    engine::{
+        device,
+        noise::{NoiseKey, gaussian},
+    },
+    telemetry::clock::{Clock as _, SystemClock},
+};
+use safetensors::{SafeTensorError, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 mod case;
 mod jobs;
 
 use case::Case;
-use jobs::{Job, Outputs};
+use jobs::{Job, On, Outputs};
 
 /// Side of the matrices whose product stands for the processor's peak.
 const PEAK_SIDE: usize = 768;
+
+/// The same for an accelerator, which needs larger ones to be busy.
+const ACCELERATOR_PEAK_SIDE: usize = 8192;
 
 /// Products that the peak is the best of.
 const PEAK_PRODUCTS: usize = 64;
@@ -52,23 +62,24 @@ enum Reply {
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut words = std::env::args().skip(1);
-    let load: Load = match words.next().as_deref() {
-        Some("native") => jobs::load_native,
-        Some("native-bf16") => jobs::load_bf16,
-        Some("candle") => jobs::load_candle,
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let engine = match words.as_slice() {
+        ["native", threads] => Engine::Native(threads.parse()?),
+        ["native-bf16", threads] => Engine::NativeBf16(threads.parse()?),
+        ["candle", threads] => Engine::Candle(threads.parse()?),
+        ["on", device, dtype] => Engine::On(On::parse(device, dtype)?),
         _ => {
             eprintln!(
-                "run by bench/peers/run.py, as `peer_worker native|native-bf16|candle THREADS`"
+                "run by bench/peers/run.py, as `peer_worker native|native-bf16|candle THREADS`, or by \
+                 scripts/gpu_check, as `peer_worker on DEVICE DTYPE`"
             );
             return Ok(());
         }
     };
-    let threads = words.next().context("no number of threads")?.parse()?;
     let clock = SystemClock::start();
     let mut worker = Worker {
-        load,
-        threads,
+        engine,
         clock,
         job: None,
         outputs: Vec::new(),
@@ -87,12 +98,38 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads a case for so many threads.
-type Load = fn(&Case, usize) -> anyhow::Result<Job>;
+/// What computes: a backend with so many threads of the processor, or candle on a device.
+enum Engine {
+    Native(usize),
+    NativeBf16(usize),
+    Candle(usize),
+    On(On),
+}
+
+impl Engine {
+    fn load(&self, case: &Case) -> anyhow::Result<Job> {
+        match self {
+            Self::Native(threads) => jobs::load_native(case, *threads),
+            Self::NativeBf16(threads) => jobs::load_bf16(case, *threads),
+            Self::Candle(threads) => jobs::load_candle(case, *threads),
+            Self::On(on) => jobs::load_on(case, *on),
+        }
+    }
+
+    /// Operations per second of its largest matrix product.
+    fn peak(&self, clock: &SystemClock) -> anyhow::Result<Reply> {
+        match self {
+            Self::Native(threads) | Self::NativeBf16(threads) | Self::Candle(threads) => {
+                jobs::expect_threads(*threads)?;
+                peak(clock, &Device::Cpu, Dtype::F32)
+            }
+            Self::On(on) => peak(clock, &device::open(on.device)?, on.dtype),
+        }
+    }
+}
 
 struct Worker {
-    load: Load,
-    threads: usize,
+    engine: Engine,
     clock: SystemClock,
     job: Option<Job>,
     outputs: Outputs,
@@ -103,7 +140,7 @@ impl Worker {
         match order {
             Order::Load { case } => {
                 self.job = None;
-                self.job = Some((self.load)(&case, self.threads)?);
+                self.job = Some(self.engine.load(&case)?);
                 let gflop = case.cost()?.0 / 1e9;
                 Ok(Reply::Loaded { gflop })
             }
@@ -112,7 +149,7 @@ impl Worker {
                 write_outputs(&path, &self.outputs)?;
                 Ok(Reply::Written {})
             }
-            Order::Peak {} => peak(&self.clock, self.threads),
+            Order::Peak {} => self.engine.peak(&self.clock),
         }
     }
 
@@ -141,7 +178,7 @@ fn write_outputs(path: &Path, outputs: &Outputs) -> anyhow::Result<()> {
         .map(|(name, bytes)| {
             Ok((
                 *name,
-                TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?,
+                TensorView::new(safetensors::Dtype::F32, vec![bytes.len() / 4], bytes)?,
             ))
         })
         .collect::<Result<HashMap<_, _>, SafeTensorError>>()?;
@@ -149,21 +186,43 @@ fn write_outputs(path: &Path, outputs: &Outputs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Operations per second of a matrix product in f32, the best of many.
-fn peak(clock: &SystemClock, threads: usize) -> anyhow::Result<Reply> {
-    jobs::expect_threads(threads)?;
-    let side = (PEAK_SIDE, PEAK_SIDE);
-    let xs = Tensor::ones(side, DType::F32, &Device::Cpu)?;
+/// Operations per second of a square matrix product, the best of many.
+fn peak(clock: &SystemClock, device: &Device, dtype: Dtype) -> anyhow::Result<Reply> {
+    let side = if device.is_cpu() {
+        PEAK_SIDE
+    } else {
+        ACCELERATOR_PEAK_SIDE
+    };
+    // Not ones: an accelerator draws less power for those, and runs faster.
+    let key = NoiseKey {
+        seed: 0,
+        candidate: 0,
+        draw: 0,
+    };
+    let xs = Tensor::from_vec(gaussian(key, side * side), (side, side), device)?;
+    // candle has no product in bf16 on a processor.
+    let xs = match dtype {
+        Dtype::Bf16 if !device.is_cpu() => xs.to_dtype(DType::BF16)?,
+        _ => xs,
+    };
     let mut best = f64::INFINITY;
     for _ in 0..PEAK_PRODUCTS {
+        device.synchronize()?;
         let start = clock.now();
         std::hint::black_box(xs.matmul(&xs)?);
+        device.synchronize()?;
         best = best.min(clock.now().since(start).as_secs_f64());
     }
+    let by = if device.is_cpu() {
+        "the gemm crate"
+    } else {
+        "cuBLAS"
+    };
+    let name = xs.dtype().as_str();
     Ok(Reply::Peak {
-        gflops: 2.0 * (PEAK_SIDE as f64).powi(3) / best / 1e9,
+        gflops: 2.0 * (side as f64).powi(3) / best / 1e9,
         measured_by: format!(
-            "best of {PEAK_PRODUCTS} f32 products of {PEAK_SIDE}x{PEAK_SIDE} matrices by the gemm crate"
+            "best of {PEAK_PRODUCTS} {name} products of {side}x{side} matrices by {by}"
         ),
     })
 }

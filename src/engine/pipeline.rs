@@ -35,11 +35,33 @@ use networks::Networks;
 use spare::Spare;
 pub use trajectory::{Latents, Trajectory};
 
-/// Latent positions that are evaluated at once, a bound on memory: 128 rows of 16x16.
-const MAX_LATENT_POSITIONS: usize = 32 * 1024;
+/// How much is computed at once, a bound on memory.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    latent_positions: usize,
+    pixels: usize,
+}
 
-/// Pixels that are decoded at once, a bound on memory: 16 pictures of 128x128.
-const MAX_PIXELS: usize = 256 * 1024;
+impl Limits {
+    /// 128 rows of 16x16 latents, 16 pictures of 128x128: what a processor computes no faster together.
+    const PROCESSOR: Self = Self {
+        latent_positions: 32 * 1024,
+        pixels: 256 * 1024,
+    };
+
+    /// 128 rows of 64x64 latents, 8 pictures of 512x512: an accelerator needs many rows to be busy.
+    const ACCELERATOR: Self = Self {
+        latent_positions: 512 * 1024,
+        pixels: 2048 * 1024,
+    };
+
+    const fn of(device: DeviceSpec) -> Self {
+        match device {
+            DeviceSpec::Cpu => Self::PROCESSOR,
+            DeviceSpec::Cuda(_) => Self::ACCELERATOR,
+        }
+    }
+}
 
 /// How one picture is to be drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +144,7 @@ pub struct Pipeline {
     empty: Arc<TextStates>,
     empty_ids: Vec<u32>,
     batches: Spare<Batch>,
+    limits: Limits,
 }
 
 /// The rows of one evaluation. Kept for its memory, so that a step allocates nothing.
@@ -163,7 +186,8 @@ impl Pipeline {
     /// The same; where the device is a processor, with the instructions and threads of `native`. Its
     /// clones share threads and memory, so that several families can.
     pub fn load_with(family: &Family, native: Native) -> Result<Self, EngineError> {
-        let device = device::open(shared_device(family)?)?;
+        let spec = shared_device(family)?;
+        let device = device::open(spec)?;
         let text_weights = Weights::open_folder(&family.path.join("text_encoder"), "model")?;
         let text_encoder = TextEncoder::load(&device, &text_weights, &family.text_encoder)?;
         let context = family.text_encoder.max_position_embeddings;
@@ -183,6 +207,7 @@ impl Pipeline {
             empty: Arc::new(empty),
             empty_ids,
             batches: Spare::default(),
+            limits: Limits::of(spec),
         })
     }
 
@@ -303,7 +328,7 @@ impl Pipeline {
         }
         let (_, height, width) = shape;
         // A guided row is two rows of the network.
-        let n_rows = (MAX_LATENT_POSITIONS / (2 * height * width)).max(1);
+        let n_rows = (self.limits.latent_positions / (2 * height * width)).max(1);
         let mut batch = self.batches.take();
         batch.outputs.clear();
         for rows in rows.chunks(n_rows) {
@@ -344,7 +369,7 @@ impl Pipeline {
         for same_shape in latents.chunk_by(|one, other| one.shape() == other.shape()) {
             let (_, height, width) = same_shape[0].shape();
             let pixels = height * width * (self.vae.downscale() as usize).pow(2);
-            for rows in same_shape.chunks((MAX_PIXELS / pixels).max(1)) {
+            for rows in same_shape.chunks((self.limits.pixels / pixels).max(1)) {
                 let first = pictures.len();
                 pictures.extend(self.decode_batch(rows, first)?);
             }

@@ -79,8 +79,10 @@ pub struct Choice<'a> {
 pub enum Reason<'a> {
     /// `models.toml` names it.
     Named,
-    /// No processor computes it, or not in bf16.
+    /// The processor does not multiply in bf16.
     NoInstructions,
+    /// A GPU computes it, where everything is bf16 and not products alone.
+    OnGpu,
     /// No plan of it was drawn in both.
     NotMeasured,
     /// bf16 scores less, with this plan.
@@ -94,6 +96,9 @@ impl fmt::Display for Reason<'_> {
         match self {
             Self::Named => f.write_str("as models.toml says"),
             Self::NoInstructions => f.write_str("auto: the processor has no avx512_bf16"),
+            Self::OnGpu => f.write_str(
+                "auto: what bf16 costs was measured on processors only; write \"bf16\" to have it",
+            ),
             Self::NotMeasured => f.write_str(
                 "auto: what bf16 costs was not measured; `goldilocks calibrate precision` does",
             ),
@@ -108,12 +113,11 @@ impl fmt::Display for Reason<'_> {
 /// bf16 was asked for where there is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "model {model:?} says dtype = \"bf16\", but {device}; write dtype = \"f32\", or \"auto\" to have bf16 wherever it \
-     is possible and loses no score"
+    "model {model:?} says dtype = \"bf16\", but this processor has no avx512_bf16; write dtype = \"f32\", or \"auto\" to \
+     have bf16 wherever it is possible and loses no score"
 )]
 pub struct NoBf16 {
     model: String,
-    device: String,
 }
 
 /// Chooses the precision of a model; `has_bf16` says whether the processor multiplies in it, `profile` is
@@ -123,21 +127,16 @@ pub fn choose<'a>(
     has_bf16: bool,
     profile: Option<&'a Profile>,
 ) -> Result<Choice<'a>, NoBf16> {
-    let is_possible = has_bf16 && card.device == DeviceSpec::Cpu;
+    let is_on_gpu = card.device != DeviceSpec::Cpu;
     let choice = |dtype, reason| Ok(Choice { dtype, reason });
     match card.dtype {
         Dtype::F32 => choice(Dtype::F32, Reason::Named),
-        Dtype::Bf16 if is_possible => choice(Dtype::Bf16, Reason::Named),
+        Dtype::Bf16 if is_on_gpu || has_bf16 => choice(Dtype::Bf16, Reason::Named),
         Dtype::Bf16 => Err(NoBf16 {
             model: card.id.0.clone(),
-            device: match card.device {
-                DeviceSpec::Cpu => "this processor has no avx512_bf16".into(),
-                DeviceSpec::Cuda(_) => {
-                    format!("device {} computes in f32 alone", card.device)
-                }
-            },
         }),
-        Dtype::Auto if !is_possible => choice(Dtype::F32, Reason::NoInstructions),
+        Dtype::Auto if is_on_gpu => choice(Dtype::F32, Reason::OnGpu),
+        Dtype::Auto if !has_bf16 => choice(Dtype::F32, Reason::NoInstructions),
         Dtype::Auto => {
             let cells = profile.and_then(|profile| profile.precision.as_ref());
             let cells = cells.map_or(&[][..], |precision| &precision.cells);
@@ -200,12 +199,23 @@ mod tests {
         for part in ["avx512_bf16", "\"f32\"", "\"auto\""] {
             assert!(message.contains(part), "{message}");
         }
-        let elsewhere = ModelCard {
-            device: DeviceSpec::Cuda(0),
-            ..card(Dtype::Bf16)
+    }
+
+    #[test]
+    fn a_gpu_has_bf16_but_no_measurement_of_it() {
+        let on_gpu = |dtype| {
+            let card = ModelCard {
+                device: DeviceSpec::Cuda(0),
+                ..card(dtype)
+            };
+            let profile = measured(&[(0.0, 0.002)]);
+            let choice = choose(&card, false, Some(&profile)).unwrap();
+            (choice.dtype, choice.reason.to_string())
         };
-        let message = choose(&elsewhere, true, None).unwrap_err().to_string();
-        assert!(message.contains("cuda:0"), "{message}");
+        assert_eq!(on_gpu(Dtype::Bf16).0, Dtype::Bf16);
+        let (dtype, reason) = on_gpu(Dtype::Auto);
+        assert_eq!(dtype, Dtype::F32);
+        assert!(reason.contains("processors only"), "{reason}");
     }
 
     #[test]

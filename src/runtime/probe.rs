@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{DrawError, EncodeImage, Executor, Job, JobId, LoadExecutor, Picture, RowKey};
 use crate::{
-    catalog::{Family, ModelCard, ModelId, SamplerKind},
+    catalog::{DeviceSpec, Family, ModelCard, ModelId, SamplerKind},
     planner::{Candidates, LatencyModel, PhaseTimes, Plan},
     telemetry::Clock,
     units::{ImageSize, Millis, Steps},
@@ -26,6 +26,11 @@ const SLOW: Millis = Millis(1000.0);
 const FILES: usize = 5;
 /// Candidates compared with a prompt to time the ranker.
 const RANKED: u32 = 5;
+/// Pictures that are stepped together on an accelerator, which takes hardly longer for more of them; a
+/// processor takes as many times as long, and is not asked.
+const TOGETHER: [u32; 5] = [2, 4, 8, 16, 32];
+/// Steps of a timing of pictures together; the first one warms up.
+const TOGETHER_STEPS: Steps = 4;
 /// Any guidance above 1 evaluates two rows.
 const GUIDED: f64 = 2.0;
 /// Nothing else runs while models are timed.
@@ -77,6 +82,8 @@ struct FamilyTimes {
     decode: Vec<Millis>,
     /// One entry for each model and number of rows.
     steps: Vec<Vec<Millis>>,
+    /// The same of pictures together: model, rows, time.
+    together: Vec<(ModelId, u32, Millis)>,
     encode: Millis,
     /// Nothing where the family ranks no pictures of this size.
     rank: Vec<Millis>,
@@ -126,7 +133,62 @@ impl Probe {
                 times.take(idx, &laps);
             }
         }
+        if family.models[0].device != DeviceSpec::Cpu {
+            times.together = self.together(executor, family, size)?;
+        }
         Ok(times)
+    }
+
+    /// Times steps of several pictures in one evaluation, as guided as a model's pictures can be.
+    fn together(
+        &self,
+        executor: &mut dyn Executor,
+        family: &Family,
+        size: ImageSize,
+    ) -> Result<Vec<(ModelId, u32, Millis)>, String> {
+        let mut times = Vec::new();
+        let targets = targets(family);
+        let widest = targets.chunk_by(|one, other| one.model == other.model);
+        for target in widest.filter_map(<[Target]>::last) {
+            for pictures in TOGETHER {
+                let plan = Plan {
+                    candidates: Some(Candidates {
+                        n: pictures,
+                        pruned_after: None,
+                    }),
+                    ..target.plan(TOGETHER_STEPS, size)
+                };
+                let step = self.step_of(executor, &job(family, &plan), &plan, pictures);
+                executor.end(ID);
+                let step = step.map_err(|reason| {
+                    let model = &plan.model;
+                    format!("model {model} fails with {pictures} pictures together: {reason}")
+                })?;
+                times.push((target.model.clone(), pictures * target.rows, step));
+            }
+        }
+        Ok(times)
+    }
+
+    fn step_of(
+        &self,
+        executor: &mut dyn Executor,
+        job: &Job,
+        plan: &Plan,
+        pictures: u32,
+    ) -> Result<Millis, DrawError> {
+        executor.encode_text(ID, job, plan)?;
+        let rows: Vec<RowKey> = (0..pictures).map(candidate).collect();
+        for row in &rows {
+            executor.begin(*row, 0)?;
+        }
+        let mut laps = Vec::new();
+        for _ in 0..plan.steps {
+            let (took, moved) = self.time(|| executor.step(&rows))?;
+            moved.into_iter().collect::<Result<Vec<_>, _>>()?;
+            laps.push(took);
+        }
+        Ok(median(laps.split_off(1)))
     }
 
     /// Draws one picture and lets go of it.
@@ -243,6 +305,10 @@ impl FamilyTimes {
             let (model, rows) = (&target.model, target.rows);
             tracing::info!(model.id = %model, %size, rows, step_ms = step.0, "timed");
             phases.set_step(model, size, rows, step);
+        }
+        for (model, rows, step) in &self.together {
+            tracing::info!(model.id = %model, %size, rows, step_ms = step.0, "timed");
+            phases.set_step(model, size, *rows, *step);
         }
         phases.set_decode(&family.id, size, median(self.decode));
         phases.set_encode(size, self.encode);

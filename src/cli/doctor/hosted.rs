@@ -25,7 +25,8 @@ pub(super) fn devices(catalog: &Catalog) -> Vec<Check> {
                 Err(error) => Check::fail(
                     "device",
                     format!("{found}: {error}"),
-                    "mend the driver or build, or give these models device = \"cpu\"",
+                    "install the driver and CUDA 13's libraries (a Python environment with PyTorch has them in nvidia/cu13/lib), \
+                     use a build with `--features cuda`, or give these models device = \"cpu\"",
                 ),
             }
         })

@@ -1,30 +1,32 @@
 //! How do candle's tensors carry out the operations? The backend for accelerators, and the plain
 //! reference that the processor's own kernels are tested against.
 //!
-//! Tensors are laid out rows x height x width x channels: linear layers and attention then need no
-//! change of layout, and only the convolutions pay for one.
+//! Tensors are laid out rows x height x width x channels, so that a convolution is a matrix product of
+//! gathered positions, as a linear layer is one of all of them. Numbers are in the model's precision;
+//! what would suffer from 8 bits of it, statistics and softmax, is computed in `f32`. Nothing in an
+//! evaluation waits for the device: only [`Backend::download_chw`] does.
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::{Activation, Backend, ConvFusion, ConvSpec, GroupNormSpec, Shape};
-use crate::engine::EngineError;
+use crate::{catalog::Dtype, engine::EngineError};
 
-/// Scores that attention may hold at once, a bound on memory: 128 MiB of `f32`.
-const MAX_SCORES: usize = 1 << 25;
+mod attention;
+mod conv;
+mod norm;
+mod texts;
 
-/// The operations over candle's tensors, on one device.
+pub use conv::Conv;
+pub use norm::Norm;
+
+/// The operations over candle's tensors, on one device and in one precision.
 #[derive(Debug, Clone)]
 pub struct Candle {
     device: Device,
-}
-
-/// A convolution's weights, ready for `Tensor::conv2d`.
-#[derive(Debug)]
-pub struct Conv {
-    spec: ConvSpec,
-    /// outputs x inputs x 3 x 3.
-    weight: Tensor,
-    bias: Tensor,
+    dtype: DType,
+    patches: conv::Patches,
+    units: norm::Units,
+    texts: texts::Texts,
 }
 
 /// A linear layer's weights.
@@ -36,22 +38,38 @@ pub struct Linear {
     activation: Activation,
 }
 
-/// A norm's scale and shift, one number for each channel.
-#[derive(Debug)]
-pub struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
 impl Candle {
-    /// The operations on `device`.
-    pub const fn new(device: Device) -> Self {
-        Self { device }
+    /// The operations on `device` in `f32`.
+    pub fn new(device: Device) -> Self {
+        Self::with_dtype(device, Dtype::F32)
+    }
+
+    /// The operations on `device` in a model's precision.
+    pub fn with_dtype(device: Device, dtype: Dtype) -> Self {
+        Self {
+            device,
+            dtype: match dtype {
+                Dtype::F32 | Dtype::Auto => DType::F32,
+                Dtype::Bf16 => DType::BF16,
+            },
+            patches: conv::Patches::default(),
+            units: norm::Units::default(),
+            texts: texts::Texts::default(),
+        }
+    }
+
+    /// Brings weights to the device.
+    fn tensor(
+        &self,
+        values: Vec<f32>,
+        shape: impl candle_core::shape::ShapeWithOneHole,
+    ) -> Result<Tensor, EngineError> {
+        Ok(Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype)?)
     }
 
     fn vector(&self, values: Vec<f32>) -> Result<Tensor, EngineError> {
         let length = values.len();
-        Ok(Tensor::from_vec(values, length, &self.device)?)
+        self.tensor(values, length)
     }
 }
 
@@ -69,12 +87,8 @@ impl Backend for Candle {
         weight: Vec<f32>,
         bias: Vec<f32>,
     ) -> Result<Conv, EngineError> {
-        let shape = (spec.outputs, spec.inputs, 3, 3);
-        Ok(Conv {
-            spec,
-            weight: Tensor::from_vec(weight, shape, &self.device)?,
-            bias: self.vector(bias)?,
-        })
+        let weight = self.tensor(weight, (spec.outputs, spec.inputs, 3, 3))?;
+        Conv::pack(spec, &weight, self.vector(bias)?)
     }
 
     fn pack_linear(
@@ -85,7 +99,7 @@ impl Backend for Candle {
         activation: Activation,
     ) -> Result<Linear, EngineError> {
         let inputs = weight.len() / outputs;
-        let weight = Tensor::from_vec(weight, (outputs, inputs), &self.device)?;
+        let weight = self.tensor(weight, (outputs, inputs))?;
         Ok(Linear {
             weight: weight.t()?.contiguous()?,
             bias: bias.map(|bias| self.vector(bias)).transpose()?,
@@ -118,7 +132,10 @@ impl Backend for Candle {
     fn upload_chw(&self, shape: Shape, values: &[f32]) -> Result<Tensor, EngineError> {
         let dims = (shape.rows, shape.channels, shape.height, shape.width);
         let xs = Tensor::from_slice(values, dims, &self.device)?;
-        Ok(xs.permute((0, 2, 3, 1))?.contiguous()?)
+        Ok(xs
+            .permute((0, 2, 3, 1))?
+            .contiguous()?
+            .to_dtype(self.dtype)?)
     }
 
     fn upload_tokens(
@@ -128,8 +145,10 @@ impl Backend for Candle {
     ) -> Result<Tensor, EngineError> {
         let mut values = vec![0.0; shape.len()];
         fill(&mut values);
-        let dims = (shape.rows, shape.height, shape.width, shape.channels);
-        Ok(Tensor::from_vec(values, dims, &self.device)?)
+        self.tensor(
+            values,
+            (shape.rows, shape.height, shape.width, shape.channels),
+        )
     }
 
     fn download_chw(&self, xs: &Tensor, values: &mut [f32]) -> Result<(), EngineError> {
@@ -145,24 +164,12 @@ impl Backend for Candle {
         xs: &Tensor,
         fusion: &ConvFusion<'_, Self>,
     ) -> Result<Tensor, EngineError> {
-        let mut xs = xs.permute((0, 3, 1, 2))?.contiguous()?;
-        if let Some((height, width)) = fusion.enlarge_to {
-            let (_, _, h, w) = xs.dims4()?;
-            xs = xs.upsample_nearest2d(2 * h, 2 * w)?;
-            xs = xs.narrow(2, 0, height)?.narrow(3, 0, width)?.contiguous()?;
-        }
-        let stride = conv.spec.stride;
-        let ys = if conv.spec.padding_before == 1 {
-            xs.conv2d(&conv.weight, 1, stride, 1, 1)?
-        } else {
-            let padded = xs.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?;
-            padded.conv2d(&conv.weight, 0, stride, 1, 1)?
+        let ys = conv.forward(&self.patches, xs, fusion.enlarge_to)?;
+        let bias = match fusion.per_row {
+            Some(vectors) => &vectors.broadcast_add(&conv.bias)?,
+            None => &conv.bias,
         };
-        let mut ys = ys.permute((0, 2, 3, 1))?.contiguous()?;
-        ys = ys.broadcast_add(&conv.bias)?;
-        if let Some(vectors) = fusion.per_row {
-            ys = ys.broadcast_add(vectors)?;
-        }
+        let ys = ys.broadcast_add(bias)?;
         match fusion.residual {
             Some(residual) => Ok((ys + residual)?),
             None => Ok(ys),
@@ -177,7 +184,7 @@ impl Backend for Candle {
     ) -> Result<Tensor, EngineError> {
         let (rows, height, width, inputs) = xs.dims4()?;
         let flat = xs.reshape((rows * height * width, inputs))?;
-        let mut ys = flat.matmul(&linear.weight)?;
+        let mut ys = product(&flat, &linear.weight)?;
         if let Some(bias) = &linear.bias {
             ys = ys.broadcast_add(bias)?;
         }
@@ -202,29 +209,18 @@ impl Backend for Candle {
         xs: &Tensor,
         spec: GroupNormSpec,
     ) -> Result<Tensor, EngineError> {
-        let (rows, height, width, channels) = xs.dims4()?;
-        let groups = (rows, height * width, spec.groups, channels / spec.groups);
-        let ys = xs.reshape(groups)?;
-        let ys = ys.broadcast_sub(&ys.mean_keepdim((1, 3))?)?;
-        let variance = ys.sqr()?.mean_keepdim((1, 3))?;
-        let ys = ys.broadcast_div(&(variance + spec.epsilon)?.sqrt()?)?;
-        let ys = ys.reshape((rows, height, width, channels))?;
-        let ys = ys.broadcast_mul(&norm.weight)?.broadcast_add(&norm.bias)?;
-        Ok(if spec.silu { ys.silu()? } else { ys })
+        norm.over_groups(&self.units, xs, spec)
     }
 
     fn layer_norm(&self, norm: &Norm, xs: &Tensor, epsilon: f64) -> Result<Tensor, EngineError> {
-        let ys = xs.broadcast_sub(&xs.mean_keepdim(D::Minus1)?)?;
-        let variance = ys.sqr()?.mean_keepdim(D::Minus1)?;
-        let ys = ys.broadcast_div(&(variance + epsilon)?.sqrt()?)?;
-        Ok(ys.broadcast_mul(&norm.weight)?.broadcast_add(&norm.bias)?)
+        norm.over_channels(xs, epsilon)
     }
 
     fn self_attention(&self, xs: &Tensor, heads: usize) -> Result<Tensor, EngineError> {
         let inner = xs.dim(3)? / 3;
         let queries = xs.narrow(3, 0, inner)?;
         let keys_values = xs.narrow(3, inner, 2 * inner)?;
-        attention(&queries, &keys_values, heads)
+        attention::attend(&queries, &keys_values, heads)
     }
 
     fn cross_attention<'c>(
@@ -234,7 +230,7 @@ impl Backend for Candle {
         heads: usize,
     ) -> Result<Tensor, EngineError> {
         let contexts: Vec<_> = (0..xs.dim(0)?).map(context_of).collect();
-        attention(xs, &Tensor::cat(&contexts, 0)?, heads)
+        attention::attend(xs, &self.texts.of_rows(&contexts)?, heads)
     }
 
     fn concat(&self, xs: &Tensor, ys: &Tensor) -> Result<Tensor, EngineError> {
@@ -242,30 +238,13 @@ impl Backend for Candle {
     }
 }
 
-/// softmax(q k^T / sqrt(channels / heads)) v, head by head, with keys and values side by side.
-fn attention(xs: &Tensor, keys_values: &Tensor, heads: usize) -> Result<Tensor, EngineError> {
-    let (rows, height, width, channels) = xs.dims4()?;
-    let split = |xs: &Tensor, start: usize| -> candle_core::Result<Tensor> {
-        let part = xs.narrow(3, start, channels)?.flatten(1, 2)?;
-        let tokens = part.dim(1)?;
-        let part = part.reshape((rows, tokens, heads, channels / heads))?;
-        part.transpose(1, 2)?.contiguous()
-    };
-    let scale = 1.0 / ((channels / heads) as f64).sqrt();
-    let q = (split(xs, 0)? * scale)?;
-    let k = split(keys_values, 0)?.t()?;
-    let v = split(keys_values, channels)?;
-
-    let tokens = height * width;
-    let block = (MAX_SCORES / (rows * heads * k.dim(3)?)).clamp(1, tokens);
-    let mut parts = Vec::with_capacity(tokens.div_ceil(block));
-    for start in (0..tokens).step_by(block) {
-        let q = q
-            .narrow(2, start, block.min(tokens - start))?
-            .contiguous()?;
-        let weights = candle_nn::ops::softmax_last_dim(&q.matmul(&k)?)?;
-        parts.push(weights.matmul(&v)?);
+/// A matrix product, or one for each of the leading places. Sums are in `f32`, as cuBLAS has them; candle
+/// has no product in `bf16` on a processor, so that it is rounded there afterwards.
+fn product(xs: &Tensor, ys: &Tensor) -> candle_core::Result<Tensor> {
+    if xs.device().is_cpu() && xs.dtype() == DType::BF16 {
+        let product = xs.to_dtype(DType::F32)?.matmul(&ys.to_dtype(DType::F32)?)?;
+        product.to_dtype(DType::BF16)
+    } else {
+        xs.matmul(ys)
     }
-    let ys = Tensor::cat(&parts, 2)?.transpose(1, 2)?.contiguous()?;
-    Ok(ys.reshape((rows, height, width, channels))?)
 }

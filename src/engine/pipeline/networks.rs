@@ -74,9 +74,18 @@ pub(super) fn load(
     if device.is_cpu() {
         Ok(Box::new(On::load(native, in_precision, family)?))
     } else {
-        let candle = Candle::new(device.clone());
-        let same = |candle: &Candle, _: &ModelCard| Ok(candle.clone());
-        Ok(Box::new(On::load(candle, same, family)?))
+        let candle = |dtype| Candle::with_dtype(device.clone(), dtype);
+        let (f32, bf16) = (candle(Dtype::F32), candle(Dtype::Bf16));
+        let in_precision = |dtype| match dtype {
+            Dtype::F32 | Dtype::Auto => f32.clone(),
+            Dtype::Bf16 => bf16.clone(),
+        };
+        // The decoder is every model's: as precise as the most precise of them.
+        let mut of_decoder = family.models.iter().map(|card| card.dtype);
+        let of_decoder = of_decoder.find(|dtype| *dtype != Dtype::Bf16);
+        let ops = in_precision(of_decoder.unwrap_or(Dtype::Bf16));
+        let ops_of = |_: &Candle, card: &ModelCard| Ok(in_precision(card.dtype));
+        Ok(Box::new(On::load(ops, ops_of, family)?))
     }
 }
 
@@ -212,9 +221,9 @@ impl<B: Backend> Networks for On<B> {
         output: &mut [f32],
     ) -> Result<(), EngineError> {
         let hosted = self.unets.get(model).ok_or_else(|| self.unknown(model))?;
-        let xs = self.ops.upload_chw(shape, latents)?;
+        let xs = hosted.ops.upload_chw(shape, latents)?;
         let predicted = hosted.forward(&xs, timesteps, texts)?;
-        self.ops.download_chw(&predicted, output)
+        hosted.ops.download_chw(&predicted, output)
     }
 
     fn decode(&self, shape: Shape, latents: &[f32]) -> Result<(Shape, Vec<f32>), EngineError> {

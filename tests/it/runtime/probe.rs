@@ -58,6 +58,25 @@ fn every_phase_of_every_model_is_timed() {
 }
 
 #[test]
+fn pictures_together_are_timed_on_an_accelerator_alone() {
+    let mut family = family();
+    let rows_of = |times: &PhaseTimes| {
+        let rows = times.entries().iter().filter_map(|time| match time.of {
+            PhaseKey::Step { rows, .. } => Some(rows),
+            _ => None,
+        });
+        rows.collect::<Vec<_>>()
+    };
+    assert_eq!(rows_of(&probed(&family)), [1, 2]);
+    family.models[0].device = DeviceSpec::Cuda(0);
+    let (times, size) = (probed(&family), family.default_size());
+    assert_eq!(rows_of(&times), [1, 2, 4, 8, 16, 32, 64]);
+    // Five milliseconds for each row of the scripted device.
+    let of_64 = times.step(&family.models[0].id, size, 64);
+    assert_eq!(of_64, Some(Millis(320.0)));
+}
+
+#[test]
 fn ranking_is_timed_without_its_prompt_where_the_family_ranks() {
     let mut family = family();
     let size = family.default_size();
