@@ -178,7 +178,7 @@ impl<'a> Simulation<'a> {
             self.end(id, now, refused(504, "deadline_exceeded", None));
         }
         let Some(work) = turn.work else { return };
-        let expected = self.devices[place].agenda.expected(&work, &self.latency);
+        let expected = machine::measured(self.setup, &self.devices[place].agenda, &work);
         let took = self.machine.takes(expected);
         let until = Moment(now.0 + Duration::from_secs_f64(took.0 / 1e3));
         self.devices[place].doing = Some(Doing { work, took, until });
@@ -255,6 +255,7 @@ impl<'a> Simulation<'a> {
         let images = arrival.images;
         let plan = &finished.decision.plan;
         let encode = self
+            .setup
             .latency
             .phases()
             .time(&PhaseKey::Encode { size: plan.size });

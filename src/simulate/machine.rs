@@ -4,7 +4,12 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
-use crate::units::Millis;
+use super::Setup;
+use crate::{
+    planner::PhaseKey,
+    runtime::agenda::{Agenda, Work},
+    units::Millis,
+};
 
 /// Share of a factor's spread that neighboring pieces have in common: a busy machine is busy for a while.
 const MEMORY: f64 = 0.9;
@@ -40,6 +45,28 @@ impl Machine {
         self.mood = MEMORY * self.mood + (1.0 - MEMORY * MEMORY).sqrt() * normal;
         expected * (self.noise * self.mood).exp()
     }
+}
+
+/// What a piece of work takes as the machine was measured. What the server has learned since is no part of it: a machine
+/// that follows its own predictions goes astray with them.
+pub(super) fn measured(setup: &Setup, agenda: &Agenda, work: &Work) -> Millis {
+    let lead = work.lead();
+    let Some((job, binding)) = agenda.job(lead).zip(agenda.binding(lead)) else {
+        return Millis::ZERO;
+    };
+    let (family, size) = (setup.family.id.clone(), binding.plan().size);
+    let phases = setup.latency.phases();
+    let by_table = match work {
+        Work::Text(_) => phases.text(&family),
+        Work::Step { model, n_rows, .. } => phases.step(&job.models[*model], size, *n_rows),
+        Work::Rank { candidates, .. } => {
+            let each = phases.time(&PhaseKey::Rank { family, size });
+            each.map(|each| each * candidates.len() as f64)
+        }
+        Work::Decode(_) => phases.time(&PhaseKey::Decode { family, size }),
+    };
+    let forecast = setup.latency.behind(Millis::ZERO);
+    forecast.expected(by_table.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What is told of the books? The work ahead, where a job stands, and what a piece of work should take.
+//! What is told of the books? The work ahead, and where a job stands.
 
-use super::{Agenda, Work, entry::Entry};
+use super::{Agenda, entry::Entry};
 use crate::{
-    planner::{Forecast, LatencyModel},
+    planner::Forecast,
     runtime::job::JobId,
     units::{Flops, Millis, Moment, Steps},
 };
@@ -87,24 +87,5 @@ impl Agenda {
             steps_done: done,
             steps_total: if has_begun { total } else { planned },
         })
-    }
-
-    /// What a piece of work is expected to take, together with what shares it.
-    pub(crate) fn expected(&self, work: &Work, latency: &LatencyModel) -> Millis {
-        let forecast = latency.behind(Millis::ZERO);
-        let Work::Step {
-            rows,
-            model,
-            n_rows,
-        } = work
-        else {
-            return forecast.expected(self.takes(work));
-        };
-        let together = self.entries.get(&rows[0].job).and_then(|entry| {
-            let model = &entry.job.models[*model];
-            let size = entry.binding.plan().size;
-            latency.phases().step(model, size, *n_rows)
-        });
-        forecast.expected(together.unwrap_or_default())
     }
 }
