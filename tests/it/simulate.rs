@@ -77,8 +77,8 @@ fn what_is_admitted_is_in_time_at_any_load() {
     let setup = setup(1, 0.05);
     for rate in [4.0, 12.0, 36.0, 120.0] {
         let report = report(&setup, &trace(rate, 120.0, 1), Strategy::Goldilocks);
-        // Where ten times as many come as can be served, whoever waits long waits a little too long now and then.
-        let least = if rate > 100.0 { 0.92 } else { 0.98 };
+        // Where more come than can be served, whoever waits long waits a little too long now and then.
+        let least = if rate > 100.0 { 0.98 } else { 0.99 };
         for class in &report.classes {
             let kept = class.group.attainment_of_admitted.unwrap().mean;
             assert!(
