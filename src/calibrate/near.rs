@@ -1,6 +1,9 @@
 //! Which measured plans are worth a closer look? Those that no cheaper plan beats for sure.
 
-use super::findings::difference::{Difference, Verdict};
+use super::findings::{
+    difference::{Difference, Verdict},
+    measured,
+};
 use crate::planner::{Objective, Sample, profile::Cell};
 
 /// How far below the best plan of its cost a plan may lie, in standard errors of the paired difference.
@@ -17,16 +20,10 @@ pub(super) struct Priced<'c> {
 /// errors of the paired difference. The planner offers more, but variations are looked for around these: every one
 /// more is one more that luck may put in front.
 pub(super) fn frontier<'c>(priced: &[Priced<'c>]) -> Vec<&'c Cell> {
-    let mut entries: Vec<(&'c Cell, Sample)> = Vec::new();
-    for (cell, sample) in by_cost(priced) {
-        let surely = |(_, last): &(&Cell, Sample)| {
-            Difference::paired(&sample, last).verdict() == Verdict::Wins
-        };
-        if entries.last().is_none_or(surely) {
-            entries.push((cell, sample));
-        }
-    }
-    entries.into_iter().map(|(cell, _)| cell).collect()
+    let sorted = by_cost(priced);
+    let samples = sorted.iter().map(|(_, sample)| sample);
+    let places = measured::leaders(samples, |ahead| ahead.verdict() == Verdict::Wins);
+    places.into_iter().map(|place| sorted[place].0).collect()
 }
 
 /// The plans that may be on the frontier, as far as the errors let one tell; the best first among equals

@@ -43,10 +43,6 @@ pub fn run(
     let plans = settings.grid.plans(family, family.default_size());
     let trials: Vec<Trial> = plans.into_iter().map(Trial::from).collect();
     let started = clock.now();
-    let expired = || {
-        let limit = settings.limit;
-        limit.is_some_and(|limit| clock.now().since(started) >= limit)
-    };
     let cells_in = |dtype: Dtype, name: &str| -> Result<Vec<Cell>> {
         let family = in_precision(family, dtype);
         let studio = Studio::load(&family)?;
@@ -56,7 +52,7 @@ pub fn run(
             fresh: settings.fresh,
             threads: settings.threads,
             batch: settings.batch,
-            expired: &expired,
+            expired: &|| settings.is_over(clock, started),
         };
         let set = Set {
             name,

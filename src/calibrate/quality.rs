@@ -24,6 +24,7 @@ use crate::{
         profile::{Anchor, Cell, PROFILE_VERSION, Profile, ProfileKind, Provenance, References},
     },
     telemetry::Clock,
+    units::Moment,
 };
 
 /// How a calibration goes about its work.
@@ -47,6 +48,14 @@ pub struct Settings {
     pub commit: String,
     /// The command line that measures it again.
     pub command: String,
+}
+
+impl Settings {
+    /// Whether time is up for what began then.
+    pub(super) fn is_over(&self, clock: &dyn Clock, started: Moment) -> bool {
+        self.limit
+            .is_some_and(|limit| clock.now().since(started) >= limit)
+    }
 }
 
 /// Measures a family. `previous` is its last profile: bandwidth and anchor stay what they were as
@@ -75,11 +84,7 @@ pub fn run(
         fresh: settings.fresh,
         threads: settings.threads,
         batch: settings.batch,
-        expired: &|| {
-            settings
-                .limit
-                .is_some_and(|limit| clock.now().since(started) >= limit)
-        },
+        expired: &|| settings.is_over(clock, started),
     };
     let scorer = |captions| {
         let accepted = studio.evaluator().accepted();

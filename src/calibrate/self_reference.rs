@@ -7,8 +7,6 @@
 //! picture is given away, and nothing about whether that picture is good: no external data is needed, and
 //! none is replaced.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 
 use super::{
@@ -182,14 +180,13 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn measure(&self, judge: &dyn Judge, plans: &[Plan]) -> Result<Vec<Measured>> {
-        let expired = |limit: Duration| self.clock.now().since(self.started) >= limit;
         let sweep = Sweep {
             judge,
             store: &self.store,
             fresh: self.settings.fresh,
             threads: self.settings.threads,
             batch: self.settings.batch,
-            expired: &|| self.settings.limit.is_some_and(expired),
+            expired: &|| self.settings.is_over(self.clock, self.started),
         };
         let set = Set {
             name: "against itself",

@@ -11,6 +11,7 @@ use crate::{
     files,
 };
 
+mod drawing;
 mod latency;
 mod precision;
 mod quality;

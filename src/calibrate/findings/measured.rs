@@ -122,11 +122,19 @@ pub fn measured<'a>(
 /// The places of those plans, given by rising cost, that beat the last one before them by more than one
 /// standard error of the paired difference.
 pub fn frontier<'a>(by_cost: impl Iterator<Item = &'a Sample>) -> Vec<usize> {
+    leaders(by_cost, Difference::is_progress)
+}
+
+/// The same where `beats` says of the difference to the last one whether it is enough.
+pub fn leaders<'a>(
+    by_cost: impl Iterator<Item = &'a Sample>,
+    beats: impl Fn(Difference) -> bool,
+) -> Vec<usize> {
     let mut entries: Vec<(usize, &Sample)> = Vec::new();
     for (place, sample) in by_cost.enumerate() {
         let enters = entries
             .last()
-            .is_none_or(|(_, last)| Difference::paired(sample, last).is_progress());
+            .is_none_or(|(_, last)| beats(Difference::paired(sample, last)));
         if enters {
             entries.push((place, sample));
         }

@@ -1,20 +1,15 @@
 //! `goldilocks calibrate precision`: what does bf16 cost a family?
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use super::{FamilyArgs, command_line, examples, out};
+use super::{FamilyArgs, drawing::DrawingArgs, examples, out};
 use crate::{
     calibrate::{campaign::Sizes, file, grid::Grid, precision, quality::Settings, self_reference},
     catalog::{Family, SamplerKind},
-    cli::{numbers, serve::read_profile},
-    config,
+    cli::serve::read_profile,
     engine::ops::native::Bf16,
     planner::precision::PrecisionCell,
     telemetry::SystemClock,
@@ -53,33 +48,12 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 256)]
     captions: usize,
 
-    /// Stop after so many minutes; plans that are finished in both by then count
-    #[arg(long, allow_negative_numbers = true, value_parser = numbers::not_negative)]
-    minutes: Option<f64>,
-
     /// The profile that is read and written [default: the family's own]
     #[arg(long)]
     profile: Option<PathBuf>,
 
-    /// Where finished plans are kept [default: calibration in the state folder]
-    #[arg(long)]
-    work_dir: Option<PathBuf>,
-
-    /// Draw everything again
-    #[arg(long)]
-    fresh: bool,
-
-    /// Threads that draw at the same time [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
-
-    /// Pictures that a thread draws together
-    #[arg(long, default_value_t = 32)]
-    batch: usize,
-
-    /// Commit of the program, for the provenance
-    #[arg(long, default_value = option_env!("GIT_SHA").unwrap_or("unknown"))]
-    commit: String,
+    #[command(flatten)]
+    drawing: DrawingArgs,
 
     /// Print what was found as JSON
     #[arg(long)]
@@ -142,44 +116,16 @@ pub(super) fn run(args: Args) -> Result<()> {
 }
 
 fn settings(args: Args, family: &Family) -> Result<Settings> {
-    if let Some(unknown) = args.model.iter().find(|id| family.model(id).is_none()) {
-        anyhow::bail!("family {:?} has no model {unknown:?}", family.id);
-    }
-    ensure!(
-        args.batch > 0,
-        "a batch of 0 pictures draws nothing; 1 or more would do"
-    );
-    let limit = args
-        .minutes
-        .map(|minutes| Duration::try_from_secs_f64(60.0 * minutes));
-    let work_dir = match args.work_dir {
-        Some(folder) => folder,
-        None => config::default_state_dir()
-            .context("there is no home folder for finished plans; name one with --work-dir")?
-            .join("calibration"),
+    let grid = Grid {
+        steps: args.steps,
+        guidance: args.guidance,
+        samplers: args.sampler,
+        models: args.model,
     };
-    Ok(Settings {
-        grid: Grid {
-            steps: args.steps,
-            guidance: args.guidance,
-            samplers: args.sampler,
-            models: args.model,
-        },
-        sizes: Sizes {
-            captions: args.captions,
-            refined: args.captions,
-            held_out: 0,
-        },
-        work_dir,
-        fresh: args.fresh,
-        threads: args
-            .threads
-            .unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into)),
-        batch: args.batch,
-        limit: limit
-            .transpose()
-            .context("--minutes must be a positive number")?,
-        commit: args.commit,
-        command: command_line(std::env::args()),
-    })
+    let sizes = Sizes {
+        captions: args.captions,
+        refined: args.captions,
+        held_out: 0,
+    };
+    args.drawing.settings(family, grid, sizes)
 }

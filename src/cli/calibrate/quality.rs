@@ -1,15 +1,11 @@
 //! `goldilocks calibrate quality`: what is every plan of a family worth?
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::{FamilyArgs, command_line, examples, out};
+use super::{FamilyArgs, drawing::DrawingArgs, examples, out};
 use crate::{
     calibrate::{
         campaign::Sizes,
@@ -20,8 +16,6 @@ use crate::{
         self_reference,
     },
     catalog::{Family, SamplerKind},
-    cli::numbers,
-    config,
     planner::{Profile, profile::ProfileKind},
     telemetry::SystemClock,
     units::Steps,
@@ -104,33 +98,12 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 256)]
     held_out_captions: usize,
 
-    /// Stop after so many minutes; plans that are finished by then count
-    #[arg(long, allow_negative_numbers = true, value_parser = numbers::not_negative)]
-    minutes: Option<f64>,
-
     /// Where the profile goes [default: calibration/FAMILY.json beside the configuration]
     #[arg(long)]
     output: Option<PathBuf>,
 
-    /// Where finished plans are kept [default: calibration in the state folder]
-    #[arg(long)]
-    work_dir: Option<PathBuf>,
-
-    /// Measure everything again
-    #[arg(long)]
-    fresh: bool,
-
-    /// Threads that draw at the same time [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
-
-    /// Pictures that a thread draws together
-    #[arg(long, default_value_t = 32)]
-    batch: usize,
-
-    /// Commit of the program, for the profile's provenance
-    #[arg(long, default_value = option_env!("GIT_SHA").unwrap_or("unknown"))]
-    commit: String,
+    #[command(flatten)]
+    drawing: DrawingArgs,
 
     /// Print what was made as JSON
     #[arg(long)]
@@ -210,9 +183,6 @@ fn prompts(args: &Args) -> Result<Option<Prompts>> {
 }
 
 fn settings(args: Args, family: &Family) -> Result<Settings> {
-    if let Some(unknown) = args.model.iter().find(|id| family.model(id).is_none()) {
-        anyhow::bail!("family {:?} has no model {unknown:?}", family.id);
-    }
     if let Some(odd) = args
         .guidance
         .iter()
@@ -224,48 +194,23 @@ fn settings(args: Args, family: &Family) -> Result<Settings> {
         !args.sampler.contains(&SamplerKind::Lcm),
         "lcm is for distilled models, which are measured with it in any case; leave it out"
     );
-    ensure!(
-        args.batch > 0,
-        "a batch of 0 pictures draws nothing; 1 or more would do"
-    );
     let usual = if args.self_reference {
         USUAL_OF_SELF
     } else {
         USUAL
     };
-    let limit = args
-        .minutes
-        .map(|minutes| Duration::try_from_secs_f64(60.0 * minutes));
-    let work_dir = match args.work_dir {
-        Some(folder) => folder,
-        None => config::default_state_dir()
-            .context("there is no home folder for finished plans; name one with --work-dir")?
-            .join("calibration"),
+    let grid = Grid {
+        steps: said_or(args.steps, usual.steps),
+        guidance: said_or(args.guidance, usual.guidance),
+        samplers: said_or(args.sampler, usual.samplers),
+        models: args.model,
     };
-    Ok(Settings {
-        grid: Grid {
-            steps: said_or(args.steps, usual.steps),
-            guidance: said_or(args.guidance, usual.guidance),
-            samplers: said_or(args.sampler, usual.samplers),
-            models: args.model,
-        },
-        sizes: Sizes {
-            captions: args.captions.unwrap_or(N_CAPTIONS),
-            refined: args.refined_captions,
-            held_out: args.held_out_captions,
-        },
-        work_dir,
-        fresh: args.fresh,
-        threads: args
-            .threads
-            .unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into)),
-        batch: args.batch,
-        limit: limit
-            .transpose()
-            .context("--minutes must be a positive number")?,
-        commit: args.commit,
-        command: command_line(std::env::args()),
-    })
+    let sizes = Sizes {
+        captions: args.captions.unwrap_or(N_CAPTIONS),
+        refined: args.refined_captions,
+        held_out: args.held_out_captions,
+    };
+    args.drawing.settings(family, grid, sizes)
 }
 
 /// What was said, or what is usual where nothing was.

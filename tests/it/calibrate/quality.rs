@@ -12,7 +12,7 @@ use goldilocks::{
         quality::{self, Settings},
         report,
     },
-    catalog::SamplerKind,
+    catalog::{Family, SamplerKind},
     engine::ops::native::Bf16,
     planner::{Objective, Profile, profile::Cell},
     telemetry::{Clock, ManualClock},
@@ -43,6 +43,26 @@ fn settings(toy: &Toy) -> Settings {
     }
 }
 
+/// The profile as it is read again from its file.
+fn through_a_file(toy: &Toy, family: &Family, profile: &Profile) -> Profile {
+    let path = toy.path("calibration/toy.json");
+    file::write(profile, &path).unwrap();
+    let read = Profile::from_json(&fs::read_to_string(&path).unwrap(), &family.digest).unwrap();
+    assert_eq!(read, *profile);
+    read
+}
+
+fn findings(family: &Family, profile: &Profile) -> Findings {
+    Findings::of(&Material {
+        family,
+        profile,
+        objective: Objective::Balanced,
+        latency: None,
+        requests: &[],
+        literature: None,
+    })
+}
+
 #[test]
 fn what_bf16_costs_is_measured_kept_and_told() {
     if Bf16::detect().is_none() {
@@ -69,20 +89,10 @@ fn what_bf16_costs_is_measured_kept_and_told() {
         assert!(difference.mean.abs() < 0.5 && difference.standard_error.is_finite());
     }
     profile.precision = Some(found);
-    let path = toy.path("calibration/toy.json");
-    file::write(&profile, &path).unwrap();
-    let read = Profile::from_json(&fs::read_to_string(&path).unwrap(), &family.digest).unwrap();
-    assert_eq!(read, profile);
+    let read = through_a_file(&toy, &family, &profile);
     let again = quality::run(&family, &settings(&toy), Some(&read), &clock).unwrap();
     assert_eq!(again.precision, read.precision, "what was measured stays");
-    let findings = Findings::of(&Material {
-        family: &family,
-        profile: &read,
-        objective: Objective::Balanced,
-        latency: None,
-        requests: &[],
-        literature: None,
-    });
+    let findings = findings(&family, &read);
     assert!(report::page(&findings).contains("<h2>What bf16 costs</h2>"));
 }
 
@@ -115,18 +125,8 @@ fn every_plan_is_measured_and_the_planner_reads_the_profile() {
     let sizes = settings(&toy).sizes;
     assert_eq!(profile.reference.real.unwrap().n, sizes.refined);
     assert_eq!(sizes.refined + sizes.held_out, N_CAPTIONS);
-    let path = toy.path("calibration/toy.json");
-    file::write(&profile, &path).unwrap();
-    let read = Profile::from_json(&fs::read_to_string(&path).unwrap(), &family.digest).unwrap();
-    assert_eq!(read, profile);
-    let findings = Findings::of(&Material {
-        family: &family,
-        profile: &read,
-        objective: Objective::Balanced,
-        latency: None,
-        requests: &[],
-        literature: None,
-    });
+    let read = through_a_file(&toy, &family, &profile);
+    let findings = findings(&family, &read);
     let svg = report::figure(&findings).file();
     assert_eq!(svg.matches("<circle").count(), read.cells.len());
     assert!(report::page(&findings).contains("<h2>Few-step students against their teachers</h2>"));
