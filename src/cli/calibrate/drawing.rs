@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::command_line;
 use crate::{
     calibrate::{campaign::Sizes, grid::Grid, quality::Settings},
-    catalog::Family,
+    catalog::{Family, SamplerKind},
     cli::numbers,
     config,
 };
@@ -44,6 +44,14 @@ impl DrawingArgs {
         if let Some(unknown) = grid.models.iter().find(|id| family.model(id).is_none()) {
             bail!("family {:?} has no model {unknown:?}", family.id);
         }
+        let is_usable = |scale: &f64| (1.0..=100.0).contains(scale);
+        if let Some(odd) = grid.guidance.iter().find(|scale| !is_usable(scale)) {
+            bail!("guidance scale {odd} is outside 1..=100");
+        }
+        ensure!(
+            !grid.samplers.contains(&SamplerKind::Lcm),
+            "lcm is for distilled models, which are measured with it in any case; leave it out"
+        );
         ensure!(
             self.batch > 0,
             "a batch of 0 pictures draws nothing; 1 or more would do"

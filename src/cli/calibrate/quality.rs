@@ -183,17 +183,6 @@ fn prompts(args: &Args) -> Result<Option<Prompts>> {
 }
 
 fn settings(args: Args, family: &Family) -> Result<Settings> {
-    if let Some(odd) = args
-        .guidance
-        .iter()
-        .find(|scale| !(1.0..=100.0).contains(*scale))
-    {
-        anyhow::bail!("guidance scale {odd} is outside 1..=100");
-    }
-    ensure!(
-        !args.sampler.contains(&SamplerKind::Lcm),
-        "lcm is for distilled models, which are measured with it in any case; leave it out"
-    );
     let usual = if args.self_reference {
         USUAL_OF_SELF
     } else {
