@@ -20,7 +20,7 @@ import time
 import urllib.request
 
 MULTIPLES = [0.5, 0.8, 1.0, 1.5, 3.0, 10.0]
-CLASSES = [2, 4, 8, 30]  # budgets, as multiples of the floor plan's p95 latency
+CLASSES = [2, 4, 8, 30]  # budgets, as multiples of the floor plan's p99 latency
 
 
 def post(base, path, body):
@@ -70,10 +70,10 @@ def planned(base, budget):
 
 
 def rates(base):
-    """The floor's p95 latency, and the rates C0 and C1."""
+    """The floor's p99 latency, and the rates C0 and C1."""
     floor = planned(base, {"budget": {"min_score": 0, "minimize": "latency"}})
-    best = [planned(base, {"budget": {"latency_ms": floor["p95"] * factor}})["p50"] for factor in CLASSES]
-    return floor["p95"], 1e3 / floor["p50"], 1e3 / statistics.mean(best)
+    best = [planned(base, {"budget": {"latency_ms": floor["p99"] * factor}})["p50"] for factor in CLASSES]
+    return floor["p99"], 1e3 / floor["p50"], 1e3 / statistics.mean(best)
 
 
 def run(args, work, floor, rate, seed, base):
@@ -102,7 +102,7 @@ def main():
     with tempfile.TemporaryDirectory() as work, Server(args, os.path.join(work, "state")) as server:
         learn(server.base, 200)
         floor, c0, c1 = rates(server.base)
-        print(f"floor plan: p95 {floor:.1f} ms; C0 {c0:.1f}/s, C1 {c1:.1f}/s; budgets {CLASSES} times the floor")
+        print(f"floor plan: p99 {floor:.1f} ms; C0 {c0:.1f}/s, C1 {c1:.1f}/s; budgets {CLASSES} times the floor")
         for multiple in MULTIPLES:
             for seed in range(args.seeds):
                 report = run(args, work, floor, multiple * c1, seed, server.base)

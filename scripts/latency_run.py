@@ -52,8 +52,8 @@ class Mix:
             raise SystemExit(f"{server}/v1/models lists no model with samplers")
         best = post(server, "/v1/plan", {"prompt": PROMPTS[0], "quality": "max"})
         floor = post(server, "/v1/plan", {"prompt": PROMPTS[0], "quality": "low"})
-        p95 = [plan["estimate"]["latency_ms"]["p95"] for plan in (floor, best)]
-        self.budgets = min(p95), 1.3 * max(p95)
+        p99 = [plan["estimate"]["latency_ms"]["p99"] for plan in (floor, best)]
+        self.budgets = min(p99), 1.3 * max(p99)
 
     def next(self) -> tuple[str, dict]:
         """Returns a kind and a body: a latency budget, or a pinned model and number of steps."""

@@ -46,7 +46,7 @@ export async function planNow() {
 
 function showPlan(reply) {
   byId("buys-said").textContent =
-    `Buys ${planLine(reply.plan)}, score ${score(reply.estimate.score)}, p95 ${span(reply.estimate.latency_ms?.p95)}.`;
+    `Buys ${planLine(reply.plan)}, score ${score(reply.estimate.score)}, p99 ${span(reply.estimate.latency_ms?.p99)}.`;
   byId("buys").replaceChildren(
     make("div", {}, make("p", { className: "lead" }, "This buys"), planTags(reply.plan), estimateFacts(reply.estimate)),
     nextBetter(reply) ?? make("p", { className: "soft note" }, "No plan of this family is predicted to be better."),

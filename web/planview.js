@@ -20,7 +20,7 @@ export function estimateFacts(estimate) {
   return facts([
     ["score", score(estimate.score)],
     ["p50", span(estimate.latency_ms?.p50)],
-    ["p95", span(estimate.latency_ms?.p95)],
+    ["p99", span(estimate.latency_ms?.p99)],
     ["compute", work(estimate.tflops)],
   ]);
 }

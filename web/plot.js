@@ -9,7 +9,7 @@ const LABEL_WIDTH = 48;
 /** Room for labels around the curves; sliders below keep the same sides. */
 export const MARGIN = { top: 12, right: 12, bottom: 26, left: 34 };
 
-export const costOf = (estimate, axis) => (axis === "latency" ? estimate.latency_ms?.p95 : estimate.tflops);
+export const costOf = (estimate, axis) => (axis === "latency" ? estimate.latency_ms?.p99 : estimate.tflops);
 export const costWords = (cost, axis) => (axis === "latency" ? span(cost) : work(cost));
 
 /**
@@ -163,9 +163,9 @@ export function frontierTable({ curve }) {
       {},
       make("td", {}, planLine(plan)),
       make("td", {}, score(estimate.score)),
-      make("td", {}, span(estimate.latency_ms?.p95)),
+      make("td", {}, span(estimate.latency_ms?.p99)),
       make("td", {}, work(estimate.tflops)),
     );
-  const head = ["plan", "score", "p95", "compute"].map((name) => make("th", { scope: "col" }, name));
+  const head = ["plan", "score", "p99", "compute"].map((name) => make("th", { scope: "col" }, name));
   return make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...curve.map(row)));
 }

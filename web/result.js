@@ -49,7 +49,7 @@ function outcome({ actual, budget, images }) {
 function latencyFigure({ estimate, actual, budget }) {
   const predicted = estimate.latency_ms;
   if (!predicted) return "";
-  const widest = Math.max(predicted.p95, actual.latency_ms);
+  const widest = Math.max(predicted.p99, actual.latency_ms);
   // A limit that is far away would make everything else too small to read.
   const limit = budget.latency_ms !== null && budget.latency_ms < widest * 1.7 ? budget.latency_ms : null;
   const reach = Math.max(widest, limit ?? 0) * 1.06;
@@ -62,7 +62,7 @@ function latencyFigure({ estimate, actual, budget }) {
   const guess = make(
     "div",
     { className: "bar guess" },
-    sized(make("span", { className: "p95" }), { width: share(predicted.p95) }),
+    sized(make("span", { className: "p99" }), { width: share(predicted.p99) }),
     sized(make("span", { className: "p50" }), { width: share(predicted.p50) }),
   );
   const line = limit && sized(make("i", { className: "mark" }), { insetInlineStart: share(limit) });
@@ -93,7 +93,7 @@ function phaseTable(predicted, actual) {
     "dl",
     { className: "phases" },
     make("div", {}, make("dt", {}, "predicted p50"), make("dd", {}, span(predicted.p50))),
-    make("div", {}, make("dt", {}, "predicted p95"), make("dd", {}, span(predicted.p95))),
+    make("div", {}, make("dt", {}, "predicted p99"), make("dd", {}, span(predicted.p99))),
     ...PHASES.map(cell),
   );
 }

@@ -35,7 +35,7 @@ pub(super) struct FrontierReply {
     size: ImageSize,
     /// Which score is maximised.
     objective: Objective,
-    /// The cost that the curves are in order of: predicted p95 latency, or operations.
+    /// The cost that the curves are in order of: predicted p99 latency, or operations.
     axis: Cost,
     /// Cheapest first, each one better than the one before by more than a standard error of the paired
     /// difference.

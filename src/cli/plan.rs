@@ -147,7 +147,7 @@ fn request(args: &Args, family: &Family, model: Option<ModelId>) -> PlanRequest 
 
 /// The explanation for people.
 fn table(explanation: &Explanation) -> String {
-    let head = ["", "plan", "score", "p95 ms", "tflops", ""].map(str::to_owned);
+    let head = ["", "plan", "score", "p99 ms", "tflops", ""].map(str::to_owned);
     let chosen = row(
         "chosen",
         &explanation.plan,
@@ -197,14 +197,14 @@ fn row(role: &str, plan: &Plan, estimate: &Estimate, note: String) -> [String; 6
     let score = estimate.score.map_or_else(unknown, |score| {
         format!("{:.3} +- {:.3}", score.mean, score.standard_error)
     });
-    let p95 = estimate
+    let p99 = estimate
         .latency_ms
-        .map(|latency| format!("{:.0}", latency.p95.0));
+        .map(|latency| format!("{:.0}", latency.p99.0));
     [
         role.to_owned(),
         plan.to_string(),
         score,
-        p95.unwrap_or_else(unknown),
+        p99.unwrap_or_else(unknown),
         format!("{:.4}", estimate.tflops),
         note,
     ]
@@ -275,10 +275,10 @@ mod tests {
             warnings: vec![Notice::new("odd", "something is odd".into())],
         };
         let expected = "\
-             plan                                     score            p95 ms  tflops
-chosen       toy-16, ddim, steps 4, guidance 3, 64x64  0.800 +- 0.010  120     0.0120
-next better  toy-16, ddim, steps 8, guidance 3, 64x64  0.900 +- 0.010  120     0.0120  needs latency_ms 210.5
-unpinned     toy-32, ddim, steps 2, guidance 3, 64x64  0.850 +- 0.010  120     0.0120  without the pins: 0.0500 more score
+             plan                                     score            p99 ms  tflops
+chosen       toy-16, ddim, steps 4, guidance 3, 64x64  0.800 +- 0.010  130     0.0120
+next better  toy-16, ddim, steps 8, guidance 3, 64x64  0.900 +- 0.010  130     0.0120  needs latency_ms 210.5
+unpinned     toy-32, ddim, steps 2, guidance 3, 64x64  0.850 +- 0.010  130     0.0120  without the pins: 0.0500 more score
 lost         toy-8, ddim, steps 16, guidance 3, 64x64  -               -       0.0120  0.1000 below min_score
 warning: something is odd
 ";

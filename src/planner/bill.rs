@@ -54,9 +54,9 @@ impl Bill<'_> {
         }
     }
 
-    /// Whether the plan is predicted to keep the limits at p95.
+    /// Whether the plan is predicted to keep the limits at p99.
     pub(super) fn keeps(&self, limits: Limits, forecast: &Forecast) -> bool {
-        let in_time = |limit| self.phases.is_some_and(|sum| forecast.p95(sum) <= limit);
+        let in_time = |limit| self.phases.is_some_and(|sum| forecast.p99(sum) <= limit);
         limits.flops.is_none_or(|limit| self.flops <= limit) && limits.latency.is_none_or(in_time)
     }
 }

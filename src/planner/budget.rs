@@ -95,7 +95,7 @@ impl Objective {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cost {
-    /// Predicted p95 latency.
+    /// Predicted p99 latency.
     Latency,
     /// Operations.
     Tflops,

@@ -165,8 +165,8 @@ impl Scene<'_> {
         let next = cheapest(better.iter(), self.axis())?;
         let needed_time = self
             .search
-            .p95(&next)
-            .filter(|p95| self.limits.latency.is_some_and(|limit| *p95 > limit));
+            .p99(&next)
+            .filter(|p99| self.limits.latency.is_some_and(|limit| *p99 > limit));
         let dear = self.limits.flops.is_some_and(|limit| next.flops > limit);
         Some(Upgrade {
             plan: self.search.plan(&next),
@@ -260,7 +260,7 @@ impl Scene<'_> {
 
     fn costs_more(&self, other: &Bill<'_>) -> Loss {
         let excess = other.flops.tflops() - self.chosen.flops.tflops();
-        let delay = self.search.p95(other).zip(self.search.p95(&self.chosen));
+        let delay = self.search.p99(other).zip(self.search.p99(&self.chosen));
         Loss::CostsMore {
             tflops: (excess > 0.0).then_some(excess),
             latency_ms: delay.and_then(|(theirs, ours)| above_zero(theirs.0 - ours.0)),
@@ -269,10 +269,10 @@ impl Scene<'_> {
 
     fn over_budget(&self, other: &Bill<'_>) -> Loss {
         let over = |limit: Flops| other.flops.tflops() - limit.tflops();
-        let late = self.limits.latency.zip(self.search.p95(other));
+        let late = self.limits.latency.zip(self.search.p99(other));
         Loss::OverBudget {
             tflops: self.limits.flops.map(over).filter(|by| *by > 0.0),
-            latency_ms: late.and_then(|(limit, p95)| above_zero(p95.0 - limit.0)),
+            latency_ms: late.and_then(|(limit, p99)| above_zero(p99.0 - limit.0)),
         }
     }
 }

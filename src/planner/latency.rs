@@ -68,26 +68,18 @@ impl Forecast {
         Millis(span.0.max(0.0) / self.speed)
     }
 
-    /// The most work that a request may have for its 95th percentile to be within `limit`.
-    pub fn most_at_p95(&self, limit: Millis) -> Millis {
-        self.most(limit, self.margins.p95)
-    }
-
-    /// The most work that a request may have for its 99th percentile to be within `limit`.
+    /// The most work that a request may have for its 99th percentile to be within `limit`: the inverse of
+    /// [`Self::p99`]; zero where no work at all is too much.
     pub fn most_at_p99(&self, limit: Millis) -> Millis {
-        self.most(limit, self.margins.p99)
-    }
-
-    /// The inverse of [`Self::quantile`]; zero where no work at all is too much.
-    fn most(&self, limit: Millis, margin: f64) -> Millis {
+        let margin = self.margins.p99;
         let expected = (limit.0 - margin * self.margins.constant * self.speed) / (1.0 + margin);
         let work = (expected - self.queued.0) / self.speed - self.overhead.0;
         Millis(work.max(0.0))
     }
 
-    /// The 95th percentile alone.
-    pub fn p95(&self, sum: Millis) -> Millis {
-        self.quantile(sum, self.margins.p95)
+    /// The 99th percentile alone, which budgets are held against.
+    pub fn p99(&self, sum: Millis) -> Millis {
+        self.quantile(sum, self.margins.p99)
     }
 
     fn quantile(&self, sum: Millis, margin: f64) -> Millis {
@@ -206,9 +198,9 @@ impl LatencyModel {
     }
 
     /// Returns the greatest queue behind which a request with this sum of phases keeps `limit` at
-    /// p95; nothing if it does not keep it on an idle server.
+    /// p99; nothing if it does not keep it on an idle server.
     pub fn longest_queue(&self, sum: Millis, limit: Millis) -> Option<Millis> {
-        let (speed, margin) = (self.speed_factor(), self.margins.p95);
+        let (speed, margin) = (self.speed_factor(), self.margins.p99);
         let expected = (limit.0 - margin * self.margins.constant * speed) / (1.0 + margin);
         let spare = expected - (sum.0 + self.overhead.0) * speed;
         (spare >= 0.0).then_some(Millis(spare))

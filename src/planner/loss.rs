@@ -29,7 +29,7 @@ pub enum Loss {
     CostsMore {
         /// By how many tflops; null if it does not.
         tflops: Option<f64>,
-        /// By how many milliseconds at p95; null if it does not.
+        /// By how many milliseconds at p99; null if it does not.
         #[schema(value_type = Option<f64>)]
         latency_ms: Option<Millis>,
     },
@@ -37,7 +37,7 @@ pub enum Loss {
     OverBudget {
         /// By how many tflops; null if it does not.
         tflops: Option<f64>,
-        /// By how many milliseconds at p95; null if it does not.
+        /// By how many milliseconds at p99; null if it does not.
         #[schema(value_type = Option<f64>)]
         latency_ms: Option<Millis>,
     },

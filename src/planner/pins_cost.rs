@@ -23,7 +23,7 @@ pub struct PinsCost {
     pub score: Option<f64>,
     /// The standard error of that, paired by caption.
     pub standard_error: Option<f64>,
-    /// How many milliseconds more the pinned plan takes at p95; null before this machine was timed.
+    /// How many milliseconds more the pinned plan takes at p99; null before this machine was timed.
     #[schema(value_type = Option<f64>)]
     pub latency_ms: Option<Millis>,
     /// How many tflops more the pinned plan takes.
@@ -45,13 +45,13 @@ impl Search<'_> {
         let eligible = search.eligible(&menu).ok()?;
         let free = search.select(&eligible, search.limits(&eligible)).ok()?;
         let standard_error = self.paired_error(&free, pinned);
-        let p95s = self.p95(pinned).zip(self.p95(&free));
+        let p99s = self.p99(pinned).zip(self.p99(&free));
         let mut cost = PinsCost {
             plan: search.plan(&free),
             estimate: search.estimate(&free),
             score: standard_error.map(|_| free.merit() - pinned.merit()),
             standard_error,
-            latency_ms: p95s.map(|(pinned, free)| Millis(pinned.0 - free.0)),
+            latency_ms: p99s.map(|(pinned, free)| Millis(pinned.0 - free.0)),
             tflops: pinned.flops.tflops() - free.flops.tflops(),
             message: String::new(),
         };

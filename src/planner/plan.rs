@@ -196,10 +196,10 @@ pub struct LatencyEstimate {
     /// Half of such requests take no longer.
     #[schema(value_type = f64)]
     pub p50: Millis,
-    /// 95 of 100 such requests take no longer: what a budget is held against.
+    /// 95 of 100 such requests take no longer.
     #[schema(value_type = f64)]
     pub p95: Millis,
-    /// 99 of 100 such requests take no longer: what admission is held against.
+    /// 99 of 100 such requests take no longer: what budgets and admission are held against.
     #[schema(value_type = f64)]
     pub p99: Millis,
 }

@@ -57,7 +57,7 @@ pub enum Refusal {
          try again in {:.0} ms", .fastest.0, .retry_after.0
     )]
     Overloaded {
-        /// Predicted p95 of the fastest plan that fits otherwise, queue included.
+        /// Predicted p99 of the fastest plan that fits otherwise, queue included.
         fastest: Millis,
         /// When the queue is predicted to have become short enough.
         retry_after: Millis,

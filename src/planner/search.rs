@@ -246,8 +246,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub(super) fn p95(&self, bill: &Bill<'_>) -> Option<Millis> {
-        bill.phases.map(|sum| self.now.behind.p95(sum))
+    pub(super) fn p99(&self, bill: &Bill<'_>) -> Option<Millis> {
+        bill.phases.map(|sum| self.now.behind.p99(sum))
     }
 
     /// The standard error of the difference of two predicted scores; none where one was never measured.

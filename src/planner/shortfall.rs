@@ -42,7 +42,7 @@ pub(super) fn fastest_to_fit<'b, 'm: 'b>(
     let sum = cheapest(idle, Cost::Latency)?.phases?;
     let queue = now.latency.longest_queue(sum, limits.latency?)?;
     Some(Refusal::Overloaded {
-        fastest: now.behind.p95(sum),
+        fastest: now.behind.p99(sum),
         retry_after: Millis((now.load.queued.0 - queue.0).max(0.0)),
     })
 }
@@ -53,7 +53,7 @@ fn minimum_feasible(
     limits: Limits,
     idle: &Forecast,
 ) -> (Limit, MinimumFeasible) {
-    let p95 = |bill: &Bill<'_>| Some(enough_time(idle.p95(bill.phases?)));
+    let p99 = |bill: &Bill<'_>| Some(enough_time(idle.p99(bill.phases?)));
     let in_time = |bill: &&Bill<'_>| {
         let only = Limits {
             flops: None,
@@ -64,7 +64,7 @@ fn minimum_feasible(
     let in_flops = |bill: &&Bill<'_>| limits.flops.is_none_or(|limit| bill.flops <= limit);
     let fastest = cheapest(eligible.iter().filter(in_flops), Cost::Latency);
     let leanest = cheapest(eligible.iter().filter(in_time), Cost::Tflops);
-    let latency_ms = fastest.as_ref().and_then(p95);
+    let latency_ms = fastest.as_ref().and_then(p99);
     let tflops = leanest.map(|bill| enough_tflops(bill.flops));
     let limit = match (latency_ms, tflops) {
         (Some(_), Some(_)) => Limit::Either,
@@ -76,7 +76,7 @@ fn minimum_feasible(
             // Several plans may share the least operations, once they are rounded up.
             let leanest = timed().filter(|bill| tflops.is_some_and(|t| bill.flops.tflops() <= t));
             let both = MinimumFeasible {
-                latency_ms: cheapest(leanest, Cost::Latency).as_ref().and_then(p95),
+                latency_ms: cheapest(leanest, Cost::Latency).as_ref().and_then(p99),
                 tflops,
             };
             return (Limit::Both, both);

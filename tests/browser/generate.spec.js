@@ -66,7 +66,7 @@ test("a prompt is drawn, step by step, with partial pictures and numbers", async
   expect(await pixels(image)).toMatch(/^128x128 /);
   await expect(result(page).locator(".plan")).toContainText("emoji-c32100 steps");
   await expect(result(page).locator(".phases")).toContainText(
-    /predicted p50[\d.]+ (ms|s)predicted p95[\d.]+ (ms|s)queue.*text.*denoise.*decode.*encode/,
+    /predicted p50[\d.]+ (ms|s)predicted p99[\d.]+ (ms|s)queue.*text.*denoise.*decode.*encode/,
   );
   await expect(fact(result(page), "compute")).toHaveText(/^0\.\d+ of 0\.\d+ TFLOP$/);
   await expect(fact(result(page), "seed")).toHaveText(/^\d+$/);

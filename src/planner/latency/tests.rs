@@ -308,7 +308,7 @@ fn the_longest_queue_is_just_short_enough() {
     run(&mut model, &mut machine, 50);
     let (sum, limit) = (Millis(100.0), Millis(1000.0));
     let queue = model.longest_queue(sum, limit).unwrap();
-    assert!(model.estimate(sum, queue * 0.999).p95 <= limit);
-    assert!(model.estimate(sum, queue * 1.001).p95 > limit);
+    assert!(model.estimate(sum, queue * 0.999).p99 <= limit);
+    assert!(model.estimate(sum, queue * 1.001).p99 > limit);
     assert_eq!(model.longest_queue(sum, Millis(50.0)), None);
 }

@@ -104,7 +104,7 @@ impl Agenda {
 }
 
 /// The time that a picture's steps have if it is to be in time, its decoder, its file and the other pictures
-/// of its job at the 95th percentile; none where nothing hangs on it.
+/// of its job at the 99th percentile; none where nothing hangs on it.
 fn time_for_steps(
     entry: &Entry,
     picture: &Picture,
@@ -116,7 +116,7 @@ fn time_for_steps(
     }
     let besides = Millis(entry.rest().0 - picture.rest_of_steps().0) + entry.tail();
     let left = Millis::from(entry.deadline.since(now));
-    Some(Millis(left.0 - forecast.p95(besides).0))
+    Some(Millis(left.0 - forecast.p99(besides).0))
 }
 
 /// As many steps as there is time for.

@@ -9,7 +9,7 @@ use super::toy::Toy;
 fn costs(curve: &Value, axis: &str) -> Vec<f64> {
     let entries = curve.as_array().unwrap().iter();
     let cost = |entry: &Value| match axis {
-        "latency" => entry["estimate"]["latency_ms"]["p95"].as_f64().unwrap(),
+        "latency" => entry["estimate"]["latency_ms"]["p99"].as_f64().unwrap(),
         _ => entry["estimate"]["tflops"].as_f64().unwrap(),
     };
     entries.map(cost).collect()

@@ -121,8 +121,8 @@ fn pins_cost_what_the_choice_without_them_has_more() {
         assert_eq!((&cost.plan, cost.estimate), (&free.plan, free.estimate));
         let gap = free.estimate.score.unwrap().mean - pinned.estimate.score.unwrap().mean;
         assert!((cost.score.unwrap() - gap).abs() < 1e-12);
-        let p95 = |estimate: &Estimate| estimate.latency_ms.unwrap().p95.0;
-        let delay = p95(&pinned.estimate) - p95(&free.estimate);
+        let p99 = |estimate: &Estimate| estimate.latency_ms.unwrap().p99.0;
+        let delay = p99(&pinned.estimate) - p99(&free.estimate);
         assert!((cost.latency_ms.unwrap().0 - delay).abs() < 1e-9);
         assert!((cost.tflops - (pinned.estimate.tflops - free.estimate.tflops)).abs() < 1e-12);
         let is_same = free.plan == pinned.plan;

@@ -92,11 +92,11 @@ fn score(decision: &Decision) -> f64 {
 fn keeps(decision: &Decision, budget: &Budget) -> bool {
     // The estimate tells operations in units of 10^12: one rounding.
     let flops = decision.estimate.flops().0 * (1.0 - 1e-12);
-    let p95 = decision.estimate.latency_ms.map(|latency| latency.p95);
+    let p99 = decision.estimate.latency_ms.map(|latency| latency.p99);
     budget.flops.is_none_or(|limit| flops <= limit.0)
         && budget
             .latency
-            .is_none_or(|limit| p95.is_some_and(|p95| p95 <= limit))
+            .is_none_or(|limit| p99.is_some_and(|p99| p99 <= limit))
 }
 
 /// The frontier on one axis; empty where the pins are a contradiction, guidance of a distilled model.
@@ -207,7 +207,7 @@ proptest! {
             for pair in frontier.windows(2) {
                 let cost = |decision: &Decision| match axis {
                     Cost::Tflops => decision.estimate.tflops,
-                    Cost::Latency => decision.estimate.latency_ms.unwrap().p95.0,
+                    Cost::Latency => decision.estimate.latency_ms.unwrap().p99.0,
                 };
                 prop_assert!(cost(&pair[0]) < cost(&pair[1]));
                 if pair[0].estimate.score.is_some() {
@@ -295,7 +295,7 @@ proptest! {
         let toy = Toy::any(seed);
         let cost = |decision: &Decision| match axis {
             Cost::Tflops => decision.estimate.tflops,
-            Cost::Latency => decision.estimate.latency_ms.map_or(f64::INFINITY, |ms| ms.p95.0),
+            Cost::Latency => decision.estimate.latency_ms.map_or(f64::INFINITY, |ms| ms.p99.0),
         };
         if let Ok(chosen) = toy.planner.choose(&request, &toy.latency, load) {
             let cheapest = offered(&toy, &request, load)
