@@ -115,6 +115,17 @@ impl<N: Number> Panels<N> {
         bytemuck::cast_slice(values)
     }
 
+    /// Some rows of one panel.
+    pub(super) fn rows_of(&self, index: usize, first: usize, n: usize) -> &[N] {
+        let width = self.stored_width(index);
+        &self.panel(index)[first * width..][..n * width]
+    }
+
+    /// Words with the filling.
+    pub(super) fn words(&self) -> usize {
+        self.values.len()
+    }
+
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.values)

@@ -1,5 +1,4 @@
-//! How is a large product cut up? Into tiles, in an order that keeps panels in the cache, and into
-//! parts for the threads of the team.
+//! How is a large product computed? Tile by tile, in an order that keeps panels in the cache.
 
 use std::{ops::Range, ptr};
 
@@ -13,11 +12,9 @@ use super::{
     tile::{self, MAX_ROWS, Rows, Segments, Tile},
 };
 
-/// Multiply-accumulates below which calling another thread costs more than it saves.
-const MIN_PARALLEL_WORK: usize = 1 << 17;
+mod cut;
 
-/// Parts for each thread, so that one that is late leaves its share to the others.
-const PARTS_PER_THREAD: usize = 3;
+use cut::{Parts, Slab, Slabs, Tiles};
 
 /// What follows the sums of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +75,7 @@ impl<N: Number, P: Place> Product<'_, N, P> {
         self.check(output.len());
         let output = Shared::new(output);
         let tiles = Tiles::new(native.level.rows(), self.n_pictures, self.n_positions);
-        let parts = self.parts(native, tiles.len());
+        let parts = Parts::of(self, native.team.n_threads(), tiles.len());
         native.team.run(parts.len(), |part| {
             let (tile_range, panel_range) = parts.part(part);
             let block = Block {
@@ -112,79 +109,6 @@ impl<N: Number, P: Place> Product<'_, N, P> {
             "a bias for all pictures or for each"
         );
     }
-
-    fn parts(&self, native: &Native, n_tiles: usize) -> Parts {
-        let n_panels = self.panels.n_panels();
-        let n_rows = self.n_pictures * self.n_positions;
-        let work = n_rows * self.panels.depth() * self.panels.columns();
-        let n_threads = native.team.n_threads();
-        if n_threads == 1 || work < MIN_PARALLEL_WORK {
-            return Parts::new((n_tiles, 1), (n_panels, 1));
-        }
-        let wanted = PARTS_PER_THREAD * n_threads;
-        let tile_groups = n_tiles.min(wanted);
-        let panel_groups = wanted.div_ceil(tile_groups).min(n_panels);
-        Parts::new((n_tiles, tile_groups), (n_panels, panel_groups))
-    }
-}
-
-/// A grid of tiles x panels in about equal parts.
-#[derive(Debug, Clone, Copy)]
-struct Parts {
-    tiles: (usize, usize),
-    panels: (usize, usize),
-}
-
-impl Parts {
-    /// Counts, each with the number of groups it is cut into.
-    fn new(tiles: (usize, usize), panels: (usize, usize)) -> Self {
-        Self { tiles, panels }
-    }
-
-    fn len(&self) -> usize {
-        self.tiles.1 * self.panels.1
-    }
-
-    fn part(&self, index: usize) -> (Range<usize>, Range<usize>) {
-        let cut = |(n, groups): (usize, usize), group: usize| {
-            n * group / groups..n * (group + 1) / groups
-        };
-        let (tile_group, panel_group) = (index / self.panels.1, index % self.panels.1);
-        (cut(self.tiles, tile_group), cut(self.panels, panel_group))
-    }
-}
-
-/// All rows of a result in tiles, none of them across two pictures.
-#[derive(Debug, Clone, Copy)]
-struct Tiles {
-    n_pictures: usize,
-    n_positions: usize,
-    rows: usize,
-}
-
-impl Tiles {
-    fn new(rows: usize, n_pictures: usize, n_positions: usize) -> Self {
-        Self {
-            n_pictures,
-            n_positions,
-            rows: tile::rows_of_tiles(rows, n_positions),
-        }
-    }
-
-    fn per_picture(&self) -> usize {
-        self.n_positions.div_ceil(self.rows)
-    }
-
-    fn len(&self) -> usize {
-        self.n_pictures * self.per_picture()
-    }
-
-    /// The picture of a tile and its positions.
-    fn get(&self, index: usize) -> (usize, Range<usize>) {
-        let (picture, tile) = (index / self.per_picture(), index % self.per_picture());
-        let first = tile * self.rows;
-        (picture, first..(first + self.rows).min(self.n_positions))
-    }
 }
 
 /// One part of a product, for one thread.
@@ -199,10 +123,14 @@ struct Block<'a, 'p, N, P> {
 impl<N: Number, P: Place> Kernel for Block<'_, '_, N, P> {
     #[inline(always)]
     fn run<S: Isa>(self, simd: S) {
+        let slabs = Slabs::of(self.product, self.tile_range.len());
         for panel in self.panel_range.clone() {
-            for index in self.tile_range.clone() {
-                let (picture, positions) = self.tiles.get(index);
-                self.tile(simd, panel, picture, positions);
+            for slab in 0..slabs.len() {
+                let slab = slabs.get(slab);
+                for index in self.tile_range.clone() {
+                    let (picture, positions) = self.tiles.get(index);
+                    self.tile(simd, (panel, slab), picture, positions);
+                }
             }
         }
     }
@@ -210,22 +138,28 @@ impl<N: Number, P: Place> Kernel for Block<'_, '_, N, P> {
 
 impl<N: Number, P: Place> Block<'_, '_, N, P> {
     #[inline(always)]
-    fn tile<S: Isa>(&self, simd: S, panel: usize, picture: usize, positions: Range<usize>) {
+    fn tile<S: Isa>(
+        &self,
+        simd: S,
+        (panel, slab): (usize, Slab<'_>),
+        picture: usize,
+        positions: Range<usize>,
+    ) {
         let mut rows = self.rows(picture, positions);
         if self.product.finish == Finish::GeGlu {
-            return self.gated_tile(simd, panel, picture, &mut rows);
+            return self.gated_tile(simd, (panel, slab), picture, &mut rows);
         }
         let first = panel * self.product.panels.width();
         for output in &mut rows.outputs {
             *output += first;
         }
         let silu = self.product.finish == Finish::Silu;
-        // Behind the activation, if there is one.
-        let addend = self.product.addend.filter(|_| !silu);
+        // Behind the last sum, and behind the activation, if there is one.
+        let addend = self.product.addend.filter(|_| slab.is_last && !silu);
         let addend = addend.map_or(ptr::null(), <[f32]>::as_ptr);
         self.multiply(
             simd,
-            panel,
+            (panel, slab),
             picture,
             &rows,
             (self.output.as_mut_ptr(), addend),
@@ -241,7 +175,13 @@ impl<N: Number, P: Place> Block<'_, '_, N, P> {
 
     /// A tile whose panel is one vector of the first half and one of the gates.
     #[inline(always)]
-    fn gated_tile<S: Isa>(&self, simd: S, panel: usize, picture: usize, rows: &mut Rows) {
+    fn gated_tile<S: Isa>(
+        &self,
+        simd: S,
+        (panel, slab): (usize, Slab<'_>),
+        picture: usize,
+        rows: &mut Rows,
+    ) {
         let (width, lanes) = (self.product.panels.width(), S::F32_LANES);
         let mut wide = [0.0; MAX_ROWS * TILE_VECTORS * MAX_LANES];
         let first = panel * lanes;
@@ -250,7 +190,8 @@ impl<N: Number, P: Place> Block<'_, '_, N, P> {
         for (row, output) in rows.outputs.iter_mut().enumerate() {
             *output = row * width;
         }
-        self.multiply(simd, panel, picture, rows, (wide.as_mut_ptr(), ptr::null()));
+        let output = (wide.as_mut_ptr(), ptr::null());
+        self.multiply(simd, (panel, slab), picture, rows, output);
         for (wide, place) in wide.chunks_exact(width).zip(&places[..rows.n]) {
             let start = place + first;
             let gates = gelu(simd, load::<S>(wide, lanes));
@@ -276,7 +217,7 @@ impl<N: Number, P: Place> Block<'_, '_, N, P> {
     fn multiply<S: Isa>(
         &self,
         simd: S,
-        panel: usize,
+        (panel, slab): (usize, Slab<'_>),
         picture: usize,
         rows: &Rows,
         (output, addend): (*mut f32, *const f32),
@@ -288,11 +229,16 @@ impl<N: Number, P: Place> Block<'_, '_, N, P> {
         } else {
             picture
         };
+        let bias = &bias[(picture * n_panels + panel) * width..][..width];
         let tile = Tile {
-            input: self.product.input.as_ptr(),
-            segments: self.product.segments,
-            panel: panels.panel(panel).as_ptr(),
-            bias: bias[(picture * n_panels + panel) * width..][..width].as_ptr(),
+            input: self.product.input[slab.shift..].as_ptr(),
+            segments: slab.segments,
+            panel: panels.rows_of(panel, slab.first, slab.depth()).as_ptr(),
+            bias: if slab.first == 0 {
+                bias.as_ptr()
+            } else {
+                ptr::null()
+            },
             output,
             addend,
             n_columns: panels.columns_of(panel),

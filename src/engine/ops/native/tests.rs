@@ -23,6 +23,9 @@ use reference::Reference;
 /// Largest error over largest value of an operation.
 const TOLERANCE: f64 = 3e-6;
 
+/// The same for sums of many thousand products.
+const DEEP_TOLERANCE: f64 = 1e-5;
+
 /// The same for Winograd's convolution.
 const WINOGRAD_TOLERANCE: f64 = 2e-5;
 

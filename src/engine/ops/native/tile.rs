@@ -10,7 +10,8 @@
 //!
 //! A number of the result is bias, then one fused multiply-add for each word of its row in order,
 //! then the addend: the same whatever the tile's size, so that no result depends on how a product is
-//! cut into tiles.
+//! cut into tiles. Nor does it if a row's words come in several calls, as long as they come in order:
+//! sums are f32 in memory as they are in registers.
 
 #![expect(
     unsafe_code,
@@ -55,7 +56,7 @@ pub(super) struct Tile<'a, N> {
     pub(super) segments: Segments<'a>,
     /// The panel, row by row, each of whole vectors.
     pub(super) panel: *const N,
-    /// One number for each column of the panel.
+    /// One number for each column of the panel; null where the output holds the sums of earlier words.
     pub(super) bias: *const f32,
     pub(super) output: *mut f32,
     /// Added at the end, laid out as the output; may be the output itself, or null.
@@ -166,7 +167,8 @@ unsafe fn fixed<S: Isa, N: Number, const M: usize, const V: usize>(
     let last = tile.n_columns - (V - 1) * S::F32_LANES;
     // SAFETY: the caller's promise. A last vector that is not whole is masked.
     unsafe {
-        let sums = sum::<S, N, M, V>(simd, tile, &rows.inputs[first..first + M]);
+        let begun = begin::<S, N, M, V>(simd, tile, outputs, last);
+        let sums = sum::<S, N, M, V>(simd, tile, &rows.inputs[first..first + M], begun);
         if last == S::F32_LANES {
             write::<S, N, M, V>(simd, tile, outputs, sums);
         } else {
@@ -175,22 +177,49 @@ unsafe fn fixed<S: Isa, N: Number, const M: usize, const V: usize>(
     }
 }
 
+/// What the sums begin with; the last vector of a line has `last` columns.
+#[inline(always)]
+unsafe fn begin<S: Isa, N: Number, const M: usize, const V: usize>(
+    simd: S,
+    tile: &Tile<'_, N>,
+    rows: &[usize],
+    last: usize,
+) -> Sums<S, M, V> {
+    let lanes = S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); V]; M];
+    // SAFETY: the caller's promise; biases are whole vectors, and a line of the output is masked.
+    unsafe {
+        if tile.bias.is_null() {
+            let mask = simd.mask_between_m32s(0, last as u32);
+            for r in 0..M {
+                let line = tile.output.add(rows[r]);
+                for v in 0..V - 1 {
+                    sums[r][v] = read::<S>(line.add(v * lanes));
+                }
+                sums[r][V - 1] = simd.mask_load_ptr_f32s(mask, line.add((V - 1) * lanes));
+            }
+        } else {
+            for v in 0..V {
+                let bias = read::<S>(tile.bias.add(v * lanes));
+                for r in 0..M {
+                    sums[r][v] = bias;
+                }
+            }
+        }
+    }
+    sums
+}
+
 #[inline(always)]
 unsafe fn sum<S: Isa, N: Number, const M: usize, const V: usize>(
     simd: S,
     tile: &Tile<'_, N>,
     rows: &[usize],
+    mut sums: Sums<S, M, V>,
 ) -> Sums<S, M, V> {
     let lanes = S::F32_LANES;
-    let mut sums = [[simd.splat_f32s(0.0); V]; M];
-    // SAFETY: the caller's promise; panels and biases are whole vectors.
+    // SAFETY: the caller's promise; panels are whole vectors.
     unsafe {
-        for v in 0..V {
-            let bias = read::<S>(tile.bias.add(v * lanes));
-            for r in 0..M {
-                sums[r][v] = bias;
-            }
-        }
         let mut panel = tile.panel;
         for &start in tile.segments.starts {
             let mut inputs = [tile.input; M];

@@ -224,6 +224,43 @@ fn check_conv(
     }
 }
 
+/// So many channels that a panel does not fit a core's own cache, however short the vectors.
+const DEEP: usize = 8200;
+
+#[test]
+fn a_deep_convolution_adds_slab_to_slab() {
+    let spec = ConvSpec {
+        stride: 2,
+        ..ConvSpec::same(DEEP / 9 + 1, 37)
+    };
+    let shape = Shape::grid(2, 9, 7, spec.inputs);
+    check_conv(shape, spec, None, (true, true), DEEP_TOLERANCE);
+}
+
+#[test]
+fn a_deep_linear_layer_gives_a_row_the_same_bits_in_slabs_and_whole() {
+    let (outputs, row) = (37, 29);
+    let shape = Shape::vectors(30, DEEP);
+    let (values, weight) = (random(1, shape.len()), random(2, outputs * DEEP));
+    let expected = Reference::new(shape, &values).linear(&weight, None, outputs);
+    for (kind, native) in kinds() {
+        for native in [native(1), native(3)] {
+            let linear = native
+                .pack_linear(weight.clone(), None, outputs, Activation::None)
+                .unwrap();
+            let xs = upload(&native, shape, &values);
+            let found = native.linear(&linear, &xs, None).unwrap();
+            if !native.is_bf16() {
+                assert_near(&kind, &found, &expected, DEEP_TOLERANCE);
+            }
+            // A single tile is computed whole.
+            let one = upload(&native, Shape::vectors(1, DEEP), &values[row * DEEP..]);
+            let alone = native.linear(&linear, &one, None).unwrap();
+            assert!(found.row(row) == alone.row(0), "{kind}");
+        }
+    }
+}
+
 #[test]
 fn attention_over_several_blocks_of_keys() {
     let shape = Shape::tokens(1, 1100, 3 * 20);
