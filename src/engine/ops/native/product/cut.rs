@@ -19,6 +19,9 @@ const PARTS_PER_THREAD: usize = 3;
 /// Words of a panel's slab: a quarter of a core's own cache of 1 MiB.
 const MAX_SLAB: usize = 64 * 1024;
 
+/// Words of a panel that stays whole: half of that cache.
+const MAX_WHOLE: usize = 2 * MAX_SLAB;
+
 /// A grid of tiles x panels in about equal parts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parts {
@@ -117,7 +120,7 @@ pub(super) struct Slabs<'a> {
 impl<'a> Slabs<'a> {
     pub(super) fn of<N: Number, P>(product: &Product<'a, N, P>, n_tiles: usize) -> Self {
         let (segments, panels) = (product.segments, product.panels);
-        let is_large = panels.depth() * panels.width() > MAX_SLAB;
+        let is_large = panels.depth() * panels.width() > MAX_WHOLE;
         // Activations want whole sums.
         let cut = is_large && n_tiles > 1 && product.finish == Finish::None;
         Self {
@@ -126,11 +129,13 @@ impl<'a> Slabs<'a> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn len(self) -> usize {
         let n_segments = self.segments.starts.len();
         self.per_segment.map_or(1, |slabs| n_segments * slabs)
     }
 
+    #[inline(always)]
     pub(super) fn get(self, index: usize) -> Slab<'a> {
         let Segments { starts, length } = self.segments;
         let Some(slabs) = self.per_segment else {

@@ -225,7 +225,7 @@ fn check_conv(
 }
 
 /// So many channels that a panel does not fit a core's own cache, however short the vectors.
-const DEEP: usize = 8200;
+const DEEP: usize = 16_400;
 
 #[test]
 fn a_deep_convolution_adds_slab_to_slab() {
