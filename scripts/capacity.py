@@ -3,7 +3,8 @@
 
 Starts `goldilocks serve` on one core and the generator on another, finds the rates at which the device is full with
 every request on its floor plan (C0) and on the best plan of its class (C1), and replays Poisson traces at multiples
-of C1, several seeds each. Prints a table, and one line for each run.
+of C1, several seeds each. Prints a table, and one line for each run. Before each run a control loop, the same bit of
+arithmetic again and again on the server's core, tells how steady the machine is: a promise rests on that.
 
     python scripts/capacity.py --binary target/release/goldilocks
 """
@@ -76,6 +77,19 @@ def rates(base):
     return floor["p99"], 1e3 / floor["p50"], 1e3 / statistics.mean(best)
 
 
+def control(core, seconds=1.0):
+    """The milliseconds that each turn of the control loop took."""
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(core)})
+    turns = []
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        sum(i * i for i in range(100_000))
+        turns.append(1e3 * (time.perf_counter() - start))
+    os.sched_setaffinity(0, everywhere)
+    return turns
+
+
 def run(args, work, floor, rate, seed, base):
     """One trace; returns the report."""
     trace = os.path.join(work, "trace.csv")
@@ -105,16 +119,27 @@ def main():
         print(f"floor plan: p99 {floor:.1f} ms; C0 {c0:.1f}/s, C1 {c1:.1f}/s; budgets {CLASSES} times the floor")
         for multiple in MULTIPLES:
             for seed in range(args.seeds):
+                turns = control(args.server_core)
                 report = run(args, work, floor, multiple * c1, seed, server.base)
-                report["multiple"], report["seed"] = multiple, seed
+                report["multiple"], report["seed"], report["control_ms"] = multiple, seed, turns
                 reports.append(report)
                 late = report["sending"]["late_ms"]
                 print(f"  {multiple:4} x C1, seed {seed}: attainment of admitted "
-                      f"{report['attainment_of_admitted']['mean']:.4f}, sent late p99 {late['p99']:.2f} ms", file=sys.stderr)
+                      f"{report['attainment_of_admitted']['mean']:.4f}, sent late p99 {late['p99']:.2f} ms, "
+                      f"control loop median {statistics.median(turns):.2f} ms", file=sys.stderr)
     table(reports)
+    print(f"\n{steadiness(reports)}")
     if args.json:
         with open(args.json, "w") as file:
             json.dump(reports, file, indent=1)
+
+
+def steadiness(reports):
+    """What the control loop says of the machine."""
+    turns = sorted(ms for report in reports for ms in report["control_ms"])
+    medians = [statistics.median(report["control_ms"]) for report in reports]
+    return (f"control loop: median {statistics.median(turns):.2f} ms, p99 {turns[int(0.99 * len(turns))]:.2f} ms; "
+            f"the slowest second took {max(medians) / min(medians):.2f} times as long as the fastest")
 
 
 def table(reports):
