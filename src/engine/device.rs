@@ -90,9 +90,16 @@ impl DeviceError {
     }
 }
 
-/// Threads that arithmetic on the processor is spread over: `RAYON_NUM_THREADS`, or one for each core.
+/// Threads that arithmetic on the processor is spread over: `RAYON_NUM_THREADS`, or one for each core that this
+/// process may use (its affinity and its cgroup's quota count). One more than that, and they take each other's time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the variable is rayon's own, which no flag of ours stands for"
+)]
 pub fn n_threads() -> usize {
-    candle_core::utils::get_num_threads()
+    let said = std::env::var("RAYON_NUM_THREADS").ok();
+    let said = said.and_then(|said| said.parse().ok().filter(|n| *n > 0));
+    said.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! Does the doctor find nothing where nothing is wrong, and everything that is?
 
-use std::{fs, net::TcpListener, path::Path, process::Output};
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output},
+};
 
 use serde_json::Value;
 
@@ -49,6 +54,34 @@ fn a_good_machine_passes() {
     assert_eq!(names, expected);
     let lines = doctor(&["--listen=127.0.0.1:0"]);
     assert!(told(&lines.stdout).contains("ok    profile     family emoji: "));
+}
+
+/// Two threads that wait for each other in a loop on one core made pictures take twice as long.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_may_use_one_core_takes_one_thread() {
+    let state = tempfile::tempdir().unwrap();
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .unwrap();
+    let core = allowed.trim().split([',', '-']).next().unwrap();
+    let inner = goldilocks(&state, &["doctor", "--listen=127.0.0.1:0", "--json"]);
+    let out = Command::new("taskset")
+        .args(["-c", core])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env("XDG_STATE_HOME", state.path())
+        .env_remove("RAYON_NUM_THREADS")
+        .output()
+        .unwrap();
+    let checks = checks(&out);
+    let (_, level, said) = checks.iter().find(|(name, ..)| name == "threads").unwrap();
+    assert_eq!(
+        (level.as_str(), said.as_str()),
+        ("ok", "1 threads on 1 cores -> ")
+    );
 }
 
 #[test]
