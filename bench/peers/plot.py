@@ -1,8 +1,6 @@
 """What do results.json look like? Draws how many times as long each peer takes as we do, as one SVG.
 
     python bench/peers/plot.py [--results FILE ..] [--threads N] OUTPUT.svg
-
-Needs nothing but Python.
 """
 
 import argparse
@@ -14,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from engines import BF16, F16, F32, HERE, OURS, rival
+from measure import Timing
+from report import threads_of
 
 WIDTH, LABELS, RIGHT, ROW, HEAD = 860, 330, 20, 24, 64
 TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
-# A colour that also those tell apart who see few of them, and a shape, for each peer.
+# A colour that also those tell apart who see few of them, and a shape, for each peer, whatever its precision.
 MARKS = {
     "candle": ("#e69f00", "M-5 4L0 -5L5 4Z"),
     "torch": ("#d55e00", "M-5 -4L0 5L5 -4Z"),
-    "torch-compile-f32": ("#cc79a7", "M-4 -4H4V4H-4Z"),
+    "torch-compile": ("#cc79a7", "M-4 -4H4V4H-4Z"),
     "onnxruntime": ("#56b4e9", "M0 -5L5 0L0 5L-5 0Z"),
-    "openvino-f32": ("#0072b2", "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0 -5 0Z"),
-    "torch-compile-bf16": ("#cc79a7", "M-4 -4H4V4H-4Z"),
-    "openvino-bf16": ("#0072b2", "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0 -5 0Z"),
+    "openvino": ("#0072b2", "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0 -5 0Z"),
     "stable-diffusion.cpp": ("#009e73", "M-2 -5H2V-2H5V2H2V5H-2V2H-5V-2H-2Z"),
 }
 PANELS = (("f32, as many times as long as goldilocks", (*F32[1:], *F16)), ("bf16, as many times as long as goldilocks-bf16", BF16))
@@ -33,7 +31,7 @@ PANELS = (("f32, as many times as long as goldilocks", (*F32[1:], *F16)), ("bf16
 
 def seconds(row: dict[str, Any], name: str) -> float:
     """The median over the rounds of each round's median, as in RESULTS.md."""
-    return statistics.median(statistics.median(turn) for turn in row["engines"][name]["rounds"])
+    return statistics.median(Timing(row["engines"][name]["rounds"]).figures())
 
 
 def ratios(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, float]:
@@ -51,7 +49,7 @@ def x(ratio: float) -> float:
 
 def mark(name: str, at: float, top: float) -> str:
     """One peer's mark."""
-    colour, shape = MARKS[name]
+    colour, shape = MARKS[name.removesuffix("-f32").removesuffix("-bf16")]
     return f'<path d="{shape}" fill="{colour}" fill-opacity=".85" transform="translate({at:.1f} {top:.1f})"><title>{name}</title></path>'
 
 
@@ -81,7 +79,7 @@ def draw(rows: list[dict[str, Any]], threads: int) -> str:
     parts: list[str] = []
     top = 0.0
     for title, names in PANELS:
-        of_panel, top = panel(rows, f"{title}, {threads} thread{'s' if threads > 1 else ''}", names, top)
+        of_panel, top = panel(rows, f"{title}, {threads_of(threads)}", names, top)
         parts += of_panel
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top:.0f}" font-family="sans-serif" font-size="12">'

@@ -99,7 +99,12 @@ impl DeviceError {
 pub fn n_threads() -> usize {
     let said = std::env::var("RAYON_NUM_THREADS").ok();
     let said = said.and_then(|said| said.parse().ok().filter(|n| *n > 0));
-    said.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
+    said.unwrap_or_else(n_cores)
+}
+
+/// Cores that this process may use.
+pub fn n_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
 }
 
 #[cfg(test)]

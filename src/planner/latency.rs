@@ -71,10 +71,14 @@ impl Forecast {
     /// The most work that a request may have for its 99th percentile to be within `limit`: the inverse of
     /// [`Self::p99`]; zero where no work at all is too much.
     pub fn most_at_p99(&self, limit: Millis) -> Millis {
-        let margin = self.margins.p99;
-        let expected = (limit.0 - margin * self.margins.constant * self.speed) / (1.0 + margin);
-        let work = (expected - self.queued.0) / self.speed - self.overhead.0;
+        let work = (self.expected_at_p99(limit) - self.queued.0) / self.speed - self.overhead.0;
         Millis(work.max(0.0))
+    }
+
+    /// The expected milliseconds of which `limit` is the 99th percentile.
+    fn expected_at_p99(&self, limit: Millis) -> f64 {
+        let margin = self.margins.p99;
+        (limit.0 - margin * self.margins.constant * self.speed) / (1.0 + margin)
     }
 
     /// The 99th percentile alone, which budgets are held against.
@@ -200,9 +204,8 @@ impl LatencyModel {
     /// Returns the greatest queue behind which a request with this sum of phases keeps `limit` at
     /// p99; nothing if it does not keep it on an idle server.
     pub fn longest_queue(&self, sum: Millis, limit: Millis) -> Option<Millis> {
-        let (speed, margin) = (self.speed_factor(), self.margins.p99);
-        let expected = (limit.0 - margin * self.margins.constant * speed) / (1.0 + margin);
-        let spare = expected - (sum.0 + self.overhead.0) * speed;
+        let idle = self.behind(Millis::ZERO);
+        let spare = idle.expected_at_p99(limit) - (sum.0 + idle.overhead.0) * idle.speed;
         (spare >= 0.0).then_some(Millis(spare))
     }
 

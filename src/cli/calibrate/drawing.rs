@@ -1,6 +1,6 @@
 //! How do calibrations that draw go about it? What is said of that alike.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -10,6 +10,7 @@ use crate::{
     catalog::{Family, SamplerKind},
     cli::numbers,
     config,
+    engine::device,
 };
 
 #[derive(Debug, clap::Args)]
@@ -70,9 +71,7 @@ impl DrawingArgs {
             sizes,
             work_dir,
             fresh: self.fresh,
-            threads: self
-                .threads
-                .unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into)),
+            threads: self.threads.unwrap_or_else(device::n_cores),
             batch: self.batch,
             limit: limit
                 .transpose()

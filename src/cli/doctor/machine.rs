@@ -1,6 +1,6 @@
 //! Is the machine fit for it? Instructions, threads, memory, open files.
 
-use std::{fs, path::Path, thread};
+use std::{fs, path::Path};
 
 use super::check::Check;
 use crate::{
@@ -40,8 +40,7 @@ fn judge_processor(level: &str, arch: &str) -> Check {
 
 /// Whether arithmetic gets the cores there are.
 pub(super) fn threads() -> Check {
-    let cores = thread::available_parallelism().map_or(1, Into::into);
-    judge_threads(device::n_threads(), cores)
+    judge_threads(device::n_threads(), device::n_cores())
 }
 
 fn judge_threads(threads: usize, cores: usize) -> Check {
