@@ -45,6 +45,8 @@ async fn jobs_run_in_the_order_of_their_arrival_and_know_how_long_they_waited() 
     let mut stage = Stage::gated().await;
     let first = stage.runtime.submit(job("first", &[1])).unwrap();
     assert_eq!(stage.begun.recv().await.unwrap(), "first");
+    // Its text moves the clock; the others shall arrive at one moment.
+    stage.until(2.0).await;
     let second = stage.runtime.submit(job("second", &[1])).unwrap();
     let third = stage.runtime.submit(job("third", &[1])).unwrap();
     for _ in 0..12 {
