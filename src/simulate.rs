@@ -277,6 +277,7 @@ impl<'a> Simulation<'a> {
             decode: tally.phases.decode,
             encode,
             whole: Millis(latency.0 - tally.phases.queue.0),
+            queue: tally.phases.queue,
         };
         self.latency.learn(&Learned::new(ran, took));
         let drawn = self.drawn.remove(&id).unwrap_or_default();

@@ -9,11 +9,16 @@ use crate::{
     units::{ImageSize, Millis},
 };
 
+/// A request that waited for this share of its own time did not find the device idle.
+const FOLLOWS: f64 = 0.5;
+
 /// A finished request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
     pub(super) laps: Vec<PhaseLap>,
     pub(super) whole: Millis,
+    /// How long it waited.
+    pub(super) queue: Millis,
 }
 
 /// All runs of one phase within a request.
@@ -68,6 +73,8 @@ pub struct Took<'a> {
     pub encode: Millis,
     /// From the request's head to its reply, without the times that it waited.
     pub whole: Millis,
+    /// Those times.
+    pub queue: Millis,
 }
 
 impl Finished {
@@ -101,8 +108,17 @@ impl Finished {
         laps.push(lap(decode, ran.n_images, took.decode));
         laps.push(lap(PhaseKey::Encode { size }, ran.n_images, took.encode));
         laps.retain(|lap| lap.n > 0);
-        let whole = took.whole;
-        Self { laps, whole }
+        Self {
+            laps,
+            whole: took.whole,
+            queue: took.queue,
+        }
+    }
+
+    /// Whether the device came to it straight from another one: it waited for a good part of the time that it
+    /// took itself.
+    pub(super) fn follows(&self) -> bool {
+        self.queue.0 >= FOLLOWS * self.whole.0
     }
 
     /// What it took besides the phases: reading, planning, waking up, writing. None if some phase was
@@ -159,6 +175,7 @@ mod tests {
             decode: Millis(20.0),
             encode: Millis(1.0),
             whole: Millis(64.5),
+            queue: Millis::ZERO,
         };
         Finished::new(ran, took)
     }

@@ -5,8 +5,12 @@
 //! margin that the recent errors ask for. The errors are those of whole requests, because quantiles of
 //! phases do not add. What all phases have in common goes to the speed factor within a few requests;
 //! what is one phase's own goes to its entry in the table, slowly.
+//!
+//! What is longer than any request, a wait behind many, has another margin: what spans of work without a pause were
+//! off by.
 
 mod errors;
+mod spans;
 mod speed;
 
 use std::collections::VecDeque;
@@ -16,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{finished::Finished, phases::PhaseTimes, plan::LatencyEstimate};
 use crate::units::Millis;
 use errors::{Errors, Margins, PRIOR, RUN};
+use spans::{Piece, Shares, Spans};
 use speed::Speed;
 
 /// Weight of the newest request in the overhead once there are enough of them.
@@ -32,11 +37,14 @@ pub struct LatencyModel {
     overhead: Millis,
     speed: Speed,
     errors: Errors,
+    spans: Spans,
     /// ln(actual / (phases + overhead)) of the last [`RUN`] requests.
     recent: VecDeque<f64>,
     n_observed: u64,
     #[serde(skip_serializing)]
     margins: Margins,
+    #[serde(skip_serializing)]
+    of_spans: Shares,
 }
 
 /// What the model predicts behind one queue.
@@ -46,15 +54,16 @@ pub struct Forecast {
     speed: f64,
     overhead: Millis,
     margins: Margins,
+    of_spans: Shares,
 }
 
 impl Forecast {
     /// Predicts from a sum of phases; see [`LatencyModel::estimate`].
     pub fn estimate(&self, sum: Millis) -> LatencyEstimate {
         LatencyEstimate {
-            p50: self.quantile(sum, self.margins.p50),
-            p95: self.quantile(sum, self.margins.p95),
-            p99: self.quantile(sum, self.margins.p99),
+            p50: self.quantile(sum, self.margins.p50, -1.0),
+            p95: self.quantile(sum, self.margins.p95, self.of_spans.p95),
+            p99: self.p99(sum),
         }
     }
 
@@ -78,18 +87,33 @@ impl Forecast {
     /// The expected milliseconds of which `limit` is the 99th percentile.
     fn expected_at_p99(&self, limit: Millis) -> f64 {
         let margin = self.margins.p99;
-        (limit.0 - margin * self.margins.constant * self.speed) / (1.0 + margin)
+        let constant = self.margins.constant * self.speed;
+        let by_requests = (limit.0 - margin * constant) / (1.0 + margin);
+        let longest = self.longest();
+        let by_requests = if by_requests > longest {
+            limit.0 - margin * (longest + constant)
+        } else {
+            by_requests
+        };
+        by_requests.min(limit.0 / (1.0 + self.of_spans.p99))
     }
 
     /// The 99th percentile alone, which budgets are held against.
     pub fn p99(&self, sum: Millis) -> Millis {
-        self.quantile(sum, self.margins.p99)
+        self.quantile(sum, self.margins.p99, self.of_spans.p99)
     }
 
-    fn quantile(&self, sum: Millis, margin: f64) -> Millis {
+    /// What of the predicted time single requests tell about.
+    fn longest(&self) -> f64 {
+        self.margins.longest * self.speed
+    }
+
+    /// The predicted time with the larger of two margins: that of requests, in units of what they tell about and
+    /// the constant, and that of spans, in units of the time.
+    fn quantile(&self, sum: Millis, of_requests: f64, of_spans: f64) -> Millis {
         let expected = self.queued.0 + (sum.0 + self.overhead.0) * self.speed;
-        let unit = expected + self.margins.constant * self.speed;
-        Millis((expected + margin * unit).max(0.0))
+        let unit = expected.min(self.longest()) + self.margins.constant * self.speed;
+        Millis(expected + f64::max(of_requests * unit, of_spans * expected))
     }
 }
 
@@ -101,6 +125,7 @@ struct State {
     overhead: Millis,
     speed: Speed,
     errors: Errors,
+    spans: Spans,
     recent: VecDeque<f64>,
     n_observed: u64,
 }
@@ -111,7 +136,8 @@ impl TryFrom<State> for LatencyModel {
     fn try_from(state: State) -> Result<Self, Self::Error> {
         let recent = state.recent.iter().all(|ratio| ratio.is_finite());
         let overhead = state.overhead.0.is_finite() && state.overhead.0 >= 0.0;
-        let sound = recent && overhead && state.speed.is_sound() && state.errors.is_sound();
+        let errors = state.errors.is_sound() && state.spans.is_sound();
+        let sound = recent && overhead && state.speed.is_sound() && errors;
         if !sound || state.recent.len() > RUN {
             return Err(
                 "the learned numbers must be finite, and at least one error among them".into(),
@@ -122,10 +148,12 @@ impl TryFrom<State> for LatencyModel {
         }
         Ok(Self {
             margins: state.errors.margins(),
+            of_spans: state.spans.shares(),
             phases: state.phases,
             overhead: state.overhead,
             speed: state.speed,
             errors: state.errors,
+            spans: state.spans,
             recent: state.recent,
             n_observed: state.n_observed,
         })
@@ -135,13 +163,15 @@ impl TryFrom<State> for LatencyModel {
 impl LatencyModel {
     /// Starts from a phase table, with a cautious guess at its errors.
     pub fn new(phases: PhaseTimes) -> Self {
-        let errors = Errors::assumed();
+        let (errors, spans) = (Errors::assumed(), Spans::assumed());
         Self {
             phases,
             overhead: Millis::ZERO,
             speed: Speed::default(),
             margins: errors.margins(),
             errors,
+            of_spans: spans.shares(),
+            spans,
             recent: VecDeque::new(),
             n_observed: 0,
         }
@@ -165,6 +195,7 @@ impl LatencyModel {
         self.phases.probed(fresh, self.speed.log());
         self.overhead = self.overhead * self.speed_factor();
         self.speed.jump(0.0, 0);
+        self.spans.interrupt();
         self.recent.clear();
     }
 
@@ -198,6 +229,7 @@ impl LatencyModel {
             speed,
             overhead: self.overhead,
             margins: self.margins,
+            of_spans: self.of_spans,
         }
     }
 
@@ -223,7 +255,7 @@ impl LatencyModel {
         if let Some(overhead) = finished.overhead() {
             self.observe_overhead(overhead, sum);
         }
-        self.observe(sum, finished.whole);
+        self.take(sum, finished.whole, finished.follows());
         // The speed of the last few requests, not the factor, which lags: a step in speed is no
         // single entry's own.
         if let Some(log_speed) = self.recent_speed() {
@@ -231,14 +263,26 @@ impl LatencyModel {
         }
     }
 
-    /// Learns from a finished request: the sum of its phases as they were predicted, and what it
-    /// took without the queue. Spans that are not above zero are ignored.
+    /// Learns from a finished request that did not wait: the sum of its phases as they were predicted, and
+    /// what it took. Spans that are not above zero are ignored.
     pub fn observe(&mut self, sum: Millis, actual: Millis) {
+        self.take(sum, actual, false);
+    }
+
+    /// The same; `follows` says whether the device came to it straight from the one before, and `actual` leaves
+    /// out the time that it waited.
+    fn take(&mut self, sum: Millis, actual: Millis, follows: bool) {
         let expected = sum.0 + self.overhead.0;
         let ratio = (actual.0 / expected).ln();
         if !ratio.is_finite() || sum.0 <= 0.0 {
             return;
         }
+        let piece = Piece {
+            expected,
+            actual: actual.0,
+            follows,
+        };
+        self.spans.add(piece, self.margins.usual, self.speed.log());
         let error = ratio - self.speed.log();
         self.errors.remember(expected, error);
         if self.recent.len() == RUN {
@@ -253,6 +297,7 @@ impl LatencyModel {
             self.speed.follow(ratio, share);
         }
         self.margins = self.errors.margins();
+        self.of_spans = self.spans.shares();
     }
 
     /// Moves the factor to the median of the last [`RUN`] requests.
@@ -261,6 +306,7 @@ impl LatencyModel {
             return;
         };
         self.errors.restate(log_speed - self.speed.log());
+        self.spans.restate(RUN);
         self.speed.jump(log_speed, RUN as u64);
     }
 

@@ -300,6 +300,7 @@ fn finished_request(spec: &Spec<'_>, outcome: &Outcome, latency: Millis) -> Fini
         decode,
         encode,
         whole: Millis(latency.0 - queue.0),
+        queue,
     };
     Finished::new(ran, took)
 }

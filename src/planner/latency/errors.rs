@@ -46,6 +46,11 @@ struct Error {
 pub(super) struct Margins {
     /// Milliseconds at the speed of the phase table.
     pub(super) constant: f64,
+    /// Milliseconds of the median request at that speed; zero where none was observed.
+    pub(super) usual: f64,
+    /// Milliseconds of the longest one: these margins tell nothing of what takes longer. Infinity as long as errors
+    /// are assumed.
+    pub(super) longest: f64,
     pub(super) p50: f64,
     pub(super) p95: f64,
     pub(super) p99: f64,
@@ -109,11 +114,14 @@ impl Errors {
 
     /// The margins that these errors ask for.
     pub(super) fn margins(&self) -> Margins {
-        let constant = self.constant();
+        let usual = self.usual();
+        let constant = self.constant(usual);
         let mut scores = self.scores(constant);
         scores.sort_by(f64::total_cmp);
         Margins {
             constant,
+            usual,
+            longest: self.longest(),
             p50: order_statistic(&scores, 0.5),
             p95: order_statistic(&scores, 0.95),
             p99: order_statistic(&scores, 0.99),
@@ -125,18 +133,39 @@ impl Errors {
         errors.map(|error| error.score(constant)).collect()
     }
 
-    /// The constant with which one margin fits short and long requests best: the one of the least
-    /// pinball loss in shares of the predicted times (quantile regression, Koenker and Bassett 1978).
-    fn constant(&self) -> f64 {
+    fn observed(&self) -> Vec<Error> {
         let observed = self.0.iter().filter(|error| error.ms > 0.0);
-        let mut observed: Vec<Error> = observed.copied().collect();
-        if observed.len() < PRIOR as usize {
+        observed.copied().collect()
+    }
+
+    fn longest(&self) -> f64 {
+        let any_assumed = self.0.iter().any(|error| error.ms == 0.0);
+        let observed = self.0.iter().map(|error| error.ms);
+        if any_assumed {
+            f64::INFINITY
+        } else {
+            observed.fold(0.0, f64::max)
+        }
+    }
+
+    fn usual(&self) -> f64 {
+        let mut observed = self.observed();
+        if observed.is_empty() {
             return 0.0;
         }
         let middle = observed.len() / 2;
         let (_, median, _) = observed.select_nth_unstable_by(middle, |a, b| a.ms.total_cmp(&b.ms));
-        let median = median.ms;
-        let constants = CONSTANTS.iter().map(|constant| constant * median);
+        median.ms
+    }
+
+    /// The constant with which one margin fits short and long requests best: the one of the least
+    /// pinball loss in shares of the predicted times (quantile regression, Koenker and Bassett 1978).
+    fn constant(&self, usual: f64) -> f64 {
+        let observed = self.observed();
+        if observed.len() < PRIOR as usize {
+            return 0.0;
+        }
+        let constants = CONSTANTS.iter().map(|constant| constant * usual);
         let losses = constants.map(|constant| (constant, loss(&observed, constant)));
         let best = losses.min_by(|(_, a), (_, b)| a.total_cmp(b));
         best.map_or(0.0, |(constant, _)| constant)
@@ -171,7 +200,7 @@ fn loss(observed: &[Error], constant: f64) -> f64 {
 
 /// The order statistic that the next error stays below with probability at least `p` if errors are
 /// exchangeable (split conformal prediction, arXiv 1604.04173): rank ceil(p (n + 1)), at most n.
-fn order_statistic(sorted: &[f64], p: f64) -> f64 {
+pub(super) fn order_statistic(sorted: &[f64], p: f64) -> f64 {
     let rank = (p * (sorted.len() + 1) as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }

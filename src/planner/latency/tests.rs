@@ -269,6 +269,59 @@ fn only_small_requests_of_one_kind_are_predicted_as_well() {
     );
 }
 
+/// How often a request is in time at its predicted 99th percentile behind 24 others of its length, on a machine
+/// that is busy without a pause; and how far above the median that lies.
+fn behind_a_queue(change: impl Fn(&mut Machine)) -> (f64, f64) {
+    let ask = Ask {
+        model: 3,
+        steps: 1,
+        n_images: 1,
+        is_new_text: true,
+    };
+    let (mut within, mut n, mut width) = (0, 0, 0.0);
+    for seed in 0..10 {
+        let (mut model, mut machine) = fresh(seed);
+        for i in 0..120 {
+            change(&mut machine);
+            let queue: Vec<Finished> = (0..25)
+                .map(|_| Finished {
+                    queue: Millis(100.0),
+                    ..machine.draws(ask)
+                })
+                .collect();
+            let sum = model.sum(&queue[0]).unwrap();
+            let each = (sum + model.overhead) * model.speed_factor();
+            let estimate = model.estimate(sum, each * 24.0);
+            let actual: Millis = queue.iter().map(|finished| finished.whole).sum();
+            if i >= 20 {
+                n += 1;
+                within += usize::from(actual <= estimate.p99);
+                width += estimate.p99.0 / estimate.p50.0;
+            }
+            for finished in &queue {
+                model.learn(finished);
+            }
+        }
+    }
+    (
+        f64::from(within as u32) / f64::from(n),
+        width / f64::from(n),
+    )
+}
+
+#[test]
+fn the_p99_holds_behind_a_queue_of_requests_of_one_length() {
+    let (steady, width) = behind_a_queue(|_| {});
+    assert!(steady >= 0.99, "{steady}");
+    assert!(width < 1.15, "p99 is {width} times p50");
+    // Another machine for each queue, up to 8% faster or slower: no single request shows it, and what the last
+    // twenty queues met with is all that can be known.
+    let (drifting, _) = behind_a_queue(|machine| {
+        machine.slowness = (0.08 * (2.0 * machine.uniform() - 1.0)).exp();
+    });
+    assert!(drifting >= 0.96, "{drifting}");
+}
+
 #[test]
 fn one_wild_request_hardly_moves_anything() {
     let (mut model, mut machine) = fresh(7);
@@ -311,4 +364,17 @@ fn the_longest_queue_is_just_short_enough() {
     assert!(model.estimate(sum, queue * 0.999).p99 <= limit);
     assert!(model.estimate(sum, queue * 1.001).p99 > limit);
     assert_eq!(model.longest_queue(sum, Millis(50.0)), None);
+}
+
+#[test]
+fn the_most_work_within_a_limit_takes_until_then() {
+    let (mut model, mut machine) = fresh(5);
+    run(&mut model, &mut machine, 50);
+    for (share, limit) in [(0.0, 30.0), (0.5, 30.0), (0.0, 5000.0), (0.5, 5000.0)] {
+        // Short work is held to the margin of requests, long work to that of spans or of the longest request.
+        model.of_spans.p99 = share;
+        let forecast = model.behind(Millis(3.0));
+        let p99 = forecast.p99(forecast.most_at_p99(Millis(limit)));
+        assert!((p99.0 - limit).abs() < 1e-9 * limit, "{p99:?} for {limit}");
+    }
 }

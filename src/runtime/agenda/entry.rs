@@ -1,6 +1,6 @@
 //! One admitted job: what it was granted, how far it is, and what it has taken so far.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     claims::Claim,
@@ -16,6 +16,9 @@ use crate::{
     },
     units::{Flops, Millis, Moment, Nfe, Steps},
 };
+
+/// How many of its budgets a late job gives way for.
+const GIVES_WAY: u32 = 10;
 
 /// An admitted job.
 #[derive(Debug, Clone)]
@@ -174,13 +177,14 @@ impl Entry {
     }
 
     /// When it is wanted, for the order of work. One that is late already gives way to those that are not,
-    /// but not for ever.
-    pub(super) fn due(&self, now: Moment, patience: std::time::Duration) -> Moment {
+    /// but not for ever: as one would that had ten times its budget more, or everybody's patience.
+    pub(super) fn due(&self, now: Moment, patience: Duration) -> Moment {
         if now <= self.deadline {
-            self.deadline
-        } else {
-            Moment(self.deadline.0 + patience)
+            return self.deadline;
         }
+        let granted = self.deadline.since(self.job.arrived);
+        let gives_way = granted.saturating_mul(GIVES_WAY).min(patience);
+        Moment(self.deadline.0 + gives_way)
     }
 
     /// How long it has waited since it came: all the time that the device was not at work for it.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use goldilocks::{
     planner::LatencyEstimate,
-    runtime::{JobError, OnLate, SubmitError},
+    runtime::{JobError, JobId, OnLate, SubmitError},
     units::Millis,
 };
 
@@ -202,4 +202,31 @@ async fn one_that_would_rather_not_be_late_is_refused_and_one_that_would_is_fini
             }
         }
     }
+}
+
+#[tokio::test]
+async fn one_that_is_late_gives_way_to_the_hurried_and_not_to_those_with_all_the_time_in_the_world()
+{
+    let mut stage = roomy(true).await;
+    let late = flexible("late", 100.0, OnLate::RunLate);
+    let late = stage.runtime.submit(late).unwrap();
+    stage.begun.recv().await.unwrap();
+    let patient = stage.runtime.submit(job("patient", &[1])).unwrap();
+    let hurried = flexible("hurried", 900.0, OnLate::Degrade);
+    let hurried = stage.runtime.submit(hurried).unwrap();
+    stage.let_step();
+    stage.until_ran(1).await;
+    stage.clock.advance(Duration::from_millis(150));
+    stage.release();
+    for ticket in [late, patient, hurried] {
+        ticket.outcome().await.unwrap();
+    }
+    let ran = stage.ran.lock().unwrap().clone();
+    let mut order: Vec<_> = ran.iter().map(|rows| rows[0].job).collect();
+    order.dedup();
+    let [first, second, third, fourth] = order[..] else {
+        panic!("{order:?}");
+    };
+    assert_eq!((first, third), (JobId(0), JobId(0)), "{order:?}");
+    assert_eq!((second, fourth), (JobId(2), JobId(1)), "{order:?}");
 }

@@ -121,6 +121,7 @@ impl Machine {
         Finished {
             laps,
             whole: Millis(whole),
+            queue: Millis::ZERO,
         }
     }
 

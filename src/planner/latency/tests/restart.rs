@@ -55,6 +55,7 @@ fn a_state_that_is_damaged_or_of_an_earlier_version_is_refused() {
     assert!(!refused(&|_| {}));
     assert!(refused(&|json| json["errors"] = json!([])));
     assert!(refused(&|json| json["errors"][0]["ms"] = json!(-1.0)));
+    assert!(refused(&|json| json["spans"]["errors"] = json!([])));
     assert!(refused(
         &|json| json["speed"]["followers"][2]["loss"] = json!(-1.0)
     ));
