@@ -19,115 +19,29 @@ use super::{
     weights::Weights,
 };
 use crate::{
-    catalog::{DeviceSpec, Family, ModelId, SamplerKind, architecture::VaeConfig},
-    diffusion::{GuidanceInterval, Route, Stage, noise_schedule::NoiseSchedule},
+    catalog::{DeviceSpec, Family, ModelId, architecture::VaeConfig},
+    diffusion::{Stage, noise_schedule::NoiseSchedule},
     units::{ImageSize, Memory, Steps},
 };
 
+mod batch;
 mod encodings;
 mod networks;
 mod rank;
 mod spare;
+mod spec;
 mod trajectory;
 
+use batch::{Batch, Limits};
 use encodings::Encodings;
 use networks::Networks;
 use spare::Spare;
+pub use spec::{Conditioning, ImageSpec};
 pub use trajectory::{Latents, Trajectory};
-
-/// How much is computed at once, a bound on memory.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    latent_positions: usize,
-    pixels: usize,
-}
-
-impl Limits {
-    /// 128 rows of 16x16 latents, 16 pictures of 128x128: what a processor computes no faster together.
-    const PROCESSOR: Self = Self {
-        latent_positions: 32 * 1024,
-        pixels: 256 * 1024,
-    };
-
-    /// 128 rows of 64x64 latents, 8 pictures of 512x512: an accelerator needs many rows to be busy.
-    const ACCELERATOR: Self = Self {
-        latent_positions: 512 * 1024,
-        pixels: 2048 * 1024,
-    };
-
-    const fn of(device: DeviceSpec) -> Self {
-        match device {
-            DeviceSpec::Cpu => Self::PROCESSOR,
-            DeviceSpec::Cuda(_) => Self::ACCELERATOR,
-        }
-    }
-}
-
-/// How one picture is to be drawn.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ImageSpec {
-    /// Models that take the first steps; empty where one model takes them all.
-    pub stages: Vec<Stage>,
-    /// The sampling algorithm.
-    pub sampler: SamplerKind,
-    /// Its steps.
-    pub steps: Steps,
-    /// Scale of classifier-free guidance; 1 is unguided and costs half.
-    pub guidance_scale: f64,
-    /// Noise levels at which steps are guided; all of them where there is none.
-    pub guidance_interval: Option<GuidanceInterval>,
-    /// Names the noise.
-    pub seed: u64,
-    /// Which of the seed's pictures: 0 for the first one, more where the best of several is looked for.
-    pub candidate: u32,
-    /// Size of the picture.
-    pub size: ImageSize,
-    /// Initial noise of unit variance in place of the seed's, channel by channel.
-    pub initial_noise: Option<Vec<f32>>,
-}
-
-impl ImageSpec {
-    /// The first picture of a seed, from the seed's own noise.
-    pub fn new(route: Route, size: ImageSize, seed: u64) -> Self {
-        Self {
-            stages: route.stages,
-            sampler: route.sampler,
-            steps: route.steps,
-            guidance_scale: route.guidance_scale,
-            guidance_interval: route.guidance_interval,
-            seed,
-            candidate: 0,
-            size,
-            initial_noise: None,
-        }
-    }
-}
 
 /// How many texts of a family need no encoding again: those used last.
 pub fn most_texts(family: &Family) -> usize {
     encodings::most(&family.text_encoder)
-}
-
-/// What one picture shall show: the states of its prompt and of its negative prompt.
-#[derive(Debug, Clone)]
-pub struct Conditioning {
-    conditional: Arc<TextStates>,
-    unconditional: Arc<TextStates>,
-    n_truncated: usize,
-    n_encoded: u32,
-}
-
-impl Conditioning {
-    /// Tokens of the prompt that the text encoder's context had no place for.
-    pub fn n_truncated(&self) -> usize {
-        self.n_truncated
-    }
-
-    /// Texts that the encoder ran for: none where prompt and negative prompt were both kept from before.
-    /// A negative prompt shared with others counts for the first of them.
-    pub fn n_encoded(&self) -> u32 {
-        self.n_encoded
-    }
 }
 
 /// One family, loaded on a device.
@@ -145,33 +59,6 @@ pub struct Pipeline {
     empty_ids: Vec<u32>,
     batches: Spare<Batch>,
     limits: Limits,
-}
-
-/// The rows of one evaluation. Kept for its memory, so that a step allocates nothing.
-#[derive(Debug, Default)]
-struct Batch {
-    latents: Vec<f32>,
-    timesteps: Vec<f64>,
-    texts: Vec<Arc<TextStates>>,
-    outputs: Vec<f32>,
-}
-
-impl Batch {
-    fn clear(&mut self) {
-        self.latents.clear();
-        self.timesteps.clear();
-        self.texts.clear();
-    }
-
-    /// Adds the rows of the network that a picture needs: two if it is guided, the unconditional one
-    /// first.
-    fn push(&mut self, row: &Trajectory) {
-        for text in row.texts() {
-            self.latents.extend_from_slice(row.latents().values());
-            self.timesteps.push(row.timestep());
-            self.texts.push(Arc::clone(text));
-        }
-    }
 }
 
 /// What became of each row of a step: those of a few rows need no allocation.

@@ -5,25 +5,22 @@
 //! `panic`, `fail to step`, `break the batch`, `panic in a step`, `fail to encode`, `panic while encoding`; anything
 //! else is drawn.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, RwLock, mpsc},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, RwLock, mpsc};
 
 use goldilocks::{
     catalog::{DeviceSpec, ModelId, SamplerKind},
     planner::{
         Decision, Estimate, LatencyModel, PhaseTimes, Plan, Rush, StepTime, Timetable, Workload,
     },
-    runtime::{
-        Binder, Binding, Decoded, DrawError, Executor, Job, JobId, OnLate, Picture, Ranked, RowKey,
-        Rules, Runtime, Settings, Stepped, Texts, WorkerSpec,
-    },
+    runtime::{Binder, Binding, Job, OnLate, RowKey, Rules, Runtime, Settings, WorkerSpec},
     telemetry::{Clock, ManualClock, Metrics},
-    units::{FileFormat, Flops, ImageSize, Millis, Moment, Steps},
+    units::{FileFormat, ImageSize, Millis, Moment, Steps},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+mod device;
+
+pub(crate) use device::Scripted;
 
 pub(crate) const MODEL: &str = "toy";
 const SIZE: ImageSize = ImageSize {
@@ -31,27 +28,6 @@ const SIZE: ImageSize = ImageSize {
     height: 64,
 };
 const STEP: f64 = 5.0;
-
-/// The device, on its thread.
-pub(crate) struct Scripted {
-    pub(crate) clock: Arc<ManualClock>,
-    /// Milliseconds of each row of an evaluation but the first one.
-    pub(crate) further_row: f64,
-    /// One message lets one evaluation run; without it all run.
-    gate: Option<mpsc::Receiver<()>>,
-    begun: UnboundedSender<String>,
-    /// Prompts that were encoded.
-    kept: HashSet<String>,
-    jobs: BTreeMap<JobId, (String, Plan)>,
-    rows: BTreeMap<RowKey, Row>,
-    steps: Arc<Mutex<Vec<Vec<RowKey>>>>,
-}
-
-#[derive(Clone)]
-struct Row {
-    seed: u64,
-    done: Steps,
-}
 
 /// A runtime over the device, and the test's hold on it.
 pub(crate) struct Stage {
@@ -308,144 +284,5 @@ pub(crate) fn flexible(prompt: &str, limit: f64, on_late: OnLate) -> Job {
         floor: binding(plan(1)),
         binder: Arc::new(binder),
         ..job(prompt, &[1])
-    }
-}
-
-impl Scripted {
-    /// A device that waits for nobody and tells nobody.
-    pub(crate) fn alone(clock: Arc<ManualClock>) -> Self {
-        Self {
-            clock,
-            further_row: STEP,
-            gate: None,
-            begun: unbounded_channel().0,
-            kept: HashSet::new(),
-            jobs: BTreeMap::new(),
-            rows: BTreeMap::new(),
-            steps: Arc::default(),
-        }
-    }
-
-    fn take(&self, ms: f64) {
-        self.clock.advance(Duration::from_secs_f64(ms / 1e3));
-    }
-
-    fn says(&self, row: &RowKey, prompt: &str) -> bool {
-        self.jobs
-            .get(&row.job)
-            .is_some_and(|(its, _)| its == prompt)
-    }
-}
-
-impl Executor for Scripted {
-    fn encode_text(&mut self, id: JobId, job: &Job, plan: &Plan) -> Result<Texts, DrawError> {
-        self.begun.send(job.prompt.clone()).ok();
-        match job.prompt.as_str() {
-            "fail" => return Err(DrawError("a value was not finite".into())),
-            "panic" => panic!("the device was told to panic"),
-            _ => {}
-        }
-        self.jobs.insert(id, (job.prompt.clone(), plan.clone()));
-        let n_encoded = u32::from(self.kept.insert(job.prompt.clone()));
-        self.take(2.0 * f64::from(n_encoded));
-        Ok(Texts {
-            n_encoded,
-            ..Texts::default()
-        })
-    }
-
-    fn begin(&mut self, row: RowKey, seed: u64) -> Result<(), DrawError> {
-        assert!(
-            self.rows.insert(row, Row { seed, done: 0 }).is_none(),
-            "begun twice"
-        );
-        Ok(())
-    }
-
-    fn step(&mut self, rows: &[RowKey]) -> Result<Vec<Result<Stepped, DrawError>>, DrawError> {
-        if let Some(gate) = &self.gate {
-            gate.recv().ok();
-        }
-        self.steps.lock().unwrap().push(rows.to_vec());
-        assert!(
-            !rows.iter().any(|row| self.says(row, "panic in a step")),
-            "told to panic"
-        );
-        if rows.iter().any(|row| self.says(row, "break the batch")) {
-            return Err(DrawError("the evaluation failed".into()));
-        }
-        let nfe: Vec<u32> = rows
-            .iter()
-            .map(|row| self::rows(&self.jobs[&row.job].1))
-            .collect();
-        let n_rows: u32 = nfe.iter().sum();
-        self.take(STEP + self.further_row * f64::from(n_rows - 1));
-        let stepped = |(row, nfe): (&RowKey, u32)| {
-            if self.says(row, "fail to step") {
-                return Err(DrawError("a value was not finite".into()));
-            }
-            Ok(Stepped {
-                nfe,
-                flops: Flops(1e9 * f64::from(nfe)),
-            })
-        };
-        let stepped = rows.iter().zip(nfe).map(stepped).collect();
-        for row in rows {
-            self.rows.get_mut(row).expect("a row that was begun").done += 1;
-        }
-        Ok(stepped)
-    }
-
-    fn rank(&mut self, _: JobId, _: usize, candidates: &[u32]) -> Result<Ranked, DrawError> {
-        self.take(3.0 * candidates.len() as f64);
-        Ok(Ranked {
-            best: *candidates.last().unwrap(),
-            flops: Flops::ZERO,
-        })
-    }
-
-    fn decode(&mut self, row: RowKey) -> Result<Decoded, DrawError> {
-        self.take(20.0);
-        let Row { seed, done } = self.rows.remove(&row).expect("a row that was begun");
-        let picture = Picture {
-            width: 1,
-            height: 1,
-            rgb: vec![0; 3],
-            seed,
-            steps_run: done,
-        };
-        Ok(Decoded {
-            picture,
-            flops: Flops::ZERO,
-        })
-    }
-
-    fn shorten(&mut self, row: RowKey, _: Steps) -> Result<(), DrawError> {
-        assert!(self.rows.contains_key(&row), "shortened before it began");
-        Ok(())
-    }
-
-    fn move_up(&mut self, _: RowKey, _: &Plan) -> Result<(), DrawError> {
-        Ok(())
-    }
-
-    fn preview(&mut self, row: RowKey) -> Option<Picture> {
-        let Row { seed, done } = self.rows.get(&row)?.clone();
-        Some(Picture {
-            width: 1,
-            height: 1,
-            rgb: vec![0; 3],
-            seed: 1000 * seed,
-            steps_run: done,
-        })
-    }
-
-    fn end(&mut self, job: JobId) {
-        self.jobs.remove(&job);
-        self.rows.retain(|row, _| row.job != job);
-    }
-
-    fn forget(&mut self) {
-        self.kept.clear();
     }
 }

@@ -6,7 +6,10 @@ use serde_json::json;
 use utoipa::PartialSchema;
 
 use super::*;
-use crate::units::Flops;
+use crate::{
+    planner::{Cost, Objective},
+    units::Flops,
+};
 
 fn limits() -> Limits {
     let soon = Duration::from_secs(1);
