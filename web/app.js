@@ -98,9 +98,18 @@ function showStage() {
 }
 
 let isLoaded = false;
+/** @type {Promise<void> | null} */
+let loading = null;
 
-/** What the server offers; asked again whenever it may have changed. */
-async function loadAll() {
+/** What the server offers; asked again whenever it may have changed, and once where several say so together. */
+function loadAll() {
+  loading ??= loadOnce().finally(() => {
+    loading = null;
+  });
+  return loading;
+}
+
+async function loadOnce() {
   try {
     offer(await json("v1/models"));
   } catch (fault) {

@@ -1,7 +1,7 @@
 // What does more budget, or another model, make of the same prompt and seed? Drawn side by side, one after another.
 
 import { byId, make, say } from "./dom.js";
-import { drawPictures, randomSeed } from "./drawing.js";
+import { drawPictures, pause, randomSeed } from "./drawing.js";
 import { readForm } from "./form.js";
 import { budgetsToCompare } from "./frontier.js";
 import { faultNotice } from "./notices.js";
@@ -11,6 +11,8 @@ import { Fault } from "./server.js";
 import { count, planParts, score, span, work } from "./words.js";
 
 const MOST_CELLS = 40;
+/** How often a picture is asked for while the server is busy with others. */
+const MOST_TRIES = 5;
 /** @type {AbortController | null} */
 let running = null;
 
@@ -135,13 +137,28 @@ function bodyFor(ask, { model, unit, budget, seed }) {
 async function fill({ place, body }, signal) {
   place.setAttribute("aria-busy", "true");
   try {
-    place.replaceChildren(...drawn(await drawPictures(body, {}, signal), body));
+    place.replaceChildren(...drawn(await patiently({ place, body }, signal), body));
   } catch (fault) {
     if (signal.aborted) place.replaceChildren(make("p", { className: "soft" }, "not drawn"));
     else if (fault instanceof Fault) refuse(place, fault);
     else throw fault;
   }
   place.removeAttribute("aria-busy");
+}
+
+/** Draws; a server that is busy is asked again when it said that there will be room. */
+async function patiently({ place, body }, signal) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await drawPictures(body, {}, signal);
+    } catch (fault) {
+      if (!(fault instanceof Fault && fault.code === "overloaded") || tries === MOST_TRIES) throw fault;
+      const wait = fault.error.retry_after_ms ?? 1000;
+      const told = make("p", { className: "soft" }, `The server is busy; asked again in ${span(wait)}`);
+      place.replaceChildren(make("div", { className: "none" }, told));
+      await pause(wait, signal);
+    }
+  }
 }
 
 /** What one budget cannot have does not end the comparison; what would refuse every one does. */

@@ -69,7 +69,8 @@ const pictureOf = (event) => ({
   late: event.late,
 });
 
-function pause(ms, signal) {
+/** Waits; rejects with the reason of `signal`. */
+export function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     setTimeout(resolve, ms);
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });

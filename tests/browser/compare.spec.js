@@ -1,5 +1,6 @@
 // Are the pictures of a comparison of one prompt and seed, each with its plan?
 
+import { crowd, disperse } from "./crowd.js";
 import { expect, pixels, prompt, requests, test } from "./playground.js";
 
 // A server of this file's own: what others asked for changes what plans a server grants.
@@ -69,4 +70,18 @@ test("it can be stopped, and says what is missing", async ({ page, open }) => {
   await expect(page.locator("#said")).toHaveText("The comparison was stopped.");
   await expect(cells(page).last()).toHaveText("not drawn");
   await expect(run(page)).toBeEnabled();
+});
+
+test("a busy server is asked again when it said that there will be room", async ({ page, open, server }) => {
+  await page.clock.install();
+  await open();
+  await prompt(page).fill("four strawberries in the snow");
+  await inTflops(page, "0.006, 0.012");
+  const jobs = await crowd(server);
+  await run(page).click();
+  await expect(cells(page).first()).toContainText(/The server is busy; asked again in [\d.]+ s/);
+  await disperse(server, jobs);
+  await page.clock.fastForward(600_000);
+  await expect(page.locator("#said")).toHaveText("The comparison is finished.");
+  await expect(page.locator("#compare-grid img")).toHaveCount(2);
 });

@@ -43,12 +43,15 @@ test("the page is open, asks for the key, and goes on with the right one", async
 });
 
 test("a key can be forgotten", async ({ page, server }) => {
+  const asked = [];
+  page.on("request", (request) => asked.push(new URL(request.url()).pathname));
   await page.goto(server.url);
   const open = page.getByRole("navigation").getByRole("button", { name: "API key" });
   await open.click();
   await page.getByLabel("Key", { exact: true }).fill("other-key");
   await page.getByRole("button", { name: "Use this key" }).click();
   await expect(page.locator("#buys")).toContainText("This buys");
+  expect(asked.filter((path) => path === "/v1/models")).toHaveLength(1);
   await page.getByRole("button", { name: "API key: set" }).click();
   await page.getByRole("button", { name: "Forget it" }).click();
   await expect(page.locator("#connection")).toContainText("This server asks for an API key.");

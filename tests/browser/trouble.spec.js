@@ -1,27 +1,12 @@
 // What does the page do when the server is busy, starting or gone? It says so, waits, and goes on.
 
+import { crowd, disperse, HEAVY } from "./crowd.js";
 import { budgetOf, draw, expect, generate, notice, prompt, result, stage, test } from "./playground.js";
 
 // A server of this file's own: what others asked for changes what plans a server grants.
 test.use({ launch: {} });
 
 const banner = (page) => page.locator("#connection");
-const HEAVY = { prompt: "a cat", model: "emoji-c32", n: 10, num_inference_steps: 1000 };
-
-/** Fills the queue until somebody is turned away; returns the jobs to be cancelled. */
-async function crowd(server) {
-  const jobs = [];
-  for (;;) {
-    const reply = await fetch(`${server.url}v1/images/jobs`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(HEAVY),
-    });
-    if (reply.status === 429) return jobs;
-    expect(reply.ok).toBe(true);
-    jobs.push((await reply.json()).id);
-  }
-}
 
 async function heavily(page) {
   await page.getByText("Advanced", { exact: true }).click();
@@ -42,7 +27,7 @@ test("a busy server is asked again when it said that there will be room", async 
   const retry = notice(page).getByRole("button", { name: /^Try again/ });
   await expect(retry).toBeDisabled();
   await expect(retry).toHaveText(/^Try again in \d+ s$/);
-  for (const job of jobs) await fetch(`${server.url}v1/images/jobs/${job}`, { method: "DELETE" });
+  await disperse(server, jobs);
   await page.clock.fastForward(120_000);
   await expect(retry).toHaveText("Try again");
   await expect(retry).toBeEnabled();
