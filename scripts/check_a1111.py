@@ -9,8 +9,8 @@ Written against webuiapi 0.9.17 (`pip install webuiapi`). Prints one line for ea
 import argparse
 import base64
 import io
-import sys
 
+import checks
 import requests
 import webuiapi
 from PIL import Image
@@ -168,17 +168,7 @@ def main():
     client = webuiapi.WebUIApi(baseurl=arguments.base_url)
     if arguments.api_key:
         client.set_auth("anybody", arguments.api_key)
-    failed = 0
-    for check in CHECKS:
-        name = check.__name__.replace("_", " ")
-        try:
-            check(client)
-            print(f"ok      {name}")
-        except Exception as error:  # every check is reported, whatever became of the others
-            failed += 1
-            print(f"FAILED  {name}: {type(error).__name__}: {error}")
-    print(f"webuiapi: {len(CHECKS) - failed} of {len(CHECKS)} checks passed")
-    sys.exit(1 if failed else 0)
+    checks.run("webuiapi", CHECKS, client)
 
 
 if __name__ == "__main__":

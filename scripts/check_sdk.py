@@ -3,14 +3,14 @@
 
     python scripts/check_sdk.py [--base-url http://127.0.0.1:8080/v1] [--api-key KEY]
 
-Written against openai 3.54. Prints one line for each check; exits with 1 if one failed.
+Written against openai 3.57. Prints one line for each check; exits with 1 if one failed.
 """
 
 import argparse
 import base64
 import struct
-import sys
 
+import checks
 import openai
 
 PROMPT = "a red heart above a teal square on grass"
@@ -168,17 +168,7 @@ def main():
     parser.add_argument("--api-key", default="unused")
     arguments = parser.parse_args()
     client = openai.OpenAI(base_url=arguments.base_url, api_key=arguments.api_key)
-    failed = 0
-    for check in CHECKS:
-        name = check.__name__.replace("_", " ")
-        try:
-            check(client)
-            print(f"ok      {name}")
-        except Exception as error:  # every check is reported, whatever became of the others
-            failed += 1
-            print(f"FAILED  {name}: {type(error).__name__}: {error}")
-    print(f"openai {openai.__version__}: {len(CHECKS) - failed} of {len(CHECKS)} checks passed")
-    sys.exit(1 if failed else 0)
+    checks.run(f"openai {openai.__version__}", CHECKS, client)
 
 
 if __name__ == "__main__":
