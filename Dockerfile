@@ -53,10 +53,11 @@ COPY calibration calibration
 # By number, so that an orchestrator can check that it is not root.
 USER 10001:10001
 EXPOSE 8080
-# The health check below has no key.
-ENV GOLDILOCKS_OPEN_PROBES=true
+# Variables rather than arguments, so that `docker run goldilocks doctor` looks at the same as the server. The health
+# check below has no key.
+ENV GOLDILOCKS_LISTEN=0.0.0.0:8080 GOLDILOCKS_STATE_DIR=/var/lib/goldilocks GOLDILOCKS_OPEN_PROBES=true
 VOLUME /var/lib/goldilocks
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
   CMD ["curl", "--silent", "--fail", "--output", "/dev/null", "http://127.0.0.1:8080/livez"]
 ENTRYPOINT ["goldilocks"]
-CMD ["serve", "--listen", "0.0.0.0:8080", "--state-dir", "/var/lib/goldilocks"]
+CMD ["serve"]
