@@ -54,6 +54,10 @@ pub struct Forecast {
     speed: f64,
     overhead: Millis,
     margins: Margins,
+    /// That of the margins at today's speed.
+    constant: f64,
+    /// The same of the longest request.
+    longest: f64,
     of_spans: Shares,
 }
 
@@ -87,11 +91,9 @@ impl Forecast {
     /// The expected milliseconds of which `limit` is the 99th percentile.
     fn expected_at_p99(&self, limit: Millis) -> f64 {
         let margin = self.margins.p99;
-        let constant = self.margins.constant * self.speed;
-        let by_requests = (limit.0 - margin * constant) / (1.0 + margin);
-        let longest = self.longest();
-        let by_requests = if by_requests > longest {
-            limit.0 - margin * (longest + constant)
+        let by_requests = (limit.0 - margin * self.constant) / (1.0 + margin);
+        let by_requests = if by_requests > self.longest {
+            limit.0 - margin * (self.longest + self.constant)
         } else {
             by_requests
         };
@@ -103,16 +105,11 @@ impl Forecast {
         self.quantile(sum, self.margins.p99, self.of_spans.p99)
     }
 
-    /// What of the predicted time single requests tell about.
-    fn longest(&self) -> f64 {
-        self.margins.longest * self.speed
-    }
-
     /// The predicted time with the larger of two margins: that of requests, in units of what they tell about and
     /// the constant, and that of spans, in units of the time.
     fn quantile(&self, sum: Millis, of_requests: f64, of_spans: f64) -> Millis {
         let expected = self.queued.0 + (sum.0 + self.overhead.0) * self.speed;
-        let unit = expected.min(self.longest()) + self.margins.constant * self.speed;
+        let unit = expected.min(self.longest) + self.constant;
         Millis(expected + f64::max(of_requests * unit, of_spans * expected))
     }
 }
@@ -229,6 +226,8 @@ impl LatencyModel {
             speed,
             overhead: self.overhead,
             margins: self.margins,
+            constant: self.margins.constant * speed,
+            longest: self.margins.longest * speed,
             of_spans: self.of_spans,
         }
     }

@@ -181,7 +181,7 @@ impl Agenda {
     fn claims(&self, but: Option<JobId>, now: Moment, forecast: &Forecast) -> Claims {
         let others = self.entries.iter().filter(|(id, _)| Some(**id) != but);
         let claims = others.map(|(id, entry)| {
-            let mut claim = entry.claim(entry.due(now, self.rules.patience));
+            let mut claim = entry.claim(entry.due(now, forecast, self.rules.patience));
             if self.busy.is_some_and(|busy| busy.job == *id) {
                 let behind = self.behind(now, forecast).0;
                 claim.work = Millis((claim.work.0 - behind).max(0.0));

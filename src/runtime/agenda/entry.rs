@@ -7,7 +7,7 @@ use super::{
     picture::{Picture, Stage},
 };
 use crate::{
-    planner::{Decision, Rush, StepLap, StepTime},
+    planner::{Decision, Forecast, Rush, StepLap, StepTime},
     runtime::{
         binding::Binding,
         executor::RowKey,
@@ -156,18 +156,19 @@ impl Entry {
 
     /// What it claims of the device: its floor until it has begun, and then the rest of its plan.
     pub(super) fn claim(&self, due: Moment) -> Claim {
-        let is_waiting = self.is_waiting();
-        let work = if is_waiting {
-            self.job.floor.timetable.device(self.n_images())
-        } else {
-            self.rest()
-        };
         Claim {
             due,
             turn: self.turn,
-            work,
-            is_waiting,
+            work: self.claimed(),
+            is_waiting: self.is_waiting(),
             tail: self.tail(),
+        }
+    }
+
+    fn claimed(&self) -> Millis {
+        match self.progress {
+            Progress::Waiting => self.job.floor.timetable.device(self.n_images()),
+            Progress::Begun { .. } => self.rest(),
         }
     }
 
@@ -176,10 +177,17 @@ impl Entry {
         self.binding.timetable.encode * f64::from(self.n_images())
     }
 
-    /// When it is wanted, for the order of work. One that is late already gives way to those that are not,
-    /// but not for ever: as one would that had ten times its budget more, or everybody's patience.
-    pub(super) fn due(&self, now: Moment, patience: Duration) -> Moment {
-        if now <= self.deadline {
+    /// When it is wanted, for the order of work. One that is late already gives way to those that are not, and so
+    /// does one that has not begun and will be late: begun all the same, it would make those behind it late as
+    /// well. Not for ever: as one would that had ten times its budget more, or everybody's patience.
+    pub(super) fn due(&self, now: Moment, forecast: &Forecast, patience: Duration) -> Moment {
+        let left = Millis::from(self.deadline.since(now));
+        let is_late = if self.is_waiting() {
+            forecast.expected(self.claimed() + self.tail()) > left
+        } else {
+            now > self.deadline
+        };
+        if !is_late {
             return self.deadline;
         }
         let granted = self.deadline.since(self.job.arrived);

@@ -77,7 +77,7 @@ impl Agenda {
         let Some(its) = its.filter(|row| row.done > 0 && picture.rush.is_none()) else {
             return Verdict::GoOn;
         };
-        let mut claim = entry.claim(entry.due(now, self.rules.patience));
+        let mut claim = entry.claim(entry.due(now, forecast, self.rules.patience));
         claim.is_waiting = true;
         let (all, place) = self.claims(Some(row.job), now, forecast).with(claim);
         let stretch = all.stretch(place, now, forecast).unwrap_or(1.0);

@@ -62,7 +62,7 @@ impl Agenda {
     /// Where a job stands, if it is not done.
     pub(crate) fn standing(&self, id: JobId, now: Moment, forecast: &Forecast) -> Option<Standing> {
         let entry = self.entries.get(&id)?;
-        let key = |entry: &Entry| (entry.due(now, self.rules.patience), entry.turn);
+        let key = |entry: &Entry| (entry.due(now, forecast, self.rules.patience), entry.turn);
         let mine = key(entry);
         let others = self.entries.values().filter(|other| key(other) < mine);
         let (mut ahead, mut work) = (0, Millis::ZERO);

@@ -92,7 +92,7 @@ impl Agenda {
         } = known;
         let mut found = Vec::new();
         for (id, entry) in &self.entries {
-            let due = entry.due(now, self.rules.patience);
+            let due = entry.due(now, forecast, self.rules.patience);
             entry.pieces(*id, due, &mut found);
         }
         let (mut pieces, targets): (Vec<Piece>, Vec<Target>) = found.into_iter().unzip();
@@ -207,7 +207,7 @@ impl Agenda {
             forecast,
         } = known;
         let entry = &self.entries[&id];
-        let claim = entry.claim(entry.due(now, self.rules.patience));
+        let claim = entry.claim(entry.due(now, forecast, self.rules.patience));
         let (all, place) = self.claims(Some(id), now, forecast).with(claim);
         let granted = all
             .stretch(place, now, forecast)

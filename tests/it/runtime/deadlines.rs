@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use goldilocks::{
     planner::LatencyEstimate,
-    runtime::{JobError, JobId, OnLate, SubmitError},
+    runtime::{Job, JobError, JobId, OnLate, SubmitError},
     units::Millis,
 };
 
@@ -229,4 +229,41 @@ async fn one_that_is_late_gives_way_to_the_hurried_and_not_to_those_with_all_the
     };
     assert_eq!((first, third), (JobId(0), JobId(0)), "{order:?}");
     assert_eq!((second, fourth), (JobId(2), JobId(1)), "{order:?}");
+}
+
+#[tokio::test]
+async fn one_that_will_be_late_does_not_make_those_behind_it_late() {
+    let mut stage = roomy(true).await;
+    // 42 ms, and more urgent than those who come after it.
+    let first = stage.runtime.submit(Job {
+        limit: Some(Millis(140.0)),
+        on_late: OnLate::RunLate,
+        ..job("first", &[1])
+    });
+    assert_eq!(stage.begun.recv().await.unwrap(), "first");
+    let tickets: Vec<_> = [("a", 150.0), ("b", 177.0), ("c", 204.0), ("d", 231.0)]
+        .into_iter()
+        .map(|(prompt, limit)| {
+            let mut job = flexible(prompt, limit, OnLate::Degrade);
+            // Nothing but the floor, 27 ms, is ever granted.
+            job.binder = Arc::new(UpTo {
+                steps: 0,
+                n_images: 1,
+                may_rush: true,
+            });
+            stage.runtime.submit(job).unwrap()
+        })
+        .collect();
+    // Something else had the machine until there was no time left for the first of them.
+    stage.clock.advance(Duration::from_millis(90));
+    stage.release();
+    first.unwrap().outcome().await.unwrap();
+    for ticket in tickets {
+        ticket.outcome().await.unwrap();
+    }
+    let mut begun = Vec::new();
+    while let Ok(prompt) = stage.begun.try_recv() {
+        begun.push(prompt);
+    }
+    assert_eq!(begun, ["b", "c", "d", "a"]);
 }
