@@ -32,7 +32,12 @@ function start() {
     if (FRONTIER_FIELDS.includes(control.id) || control.id === "seed") loadFrontier();
     planSoon(control);
   });
-  watchKey(() => look().then(loadAll));
+  watchKey(async () => {
+    const before = loads;
+    await look();
+    // A change of state has loaded it all.
+    if (loads === before) await loadAll();
+  });
   openHistory((body) => drawBody(body));
   openCompare();
   listen();
@@ -98,18 +103,12 @@ function showStage() {
 }
 
 let isLoaded = false;
-/** @type {Promise<void> | null} */
-let loading = null;
+/** How often it was asked what there is. */
+let loads = 0;
 
-/** What the server offers; asked again whenever it may have changed, and once where several say so together. */
-function loadAll() {
-  loading ??= loadOnce().finally(() => {
-    loading = null;
-  });
-  return loading;
-}
-
-async function loadOnce() {
+/** What the server offers; asked again whenever it may have changed. */
+async function loadAll() {
+  loads += 1;
   try {
     offer(await json("v1/models"));
   } catch (fault) {
