@@ -53,11 +53,8 @@ pub struct Forecast {
     queued: Millis,
     speed: f64,
     overhead: Millis,
+    /// At today's speed.
     margins: Margins,
-    /// That of the margins at today's speed.
-    constant: f64,
-    /// The same of the longest request.
-    longest: f64,
     of_spans: Shares,
 }
 
@@ -90,10 +87,15 @@ impl Forecast {
 
     /// The expected milliseconds of which `limit` is the 99th percentile.
     fn expected_at_p99(&self, limit: Millis) -> f64 {
-        let margin = self.margins.p99;
-        let by_requests = (limit.0 - margin * self.constant) / (1.0 + margin);
-        let by_requests = if by_requests > self.longest {
-            limit.0 - margin * (self.longest + self.constant)
+        let Margins {
+            p99: margin,
+            constant,
+            longest,
+            ..
+        } = self.margins;
+        let by_requests = (limit.0 - margin * constant) / (1.0 + margin);
+        let by_requests = if by_requests > longest {
+            limit.0 - margin * (longest + constant)
         } else {
             by_requests
         };
@@ -109,7 +111,7 @@ impl Forecast {
     /// the constant, and that of spans, in units of the time.
     fn quantile(&self, sum: Millis, of_requests: f64, of_spans: f64) -> Millis {
         let expected = self.queued.0 + (sum.0 + self.overhead.0) * self.speed;
-        let unit = expected.min(self.longest) + self.constant;
+        let unit = expected.min(self.margins.longest) + self.margins.constant;
         Millis(expected + f64::max(of_requests * unit, of_spans * expected))
     }
 }
@@ -225,9 +227,7 @@ impl LatencyModel {
             queued,
             speed,
             overhead: self.overhead,
-            margins: self.margins,
-            constant: self.margins.constant * speed,
-            longest: self.margins.longest * speed,
+            margins: self.margins.at(speed),
             of_spans: self.of_spans,
         }
     }

@@ -56,6 +56,18 @@ pub(super) struct Margins {
     pub(super) p99: f64,
 }
 
+impl Margins {
+    /// The same in milliseconds at another speed.
+    pub(super) fn at(self, speed: f64) -> Self {
+        Self {
+            constant: self.constant * speed,
+            usual: self.usual * speed,
+            longest: self.longest * speed,
+            ..self
+        }
+    }
+}
+
 impl Errors {
     /// Assumed errors, skewed to the late side: half of them within 5%, the worst half as long again.
     /// The order mixes small and large ones, since they are displaced one by one from the front.
