@@ -127,6 +127,7 @@ fn state() -> AppState {
     let worker = WorkerSpec {
         device: family.models[0].device,
         models,
+        families: Vec::new(),
         load: Box::new(|_| Ok(Box::new(Null))),
     };
     let settings = Settings {

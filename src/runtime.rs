@@ -44,10 +44,11 @@ pub use executor::{
 pub use job::{Event, Job, JobError, JobId, OnLate, Outcome, Phases, Rendered, Ticket};
 pub use parameters::Parameters;
 pub use policy::Policy;
+pub use probe::Doubt;
 pub use readiness::{Liveness, Progress, Readiness};
 
 use crate::{
-    catalog::{DeviceSpec, ModelId},
+    catalog::{DeviceSpec, Family, ModelId},
     planner::LatencyModel,
     telemetry::{Admission, Clock, JobEnd, JobState, Metrics},
     units::Millis,
@@ -64,6 +65,8 @@ pub struct WorkerSpec {
     pub device: DeviceSpec,
     /// What it hosts.
     pub models: Vec<ModelId>,
+    /// What may be timed again once it has nothing to do.
+    pub families: Vec<Family>,
     /// Makes its executor, on its thread.
     pub load: LoadExecutor,
 }
@@ -146,7 +149,10 @@ impl Runtime {
     pub fn start(workers: Vec<WorkerSpec>, settings: Settings) -> io::Result<Self> {
         let (loads, lanes): (Vec<_>, Vec<_>) = workers
             .into_iter()
-            .map(|spec| (spec.load, Lane::new(spec.models, settings.rules)))
+            .map(|spec| {
+                let lane = Lane::new(spec.models, settings.rules);
+                ((spec.load, spec.families), lane)
+            })
             .unzip();
         let models = lanes.iter().map(|lane| lane.models.len()).sum();
         let warming = Readiness::Warming(Progress {
@@ -165,10 +171,11 @@ impl Runtime {
         // Threads are not joined: each holds a sender, and the channel closes with the last one.
         let (running, ended) = mpsc::channel(1);
         let encoder = encoder::start(Arc::clone(&shared), running.clone())?;
-        for (lane_idx, load) in loads.into_iter().enumerate() {
+        for (lane_idx, (load, families)) in loads.into_iter().enumerate() {
             let worker = worker::Worker {
                 shared: Arc::clone(&shared),
                 lane_idx,
+                families,
                 encoder: encoder.clone(),
             };
             let running = running.clone();
@@ -224,6 +231,21 @@ impl Runtime {
     /// Has a job stopped before its next step; false if it is not here any more.
     pub fn cancel(&self, id: JobId) -> bool {
         self.shared.lanes.iter().any(|lane| lane.cancel(id))
+    }
+
+    /// Has the device of a model timed again as soon as it is idle, since somebody was refused for the time that it
+    /// is thought to take. Where that was done lately, or requests keep the device busy and are learned from, nothing
+    /// happens.
+    pub fn doubt(&self, model: &ModelId, doubt: Doubt) {
+        let Some(lane) = self.shared.lane_of(model) else {
+            return;
+        };
+        let now = self.shared.settings.clock.now();
+        let mut desk = lane.desk();
+        if desk.agenda.is_empty() && desk.doubts.raise(doubt, now) {
+            drop(desk);
+            lane.changed.notify_all();
+        }
     }
 
     /// Returns where an admitted job stands; none once the device is done with it.

@@ -21,7 +21,7 @@ mod work;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use labels::{
     Admission, Basis, BudgetEnd, BudgetKind, JobEnd, JobState, KeptJob, LatencyClass, Percentile,
-    Phase, PlanChange, Wasted,
+    Phase, PlanChange, TimedAgain, Wasted,
 };
 pub use requests::InFlight;
 

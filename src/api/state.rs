@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{
     error::ApiError,
-    generate::{OBJECTIVES, warnings},
+    generate::{OBJECTIVES, Spec, warnings},
     jobs::KeptJobs,
     layers::auth::Keys,
     menus::KeptMenus,
@@ -15,8 +15,10 @@ use super::{
 use crate::{
     catalog::{Catalog, Family},
     config::{Access, CorsOrigin, Limits},
-    planner::{CostTable, Finished, Freshness, LatencyModel, Load, Menus, Planner, Profile},
-    runtime::Runtime,
+    planner::{
+        CostTable, Finished, Freshness, LatencyModel, Load, Menus, Planner, Profile, Refusal,
+    },
+    runtime::{Doubt, Runtime},
     telemetry::{Clock, Metrics},
 };
 
@@ -177,6 +179,23 @@ impl AppState {
             .unwrap_or_else(PoisonError::into_inner)
             .learn(finished);
         self.freshen();
+    }
+
+    /// Has the machine timed again, once it is idle, if a request was refused because it is thought too slow: what is
+    /// never admitted is never learned from.
+    pub(super) fn doubt(&self, spec: &Spec<'_>, refusal: &Refusal) {
+        let Refusal::Infeasible(infeasible) = refusal else {
+            return;
+        };
+        let Some(least) = infeasible.minimum_feasible.latency_ms else {
+            return;
+        };
+        let doubt = Doubt {
+            family: spec.family.id.clone(),
+            size: spec.plan_request.size,
+            least,
+        };
+        self.runtime().doubt(&spec.family.models[0].id, doubt);
     }
 
     /// Returns what else the server has to do.

@@ -33,7 +33,12 @@ pub(super) fn workers(catalog: &Catalog, probe: &Probe) -> Vec<WorkerSpec> {
         WorkerSpec {
             device,
             models: models.map(|model| model.id.clone()).collect(),
-            load: probing(pipeline::loading(families.clone()), families, probe.clone()),
+            load: probing(
+                pipeline::loading(families.clone()),
+                families.clone(),
+                probe.clone(),
+            ),
+            families,
         }
     };
     devices.map(worker).collect()

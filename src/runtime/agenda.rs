@@ -61,6 +61,9 @@ impl Default for Rules {
     }
 }
 
+/// The job of work that the device does for itself.
+pub(crate) const NOBODY: JobId = JobId(u64::MAX);
+
 /// The books of one device.
 #[derive(Debug)]
 pub(crate) struct Agenda {
@@ -188,12 +191,9 @@ impl Agenda {
             }
             claim
         });
-        let at_hand = self.busy.and_then(|busy| {
-            let entry = self.entries.get(&busy.job)?;
-            Some(AtHand {
-                turn: entry.turn,
-                left: Millis(busy.takes.0 - self.behind(now, forecast).0),
-            })
+        let at_hand = self.busy.map(|busy| AtHand {
+            turn: self.entries.get(&busy.job).map(|entry| entry.turn),
+            left: Millis(busy.takes.0 - self.behind(now, forecast).0),
         });
         Claims::new(claims.collect(), at_hand)
     }

@@ -11,18 +11,22 @@ use std::{
 
 use super::{Executor, JobError, LoadExecutor, Shared, encoder::Chore, lane::Lane};
 use crate::{
+    catalog::Family,
     telemetry::JobEnd,
     units::{Memory, Moment},
 };
 use bench::Bench;
 
 mod bench;
+mod doubt;
 mod work;
 
 /// One device's thread.
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) lane_idx: usize,
+    /// What may be timed again.
+    pub(super) families: Vec<Family>,
     pub(super) encoder: mpsc::Sender<Chore>,
 }
 
@@ -46,6 +50,7 @@ impl Worker {
             executor,
             last: self.now(),
             held,
+            n_doubts: 0,
         };
         while let Some(turn) = bench.next_turn() {
             bench.take(turn);

@@ -96,6 +96,18 @@ labels! {
 }
 
 labels! {
+    /// How timing an idle device again ended.
+    TimedAgain {
+        /// Its times are new.
+        Done = "done",
+        /// Somebody came.
+        Interrupted = "interrupted",
+        /// The engine failed.
+        Failed = "failed",
+    }
+}
+
+labels! {
     /// How far an admitted job is.
     JobState {
         /// The device has not begun.

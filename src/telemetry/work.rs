@@ -4,7 +4,12 @@ use prometheus::{
     Counter, CounterVec, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge,
 };
 
-use super::{Metrics, labels::Wasted, register::Register, seconds};
+use super::{
+    Metrics,
+    labels::{TimedAgain, Wasted},
+    register::Register,
+    seconds,
+};
 use crate::units::{Flops, Memory, Millis, Nfe};
 
 /// Seconds of parts of a request: under a millisecond for a small U-Net's step, many for a large one's.
@@ -27,6 +32,7 @@ pub(super) struct WorkSeries {
     batch_pictures: HistogramVec,
     batch_capacity: IntGauge,
     busy_seconds: CounterVec,
+    timed_again: IntCounterVec,
     panics: IntCounter,
     model_loaded: GaugeVec,
     memory: GaugeVec,
@@ -43,6 +49,7 @@ impl WorkSeries {
         let batch = "Pictures that share an evaluation.";
         let capacity = "Most rows that may share an evaluation; a guided picture has two.";
         let busy = "Time that a device spent on pieces of work.";
+        let timed_again = "Times that an idle device was timed again, since a request had been refused for its speed, by how that ended.";
         let panics = "Faults of the program that a worker survived.";
         let loaded = "1 once the model's weights are loaded.";
         let memory = "What the networks hold in memory between jobs, by what it is for.";
@@ -62,6 +69,7 @@ impl WorkSeries {
             batch_pictures: register.histograms("batch_pictures", batch, &["model"], PICTURES),
             batch_capacity: register.gauge_int("batch_capacity_rows", capacity),
             busy_seconds: register.counters_float("device_busy_seconds_total", busy, &["device"]),
+            timed_again: register.counters("timed_again_total", timed_again, &["result"]),
             panics: register.counter_int("worker_panics_total", panics),
             model_loaded: register.gauges("model_loaded", loaded, &["model"]),
             memory: register.gauges("engine_memory_bytes", memory, &["part"]),
@@ -80,6 +88,9 @@ impl WorkSeries {
         }
         for why in Wasted::ALL {
             self.wasted.with_label_values(&[why.label()]);
+        }
+        for end in TimedAgain::ALL {
+            self.timed_again.with_label_values(&[end.label()]);
         }
         for (part, _) in Memory::default().parts() {
             self.memory.with_label_values(&[part]);
@@ -139,6 +150,14 @@ impl Metrics {
             .with_label_values(&[model])
             .inc_by(n_images as u64);
         self.work.degraded.inc_by(n_degraded as u64);
+    }
+
+    /// An idle device was timed again.
+    pub fn timed_again(&self, end: TimedAgain) {
+        self.work
+            .timed_again
+            .with_label_values(&[end.label()])
+            .inc();
     }
 
     /// A worker survived a fault in the program.

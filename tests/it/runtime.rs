@@ -4,6 +4,7 @@ use goldilocks::runtime::{Readiness, Runtime};
 
 mod batches;
 mod deadlines;
+mod doubts;
 mod events;
 mod faults;
 mod pipeline;

@@ -10,10 +10,12 @@ use super::{
 };
 use crate::{
     api::{error::ApiError, state::AppState},
-    planner::{Decision, Estimate, Finished, PlanToken, Ran, ScoreEstimate, Took},
+    planner::{
+        Decision, Estimate, Finished, LatencyModel, PlanToken, Ran, Refusal, ScoreEstimate, Took,
+    },
     runtime::{
-        Event, Job, JobError, JobId, MenuBinder, Outcome, Phases, Readiness, Rendered, SubmitError,
-        Ticket,
+        Binding, Event, Job, JobError, JobId, MenuBinder, Outcome, Phases, Readiness, Rendered,
+        SubmitError, Ticket,
     },
     units::{Flops, Millis, Moment},
 };
@@ -153,9 +155,10 @@ fn job(
     audience: Audience,
 ) -> Result<Job, ApiError> {
     let menus = state.menus(spec.family);
-    let latency = state.latency();
     let binder = MenuBinder::new(menus, spec.plan_request.clone());
-    let binding = binder.on_idle(&latency)?;
+    // The lock is let go of before the refusal is doubted.
+    let chosen = chosen(&binder, &state.latency());
+    let (binding, floor) = chosen.inspect_err(|refusal| state.doubt(spec, refusal))?;
     refuse_beyond(state.limits().max_flops, &binding.decision.estimate)?;
     let models = spec.family.models.iter();
     Ok(Job {
@@ -167,7 +170,7 @@ fn job(
         arrived,
         limit: spec.plan_request.budget.latency,
         on_late: spec.on_late,
-        floor: binder.floor(&latency)?,
+        floor,
         binding,
         binder: Arc::new(binder),
         wants_events: audience != Audience::Nobody,
@@ -176,6 +179,11 @@ fn job(
             Audience::Shown(partial_images) => partial_images,
         },
     })
+}
+
+/// What an idle server would do, and the least that it may end on.
+fn chosen(binder: &MenuBinder, latency: &LatencyModel) -> Result<(Binding, Binding), Refusal> {
+    Ok((binder.on_idle(latency)?, binder.floor(latency)?))
 }
 
 /// Refuses work that is more than the server does for one request, whatever its budget.

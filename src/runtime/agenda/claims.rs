@@ -30,8 +30,8 @@ pub(crate) struct Claim {
 /// The piece of work at hand, which nobody interrupts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct AtHand {
-    /// The turn of its job.
-    pub(crate) turn: u64,
+    /// The turn of its job; none if it is nobody's.
+    pub(crate) turn: Option<u64>,
     /// Time until it is done, by the table.
     pub(crate) left: Millis,
 }
@@ -72,7 +72,10 @@ impl Claims {
         let (mut fixed, mut waiting) = (0.0, 0.0);
         let mut stretch = f64::INFINITY;
         for (idx, claim) in self.all.iter().enumerate() {
-            if self.at_hand.is_some_and(|piece| piece.turn == claim.turn) {
+            if self
+                .at_hand
+                .is_some_and(|piece| piece.turn == Some(claim.turn))
+            {
                 blocked = 0.0;
             }
             if claim.is_waiting {
@@ -100,7 +103,9 @@ impl Claims {
     /// After how long a request with this claim would be admitted if nobody else came: the first moment at
     /// which one of those ahead is done and there is room.
     pub(crate) fn room_in(&self, claim: Claim, now: Moment, forecast: &Forecast) -> Duration {
-        let mut later = Duration::ZERO;
+        let nobodys = self.at_hand.filter(|piece| piece.turn.is_none());
+        let nobodys = nobodys.map_or(Millis::ZERO, |piece| forecast.expected(piece.left));
+        let mut later = Duration::from_secs_f64(nobodys.0.max(0.0) / 1e3);
         for (n_done, done) in self.all.iter().enumerate() {
             let takes = forecast.expected(done.work).0.max(0.0);
             later += Duration::from_secs_f64(takes / 1e3);
@@ -218,7 +223,7 @@ mod tests {
         let tight = claim(200.0, 100.0, true);
         let with = |left| {
             let at_hand = AtHand {
-                turn: 1,
+                turn: Some(1),
                 left: Millis(left),
             };
             Claims::new(vec![tight, long], Some(at_hand)).stretch(0, at(0.0), &forecast())

@@ -1,7 +1,7 @@
 //! What becomes of the books when a piece of work is done, and when a job is?
 
 use super::{
-    Agenda, Finished, Run,
+    Agenda, Busy, Finished, NOBODY, Run,
     picture::{Picture, Stage},
 };
 use crate::{
@@ -120,6 +120,15 @@ impl Agenda {
     /// Work that came to nothing is over.
     pub(crate) fn idle(&mut self) {
         self.busy = None;
+    }
+
+    /// The device does something that is nobody's, and takes so long for it by the table.
+    pub(crate) fn occupy(&mut self, now: Moment, takes: Millis) {
+        self.busy = Some(Busy {
+            job: NOBODY,
+            since: now,
+            takes,
+        });
     }
 
     /// Closes the books of a job whose pictures are all decoded.

@@ -1,6 +1,6 @@
 //! What is told of the books? The work ahead, and where a job stands.
 
-use super::{Agenda, entry::Entry};
+use super::{Agenda, NOBODY, entry::Entry};
 use crate::{
     planner::Forecast,
     runtime::job::JobId,
@@ -42,9 +42,11 @@ impl Agenda {
 
     /// The time that all admitted work is expected to take from now.
     pub(crate) fn queued_work(&self, now: Moment, forecast: &Forecast) -> Millis {
+        let nobodys = self.busy.filter(|busy| busy.job == NOBODY);
+        let nobodys = nobodys.map_or(Millis::ZERO, |busy| busy.takes);
         let rest: Millis = self.entries.values().map(Entry::rest).sum();
         let behind = self.behind(now, forecast).0;
-        forecast.expected(Millis((rest.0 - behind).max(0.0)))
+        forecast.expected(Millis((rest.0 + nobodys.0 - behind).max(0.0)))
     }
 
     /// All that is admitted and not yet done.

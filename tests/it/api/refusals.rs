@@ -286,9 +286,8 @@ fn draw(toy: &Toy, body: Value) -> impl Future<Output = ()> + use<> {
 async fn while_weights_load_the_progress_is_told_and_plans_are_made() {
     let (loaded, load_gate) = mpsc::channel();
     let toy = Toy::launch(Setup {
-        flags: Vec::new(),
-        gate: None,
         load_gate: Some(load_gate),
+        ..Setup::default()
     });
     let reply = toy.draw(with("n", json!(1))).await;
     assert_eq!(reply.headers["retry-after"], "2");
@@ -350,4 +349,33 @@ async fn other_paths_and_methods_are_refused_in_the_same_shape() {
     let reply = toy.get("/v1/images/generations").await;
     assert_eq!(reply.headers["allow"], "POST");
     reply.refused(405, "method_not_allowed");
+}
+
+/// What is refused is never run, so nothing would ever show that the machine is faster than it was at start.
+#[tokio::test]
+async fn a_machine_that_is_thought_too_slow_is_timed_again() {
+    for (path, body) in [
+        (
+            "/v1/images/generations",
+            json!({ "prompt": "a heart", "budget": { "latency_ms": 40 } }),
+        ),
+        (
+            "/v1/plan",
+            json!({ "prompt": "a heart", "budget": { "latency_ms": 40 } }),
+        ),
+    ] {
+        let toy = Toy::launch(Setup {
+            faster: Some(5.0),
+            ..Setup::default()
+        });
+        toy.ready().await;
+        toy.post(path, body.clone())
+            .await
+            .refused(422, "budget_infeasible");
+        let done = "goldilocks_timed_again_total{result=\"done\"} 1";
+        while !toy.metrics.text().lines().any(|line| line == done) {
+            tokio::task::yield_now().await;
+        }
+        toy.post(path, body).await.ok();
+    }
 }

@@ -43,6 +43,7 @@ const TEXT_TFLOPS: f64 = 0.0005;
 const DECODE_TFLOPS: f64 = 0.01;
 
 /// What differs from test to test.
+#[derive(Default)]
 pub(super) struct Setup {
     /// Flags of `goldilocks serve`.
     pub(super) flags: Vec<String>,
@@ -50,6 +51,8 @@ pub(super) struct Setup {
     pub(super) gate: Option<Gate>,
     /// Weights are loaded once this is dropped.
     pub(super) load_gate: Option<mpsc::Receiver<()>>,
+    /// The machine is so many times as fast as it is thought to be, and may be timed again.
+    pub(super) faster: Option<f64>,
 }
 
 /// The test's hold on the device.
@@ -82,8 +85,7 @@ impl Toy {
     pub(super) async fn with(flags: &[&str]) -> Self {
         let toy = Self::launch(Setup {
             flags: flags.iter().map(ToString::to_string).collect(),
-            gate: None,
-            load_gate: None,
+            ..Setup::default()
         });
         toy.ready().await;
         toy
@@ -93,7 +95,7 @@ impl Toy {
         let toy = Self::launch(Setup {
             flags: vec!["--queue-capacity=2".to_owned()],
             gate: Some(gate),
-            load_gate: None,
+            ..Setup::default()
         });
         toy.ready().await;
         toy
@@ -103,9 +105,13 @@ impl Toy {
         let config = config(&setup.flags);
         let clock = Arc::new(ManualClock::default());
         let metrics = Arc::new(Metrics::new(MODELS.map(|(id, ..)| id)));
-        let latency = Arc::new(RwLock::new(LatencyModel::new(times())));
+        let times = times(setup.faster.unwrap_or(1.0));
+        let latency = Arc::new(RwLock::new(LatencyModel::new(times)));
         let runtime = Runtime::start(
-            vec![worker(&clock, setup.gate, setup.load_gate)],
+            vec![WorkerSpec {
+                families: setup.faster.map(|_| family()).into_iter().collect(),
+                ..worker(&clock, setup.gate, setup.load_gate)
+            }],
             Settings {
                 rules: Rules {
                     most_jobs: config.queue_capacity,
@@ -236,6 +242,7 @@ fn worker(
     WorkerSpec {
         device: DeviceSpec::Cpu,
         models: MODELS.map(|(id, ..)| ModelId(id.to_owned())).to_vec(),
+        families: Vec::new(),
         load: Box::new(move |on_loaded| {
             if let Some(gate) = load_gate {
                 gate.recv().ok();

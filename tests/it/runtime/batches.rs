@@ -13,6 +13,7 @@ async fn batching() -> Stage {
         is_gated: true,
         further_row: 0.5,
         rules: Rules::default(),
+        ..Set::default()
     })
     .await
 }

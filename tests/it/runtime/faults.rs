@@ -116,6 +116,7 @@ fn loading(load: LoadExecutor) -> Runtime {
     let worker = WorkerSpec {
         device,
         models,
+        families: Vec::new(),
         load,
     };
     let metrics = Arc::new(Metrics::new([MODEL]));

@@ -1,12 +1,9 @@
 //! Does a job become a picture on the engine itself? On tiny random weights.
 
-use std::{
-    path::Path,
-    sync::{Arc, RwLock},
-};
+use std::sync::{Arc, RwLock};
 
 use goldilocks::{
-    catalog::{self, Catalog, DeviceSpec, Family, SamplerKind},
+    catalog::{Catalog, SamplerKind},
     planner::{LatencyModel, PhaseTimes, Plan},
     runtime::{
         Job, Outcome, Rules, Runtime, Settings, WorkerSpec,
@@ -15,12 +12,7 @@ use goldilocks::{
     telemetry::{ManualClock, Metrics},
 };
 
-use super::ready;
-
-fn family() -> Family {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1");
-    catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap()
-}
+use super::{ready, script::family};
 
 /// A runtime whose model is loaded.
 async fn started() -> Runtime {
@@ -33,6 +25,7 @@ async fn started() -> Runtime {
     let worker = WorkerSpec {
         device,
         models,
+        families: families.clone(),
         load: loading(families),
     };
     let settings = Settings {

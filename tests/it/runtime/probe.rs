@@ -1,12 +1,9 @@
 //! Does the probe measure what the device takes?
 
-use std::{
-    path::Path,
-    sync::{Arc, RwLock},
-};
+use std::sync::{Arc, RwLock};
 
 use goldilocks::{
-    catalog::{self, DeviceSpec, Family},
+    catalog::{DeviceSpec, Family},
     planner::{LatencyModel, PhaseKey, PhaseTime, PhaseTimes, Workload},
     runtime::{
         LoadExecutor,
@@ -16,12 +13,7 @@ use goldilocks::{
     units::Millis,
 };
 
-use super::script::Scripted;
-
-fn family() -> Family {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1");
-    catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap()
-}
+use super::script::{Scripted, family};
 
 /// What the probe finds on the scripted device.
 fn probed(family: &Family) -> PhaseTimes {

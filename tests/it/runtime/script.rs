@@ -5,10 +5,13 @@
 //! `panic`, `fail to step`, `break the batch`, `panic in a step`, `fail to encode`, `panic while encoding`; anything
 //! else is drawn.
 
-use std::sync::{Arc, Mutex, RwLock, mpsc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, RwLock, mpsc},
+};
 
 use goldilocks::{
-    catalog::{DeviceSpec, ModelId, SamplerKind},
+    catalog::{self, DeviceSpec, Family, ModelId, SamplerKind},
     planner::{
         Decision, Estimate, LatencyModel, PhaseTimes, Plan, Rush, StepTime, Timetable, Workload,
     },
@@ -34,6 +37,7 @@ pub(crate) struct Stage {
     pub(crate) runtime: Runtime,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) latency: Arc<RwLock<LatencyModel>>,
     /// Lets an evaluation run; none once all may.
     steps: Option<mpsc::Sender<()>>,
     /// The prompts of the jobs that have begun.
@@ -48,6 +52,8 @@ pub(crate) struct Set {
     pub(crate) is_gated: bool,
     pub(crate) further_row: f64,
     pub(crate) rules: Rules,
+    /// Whether the device may be timed again.
+    pub(crate) is_doubtful: bool,
 }
 
 impl Default for Set {
@@ -59,6 +65,7 @@ impl Default for Set {
                 most_jobs: 3,
                 ..Rules::default()
             },
+            is_doubtful: false,
         }
     }
 }
@@ -94,14 +101,16 @@ impl Stage {
         let worker = WorkerSpec {
             device: DeviceSpec::Cpu,
             models: vec![ModelId(MODEL.into())],
+            families: set.is_doubtful.then(family).into_iter().collect(),
             load: Box::new(move |on_loaded| {
                 on_loaded(&ModelId(MODEL.into()));
                 Ok(Box::new(device))
             }),
         };
+        let latency = Arc::new(RwLock::new(latency(set.further_row)));
         let settings = Settings {
             rules: set.rules,
-            latency: Arc::new(RwLock::new(latency(set.further_row))),
+            latency: latency.clone(),
             ..settings(clock.clone(), metrics.clone())
         };
         let runtime = Runtime::start(vec![worker], settings).unwrap();
@@ -110,6 +119,7 @@ impl Stage {
             runtime,
             clock,
             metrics,
+            latency,
             steps: Some(steps),
             begun,
             ran,
@@ -152,6 +162,13 @@ impl Stage {
         self.steps = None;
     }
 
+    /// Waits until a line is in the metrics.
+    pub(crate) async fn until_shown(&self, line: &str) {
+        while !self.metrics.text().lines().any(|shown| shown == line) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Asserts that a line is in the metrics.
     pub(crate) fn shows(&self, line: &str) {
         let text = self.metrics.text();
@@ -160,6 +177,12 @@ impl Stage {
             "{line} is not in\n{text}"
         );
     }
+}
+
+/// A family to be timed: the device takes as long for any.
+pub(crate) fn family() -> Family {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1");
+    catalog::family_from_folder(&golden, DeviceSpec::Cpu).unwrap()
 }
 
 /// What the device takes, known exactly.

@@ -65,14 +65,16 @@ pub(super) fn costs() -> CostTable {
     }
 }
 
-pub(super) fn times() -> PhaseTimes {
+/// What the device takes, if it were so many times as slow.
+pub(super) fn times(slower: f64) -> PhaseTimes {
     let mut times = PhaseTimes::default();
-    times.set_text("toy", TEXT);
-    times.set_decode("toy", SIZE, DECODE);
+    times.set_text("toy", TEXT * slower);
+    times.set_decode("toy", SIZE, DECODE * slower);
     times.set_encode(SIZE, Millis::ZERO);
     for (id, step, _) in MODELS {
         for rows in [1, 2] {
-            times.set_step(&ModelId(id.to_owned()), SIZE, rows, step * f64::from(rows));
+            let step = step * f64::from(rows) * slower;
+            times.set_step(&ModelId(id.to_owned()), SIZE, rows, step);
         }
     }
     times

@@ -1,0 +1,63 @@
+//! Is the machine as slow as somebody was told? It is timed again, as long as nobody wants it for anything else.
+
+use super::bench::{Bench, Fault};
+use crate::{
+    catalog::Family,
+    runtime::{
+        DrawError,
+        agenda::NOBODY,
+        probe::{Doubt, Ended, Probe},
+    },
+    telemetry::TimedAgain,
+};
+
+impl Bench<'_> {
+    /// Times again what a doubt is about. Whoever comes in the meantime waits for the piece of work at hand, as for
+    /// any other, and ends it.
+    pub(super) fn settle(&mut self, doubt: &Doubt) {
+        let worker = self.worker;
+        let (lane, settings) = (worker.lane(), &worker.shared.settings);
+        let of_family = |family: &&Family| family.id == doubt.family;
+        let Some(family) = worker.families.iter().find(of_family) else {
+            return lane.desk().doubts.put_off();
+        };
+        self.n_doubts += 1;
+        let (probe, nth) = (Probe::of(settings), self.n_doubts);
+        let mut may_go_on = |takes| {
+            let now = worker.now();
+            lane.pulse.beat(now);
+            let mut desk = lane.desk();
+            let is_idle = desk.agenda.is_empty() && !desk.is_closed;
+            if is_idle {
+                desk.agenda.occupy(now, takes);
+            }
+            is_idle
+        };
+        let began = worker.now();
+        let ended = self.attempt(|executor| {
+            let about = (family, doubt, nth);
+            probe
+                .again(executor, about, &mut may_go_on)
+                .map_err(DrawError)
+        });
+        self.last = worker.now();
+        let mut desk = lane.desk();
+        desk.agenda.idle();
+        match ended {
+            Ok(Ended::Interrupted) => desk.doubts.put_off(),
+            Ok(Ended::Done) | Err(_) => desk.doubts.settle(began, self.last),
+        }
+        drop(desk);
+        settings.metrics.timed_again(match ended {
+            Ok(Ended::Done) => TimedAgain::Done,
+            Ok(Ended::Interrupted) => TimedAgain::Interrupted,
+            Err(_) => TimedAgain::Failed,
+        });
+        if let Err(fault) = ended {
+            if let Fault::Failed(error) = &fault {
+                tracing::warn!(reason = error.0, "the models could not be timed again");
+            }
+            self.fail(NOBODY, fault);
+        }
+    }
+}
