@@ -139,6 +139,8 @@ struct Shared {
     lanes: Vec<Lane>,
     settings: Settings,
     readiness: watch::Sender<Readiness>,
+    /// How often the models of a device have been timed.
+    timed: watch::Sender<u64>,
     /// Set when the grace is over: jobs stop at the next boundary.
     aborting: AtomicBool,
     jobs: AtomicU64,
@@ -165,6 +167,7 @@ impl Runtime {
             lanes,
             settings,
             readiness: watch::Sender::new(warming),
+            timed: watch::Sender::default(),
             aborting: AtomicBool::new(false),
             jobs: AtomicU64::new(0),
         });
@@ -283,6 +286,11 @@ impl Runtime {
         self.shared.readiness.subscribe()
     }
 
+    /// Returns what changes whenever the models of a device have been timed.
+    pub fn watch_timed(&self) -> watch::Receiver<u64> {
+        self.shared.timed.subscribe()
+    }
+
     /// Returns whether the workers move.
     pub fn liveness(&self) -> Liveness {
         let now = self.shared.settings.clock.now();
@@ -376,6 +384,11 @@ impl Shared {
                 *readiness = Readiness::Ready;
             }
         });
+    }
+
+    /// The models of a device were timed.
+    fn timed(&self) {
+        self.timed.send_modify(|times| *times += 1);
     }
 
     fn failed_to_start(&self, reason: String) {

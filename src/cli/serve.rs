@@ -11,7 +11,7 @@ use anyhow::Context;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
+    sync::{oneshot, watch},
 };
 
 use super::{examples, latency, out, precision};
@@ -22,7 +22,7 @@ use crate::{
     engine::pipeline,
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
-        Readiness, Rules, Runtime, Settings, WorkerSpec,
+        Rules, Runtime, Settings, WorkerSpec,
         executor::{faulty, pipeline::encode_file},
         probe::Probe,
         state::LatencyFile,
@@ -109,6 +109,7 @@ async fn serve(
         workers = workers.into_iter().map(|it| failing(it, every)).collect();
     }
     let runtime = Runtime::start(workers, settings)?;
+    let timed = runtime.watch_timed();
     let state = AppState::new(Parts {
         catalog: Arc::new(catalog),
         families,
@@ -121,7 +122,7 @@ async fn serve(
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening; models load in the background");
-    tokio::spawn(freshen_when_timed(state.clone(), runtime.clone()));
+    tokio::spawn(freshen_when_timed(state.clone(), timed));
     let keeper = tokio::spawn(keep_learned(file.clone(), Arc::clone(&learned)));
     answer_until_stopped(listener, state, runtime, config.shutdown_grace).await?;
     keeper.abort();
@@ -138,10 +139,11 @@ fn failing(worker: WorkerSpec, every: NonZeroU64) -> WorkerSpec {
     }
 }
 
-/// The probe at start times the models before they are ready; what is on offer follows from its times.
-async fn freshen_when_timed(state: AppState, runtime: Runtime) {
-    let mut readiness = runtime.watch_readiness();
-    if readiness.wait_for(Readiness::is_ready).await.is_ok() {
+/// What is on offer follows from the times of the models, and is made anew before somebody asks.
+async fn freshen_when_timed(state: AppState, mut timed: watch::Receiver<u64>) {
+    // They may have been timed before anybody watched.
+    timed.mark_changed();
+    while timed.changed().await.is_ok() {
         state.freshen();
     }
 }

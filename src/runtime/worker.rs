@@ -64,6 +64,7 @@ impl Worker {
             self.shared
                 .progressed(|progress| progress.models_loaded += 1);
         })?;
+        self.shared.timed();
         let n_models = self.lane().models.len();
         self.shared
             .progressed(|progress| progress.models_timed += n_models);

@@ -49,7 +49,10 @@ impl Bench<'_> {
         }
         drop(desk);
         settings.metrics.timed_again(match ended {
-            Ok(Ended::Done) => TimedAgain::Done,
+            Ok(Ended::Done) => {
+                worker.shared.timed();
+                TimedAgain::Done
+            }
             Ok(Ended::Interrupted) => TimedAgain::Interrupted,
             Err(_) => TimedAgain::Failed,
         });

@@ -60,7 +60,9 @@ fn step(stage: &Stage, rows: u32) -> Millis {
 #[tokio::test]
 async fn a_doubt_is_settled_once_and_not_again_for_a_while() {
     let stage = thought_slow(false, &[(1, 25.0), (2, 50.0)]).await;
+    let mut timed = stage.runtime.watch_timed();
     stage.runtime.doubt(&model(), doubt(60.0));
+    timed.changed().await.unwrap();
     stage.until_shown(&format!("{DONE} 1")).await;
     assert_eq!(
         [1, 2].map(|rows| step(&stage, rows)),
