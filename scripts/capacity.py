@@ -35,8 +35,21 @@ class Server:
 
     def __init__(self, args, state):
         self.base = f"http://127.0.0.1:{args.port}"
-        command = ["taskset", "-c", args.server_core, args.binary, "serve", "--listen", self.base[7:],
-                   "--state-dir", state, "--queue-capacity", "256", "--log", "warn"]
+        command = [
+            "taskset",
+            "-c",
+            args.server_core,
+            args.binary,
+            "serve",
+            "--listen",
+            self.base[7:],
+            "--state-dir",
+            state,
+            "--queue-capacity",
+            "256",
+            "--log",
+            "warn",
+        ]
         self.process = subprocess.Popen(command)
 
     def __enter__(self):
@@ -95,8 +108,27 @@ def run(args, work, floor, rate, seed, base):
     trace = os.path.join(work, "trace.csv")
     budgets = ",".join(f"{factor}x:1" for factor in CLASSES)
     seconds = min(args.seconds, 4000 / rate)
-    subprocess.run([args.binary, "trace", "poisson", "--rate", str(rate), "--seconds", str(seconds), "--floor-ms", str(floor),
-                    "--budgets", budgets, "--seed", str(seed), "--output", trace], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            args.binary,
+            "trace",
+            "poisson",
+            "--rate",
+            str(rate),
+            "--seconds",
+            str(seconds),
+            "--floor-ms",
+            str(floor),
+            "--budgets",
+            budgets,
+            "--seed",
+            str(seed),
+            "--output",
+            trace,
+        ],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
     load = ["taskset", "-c", args.load_core, args.binary, "load", trace, "--url", base, "--json"]
     done = subprocess.run(load, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
@@ -124,9 +156,12 @@ def main():
                 report["multiple"], report["seed"], report["control_ms"] = multiple, seed, turns
                 reports.append(report)
                 late = report["sending"]["late_ms"]
-                print(f"  {multiple:4} x C1, seed {seed}: attainment of admitted "
-                      f"{report['attainment_of_admitted']['mean']:.4f}, sent late p99 {late['p99']:.2f} ms, "
-                      f"control loop median {statistics.median(turns):.2f} ms", file=sys.stderr)
+                print(
+                    f"  {multiple:4} x C1, seed {seed}: attainment of admitted "
+                    f"{report['attainment_of_admitted']['mean']:.4f}, sent late p99 {late['p99']:.2f} ms, "
+                    f"control loop median {statistics.median(turns):.2f} ms",
+                    file=sys.stderr,
+                )
     table(reports)
     print(f"\n{steadiness(reports)}")
     if args.json:
@@ -138,20 +173,26 @@ def steadiness(reports):
     """What the control loop says of the machine."""
     turns = sorted(ms for report in reports for ms in report["control_ms"])
     medians = [statistics.median(report["control_ms"]) for report in reports]
-    return (f"control loop: median {statistics.median(turns):.2f} ms, p99 {turns[int(0.99 * len(turns))]:.2f} ms; "
-            f"the slowest second took {max(medians) / min(medians):.2f} times as long as the fastest")
+    return (
+        f"control loop: median {statistics.median(turns):.2f} ms, p99 {turns[int(0.99 * len(turns))]:.2f} ms; "
+        f"the slowest second took {max(medians) / min(medians):.2f} times as long as the fastest"
+    )
 
 
 def table(reports):
-    print("| load | offered/s | admitted | of admitted in budget | goodput/s | score at budget | score of attained | p99 ms | degraded |")
+    print(
+        "| load | offered/s | admitted | of admitted in budget | goodput/s | score at budget | score of attained | p99 ms | degraded |"
+    )
     print("| --: | --: | --: | --: | --: | --: | --: | --: | --: |")
     for multiple in MULTIPLES:
         runs = [report for report in reports if report["multiple"] == multiple]
-        mean = lambda of: statistics.mean(of(run) for run in runs)
-        print(f"| {multiple} C1 | {mean(lambda r: r['offered_per_second']):.1f} | {mean(lambda r: r['admitted'] / r['offered']):.3f} "
-              f"| {mean(lambda r: r['attainment_of_admitted']['mean']):.4f} | {mean(lambda r: r['goodput_per_second']['mean']):.1f} "
-              f"| {mean(lambda r: r['score_at_budget']['mean']):.3f} | {mean(lambda r: r['score_of_attained'] or 0):.3f} "
-              f"| {mean(lambda r: r['latency_ms']['p99']):.0f} | {mean(lambda r: r['degraded'] / r['offered']):.3f} |")
+        mean = lambda of, runs=runs: statistics.mean(of(run) for run in runs)
+        print(
+            f"| {multiple} C1 | {mean(lambda r: r['offered_per_second']):.1f} | {mean(lambda r: r['admitted'] / r['offered']):.3f} "
+            f"| {mean(lambda r: r['attainment_of_admitted']['mean']):.4f} | {mean(lambda r: r['goodput_per_second']['mean']):.1f} "
+            f"| {mean(lambda r: r['score_at_budget']['mean']):.3f} | {mean(lambda r: r['score_of_attained'] or 0):.3f} "
+            f"| {mean(lambda r: r['latency_ms']['p99']):.0f} | {mean(lambda r: r['degraded'] / r['offered']):.3f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -122,8 +122,14 @@ def file_formats(client):
 
 def what_is_not_here_is_told(client):
     result = client.txt2img(
-        prompt=PROMPT, steps=2, enable_hr=True, tiling=True, scheduler="Karras", sampler_name="Heun",
-        override_settings={"eta_noise_seed_delta": 31337}, **side(client),
+        prompt=PROMPT,
+        steps=2,
+        enable_hr=True,
+        tiling=True,
+        scheduler="Karras",
+        sampler_name="Heun",
+        override_settings={"eta_noise_seed_delta": 31337},
+        **side(client),
     )
     told = " ".join(unsupported(result.info))
     for name in ["enable_hr", "tiling", "scheduler", "Heun", "override_settings.eta_noise_seed_delta"]:

@@ -132,20 +132,30 @@ class Prometheus:
     def __init__(self, binary: str, folder: Path, server: Server):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            address = "127.0.0.1:%d" % probe.getsockname()[1]
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
         self.url = f"http://{address}"
         config = folder / "prometheus.yml"
         # JSON is YAML.
-        config.write_text(json.dumps({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(DASHBOARDS / name) for name in ("rules.yml", "alerts.yml")],
-            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [server.address]}]}],
-        }))
+        config.write_text(
+            json.dumps(
+                {
+                    "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+                    "rule_files": [str(DASHBOARDS / name) for name in ("rules.yml", "alerts.yml")],
+                    "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [server.address]}]}],
+                }
+            )
+        )
         self.log = (folder / "prometheus.log").open("w+")
         self.process = subprocess.Popen(
-            [binary, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
-             f"--web.listen-address={address}", "--log.level=warn"],
-            stdout=self.log, stderr=self.log,
+            [
+                binary,
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={address}",
+                "--log.level=warn",
+            ],
+            stdout=self.log,
+            stderr=self.log,
         )
 
     def wait(self):
@@ -207,20 +217,35 @@ def put_load_on(server: Server, goldilocks: str, folder: Path, seconds: float):
     floor = server.floor_ms()
     rate = min(40.0, 400.0 / floor)
     trace = folder / "trace.csv"
-    make = [goldilocks, "trace", "flash", f"--rate={rate}", "--factor=8", f"--from={0.4 * seconds}",
-            f"--for={0.15 * seconds}", f"--seconds={seconds}", f"--floor-ms={floor}",
-            "--budgets=1.5x:2,3x:4,10x:4,100x:2,none:2", "--tflops=none:4,1:1", "--images=1:6,2:1", f"--output={trace}"]
+    make = [
+        goldilocks,
+        "trace",
+        "flash",
+        f"--rate={rate}",
+        "--factor=8",
+        f"--from={0.4 * seconds}",
+        f"--for={0.15 * seconds}",
+        f"--seconds={seconds}",
+        f"--floor-ms={floor}",
+        "--budgets=1.5x:2,3x:4,10x:4,100x:2,none:2",
+        "--tflops=none:4,1:1",
+        "--images=1:6,2:1",
+        f"--output={trace}",
+    ]
     subprocess.run(make, check=True, capture_output=True)
     odd = OddClients(server)
     odd.start()
-    replay = subprocess.run([goldilocks, "load", str(trace), f"--url={server.url}", "--json"], capture_output=True)
+    command = [goldilocks, "load", str(trace), f"--url={server.url}", "--json"]
+    replay = subprocess.run(command, check=False, capture_output=True)
     odd.stop.set()
     odd.join()
     if replay.returncode:
         return [f"goldilocks load: {replay.stderr.decode()}"]
     told = json.loads(replay.stdout)
-    print(f"load: the floor is {floor:.1f} ms; {told['offered']} requests offered, {told['admitted']} admitted, "
-          f"{told['attained']} attained; {odd.n_rounds} rounds of odd clients")
+    print(
+        f"load: the floor is {floor:.1f} ms; {told['offered']} requests offered, {told['admitted']} admitted, "
+        f"{told['attained']} attained; {odd.n_rounds} rounds of odd clients"
+    )
     return odd.faults
 
 
@@ -230,9 +255,13 @@ def check_expressions(prometheus: Prometheus, since: float, until: float) -> lis
     recorded = [("rule", rule["name"]) for rule in rules if rule["type"] == "recording"]
     alerts = [rule for rule in rules if rule["type"] == "alerting"]
     panels = expressions()
-    faults = [f"rule {rule['name']}: {rule.get('lastError', rule['health'])}" for rule in rules if rule["health"] != "ok"]
+    faults = [
+        f"rule {rule['name']}: {rule.get('lastError', rule['health'])}" for rule in rules if rule["health"] != "ok"
+    ]
     if not recorded or not alerts or not panels:
-        faults.append(f"{len(recorded)} recording rules, {len(alerts)} alerts, {len(panels)} expressions: some are missing")
+        faults.append(
+            f"{len(recorded)} recording rules, {len(alerts)} alerts, {len(panels)} expressions: some are missing"
+        )
     for title, expression in recorded + panels:
         try:
             values = prometheus.finite(expression, since, until)
@@ -259,7 +288,10 @@ def check_sums(prometheus: Prometheus) -> list[str]:
 
     admitted, ended = value('goldilocks_admissions_total{result="admitted"}'), value("sum(goldilocks_jobs_total)")
     must(admitted == ended, f"{admitted:.0f} jobs were admitted, {ended:.0f} ended")
-    made, told = value('goldilocks_jobs_total{outcome="finished"}'), value("goldilocks_generation_duration_seconds_count")
+    made, told = (
+        value('goldilocks_jobs_total{outcome="finished"}'),
+        value("goldilocks_generation_duration_seconds_count"),
+    )
     # A client may leave while its reply is being written.
     must(made - 2 <= told <= made, f"{made:.0f} jobs finished, {told:.0f} requests were told so")
     plans = value("sum(goldilocks_plans_total)")
@@ -274,7 +306,9 @@ def check_sums(prometheus: Prometheus) -> list[str]:
     must(0 < wasted < ran, f"{wasted:.0f} of {ran:.0f} network evaluations were for nothing")
     flops = value("goldilocks_flops_total")
     must(flops > 0, f"{flops / 1e12:.3f} TFLOP ran")
-    idle = value("goldilocks_queued_work_seconds + goldilocks_queued_flops + sum by (job, instance) (goldilocks_queued_jobs)")
+    idle = value(
+        "goldilocks_queued_work_seconds + goldilocks_queued_flops + sum by (job, instance) (goldilocks_queued_jobs)"
+    )
     must(idle == 0, f"nothing is queued any more: {idle}")
     kept = value("sum(goldilocks_kept_jobs)")
     must(kept > 0, f"{kept:.0f} asynchronous jobs are kept")

@@ -40,8 +40,17 @@ def picture(client):
 
 def several_pictures_with_every_neutral_field(client):
     reply = client.images.generate(
-        model="auto", prompt=PROMPT, n=2, size="auto", quality="low", response_format="b64_json",
-        output_format="png", background="opaque", moderation="auto", stream=False, user="someone",
+        model="auto",
+        prompt=PROMPT,
+        n=2,
+        size="auto",
+        quality="low",
+        response_format="b64_json",
+        output_format="png",
+        background="opaque",
+        moderation="auto",
+        stream=False,
+        user="someone",
     )
     assert len(reply.data) == 2
     seeds = [image.model_extra["seed"] for image in reply.data]
@@ -56,9 +65,7 @@ def every_file_format(client):
         )
         assert reply.output_format == name
         assert base64.b64decode(reply.data[0].b64_json).startswith(start), name
-    call = lambda: client.images.generate(  # noqa: E731
-        model="auto", prompt=PROMPT, output_format="png", output_compression=80
-    )
+    call = lambda: client.images.generate(model="auto", prompt=PROMPT, output_format="png", output_compression=80)
     assert refused(call, openai.BadRequestError).param == "output_compression"
 
 
@@ -73,9 +80,7 @@ def budget_and_what_came_of_it(client):
 def pinned_steps_and_the_same_seed_twice(client):
     model = next(m.id for m in client.models.list() if m.model_extra.get("family"))
     pins = {"num_inference_steps": 3, "guidance_scale": 1.0, "sampler": "ddim", "seed": 11}
-    first, second = (
-        client.images.generate(model=model, prompt=PROMPT, extra_body=pins) for _ in range(2)
-    )
+    first, second = (client.images.generate(model=model, prompt=PROMPT, extra_body=pins) for _ in range(2))
     assert first.model_extra["plan"]["steps"] == 3 and first.model_extra["plan"]["model"] == model
     assert first.data[0].b64_json == second.data[0].b64_json, "the same seed gave two pictures"
 
@@ -94,9 +99,7 @@ def request_id_is_echoed(client):
 
 
 def infeasible_budget_is_refused_once(client):
-    call = lambda: client.images.generate(  # noqa: E731
-        model="auto", prompt=PROMPT, extra_body={"budget": {"tflops": 1e-9}}
-    )
+    call = lambda: client.images.generate(model="auto", prompt=PROMPT, extra_body={"budget": {"tflops": 1e-9}})
     error = refused(call, openai.UnprocessableEntityError)
     assert error.code == "budget_infeasible" and error.body["minimum_feasible"]["tflops"] > 1e-9
     assert error.response.headers["x-should-retry"] == "false"
@@ -104,24 +107,18 @@ def infeasible_budget_is_refused_once(client):
 
 def bad_fields_are_named(client):
     for extra, param in [({"steps": 3}, "steps"), ({"num_inference_steps": "x"}, "num_inference_steps")]:
-        call = lambda extra=extra: client.images.generate(  # noqa: E731
-            model="auto", prompt=PROMPT, extra_body=extra
-        )
+        call = lambda extra=extra: client.images.generate(model="auto", prompt=PROMPT, extra_body=extra)
         error = refused(call, openai.BadRequestError)
         assert error.param == param and error.type == "invalid_request_error", error
-    call = lambda: client.images.generate(model="nobody", prompt=PROMPT)  # noqa: E731
+    call = lambda: client.images.generate(model="nobody", prompt=PROMPT)
     assert refused(call, openai.NotFoundError).code == "model_not_found"
-    call = lambda: client.images.generate(  # noqa: E731
-        model="auto", prompt=PROMPT, extra_body={"partial_images": 2}
-    )
+    call = lambda: client.images.generate(model="auto", prompt=PROMPT, extra_body={"partial_images": 2})
     assert refused(call, openai.BadRequestError).param == "partial_images"
 
 
 def partial_pictures_are_streamed(client):
     extra = {"num_inference_steps": 8, "seed": 3}
-    stream = client.images.generate(
-        model="auto", prompt=PROMPT, stream=True, partial_images=2, extra_body=extra
-    )
+    stream = client.images.generate(model="auto", prompt=PROMPT, stream=True, partial_images=2, extra_body=extra)
     events = list(stream)
     kinds = [event.type for event in events]
     assert kinds == ["image_generation.partial_image"] * 2 + ["image_generation.completed"], kinds
@@ -133,7 +130,7 @@ def partial_pictures_are_streamed(client):
 
 
 def refusals_of_a_stream_are_ordinary_ones(client):
-    call = lambda: client.images.generate(  # noqa: E731
+    call = lambda: client.images.generate(
         model="auto", prompt=PROMPT, stream=True, extra_body={"budget": {"tflops": 1e-9}}
     )
     assert refused(call, openai.UnprocessableEntityError).code == "budget_infeasible"

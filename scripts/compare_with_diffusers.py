@@ -19,14 +19,12 @@ from torch import Tensor
 
 # The goldens' recorder knows how a family is loaded and which diffusers class each sampler is.
 sys.path.append(str(Path(__file__).resolve().parent / "golden"))
-from record import SAMPLERS, load  # noqa: E402
+from record import SAMPLERS, load
 
 
 def arguments() -> argparse.Namespace:
     """The command line; options that `goldilocks generate` has too are named alike."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", type=Path, required=True, help="folder in diffusers layout")
     parser.add_argument("--model", default="unet", help="its U-Net's subfolder, e.g. unet-c16")
     parser.add_argument("--prompt", required=True)
@@ -34,9 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--sampler", choices=SAMPLERS, default="ddim")
     parser.add_argument("--guidance", type=float, default=3.0)
-    parser.add_argument(
-        "--latents", type=Path, required=True, help="initial noise; made here where it is missing"
-    )
+    parser.add_argument("--latents", type=Path, required=True, help="initial noise; made here where it is missing")
     parser.add_argument("--seed", type=int, default=0, help="of the noise made here")
     parser.add_argument("--count", type=int, default=1, help="rows of the noise made here")
     parser.add_argument("--output-latents", type=Path, help="write diffusers' final latents here")

@@ -301,7 +301,9 @@ def plot(lines: list[dict], load: Load) -> str:
     ]
     if load.processes:
         shade = x(load.start), x(load.stop) - x(load.start)
-        parts.append(f'<rect x="{shade[0]:.1f}" y="{top}" width="{shade[1]:.1f}" height="{height - 30 - top}" fill="#f3ead2"/>')
+        parts.append(
+            f'<rect x="{shade[0]:.1f}" y="{top}" width="{shade[1]:.1f}" height="{height - 30 - top}" fill="#f3ead2"/>'
+        )
         parts.append(f'<text x="{shade[0] + 4:.1f}" y="{top + 14}">{load.processes} busy processes</text>')
     for tick in range(int(high) + 1):
         parts.append(f'<path d="M{left} {y(tick):.1f}H{width - 10}" stroke="#ddd"/>')
@@ -313,12 +315,16 @@ def plot(lines: list[dict], load: Load) -> str:
     for place, ((name, colour, _), values) in enumerate(zip(series, over, strict=True)):
         points = [(x(line["at_s"]), y(value)) for line, value in zip(lines, values, strict=True)]
         if name == "took":
-            parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="1.6" fill="{colour}" fill-opacity=".6"/>' for a, b in points]
+            parts += [
+                f'<circle cx="{a:.1f}" cy="{b:.1f}" r="1.6" fill="{colour}" fill-opacity=".6"/>' for a, b in points
+            ]
         else:
             path = "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
             parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.2"/>')
         parts.append(f'<text x="{left + 150 * place}" y="20" fill="{colour}">{name}</text>')
-    parts.append(f'<text x="14" y="{height / 2}" transform="rotate(-90 14 {height / 2})" text-anchor="middle">over the static p50</text>')
+    parts.append(
+        f'<text x="14" y="{height / 2}" transform="rotate(-90 14 {height / 2})" text-anchor="middle">over the static p50</text>'
+    )
     return "\n".join([*parts, "</svg>", ""])
 
 

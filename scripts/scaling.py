@@ -44,7 +44,9 @@ def widths(cells: list[dict]) -> list[str]:
     """Every width against the next smaller one, at the largest step count, guided."""
     steps = max(cell["steps"] for cell in cells)
     guidance = max(cell["guidance_scale"] for cell in cells)
-    lines = [f"| {steps} steps, guidance {guidance:g} | sampler | balanced score | gain over the next smaller | in standard errors |"]
+    lines = [
+        f"| {steps} steps, guidance {guidance:g} | sampler | balanced score | gain over the next smaller | in standard errors |"
+    ]
     lines.append("| --- | --- | --- | --- | --- |")
     chosen = [c for c in cells if c["steps"] == steps and c["guidance_scale"] == guidance and STUDENT not in c["model"]]
     for sampler in sorted({cell["sampler"] for cell in chosen}):
@@ -61,7 +63,9 @@ def widths(cells: list[dict]) -> list[str]:
 
 def students(cells: list[dict]) -> list[str]:
     """Every student beside the cheapest measured plan of its teacher that is as good."""
-    lines = ["| student | steps | alignment | fidelity | balanced score | as good: its teacher with | evaluations saved |"]
+    lines = [
+        "| student | steps | alignment | fidelity | balanced score | as good: its teacher with | evaluations saved |"
+    ]
     lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     for cell in cells:
         if not cell["model"].endswith(STUDENT):
@@ -84,7 +88,11 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, default=Path("calibration/emoji.json"))
     profile = json.loads(parser.parse_args().profile.read_text())
     # Stitched plans, guidance intervals and candidates are another matter.
-    plain = [c for c in profile["cells"] if not (c["plan"]["stages"] or c["plan"]["guidance_interval"] or c["plan"]["candidates"])]
+    plain = [
+        c
+        for c in profile["cells"]
+        if not (c["plan"]["stages"] or c["plan"]["guidance_interval"] or c["plan"]["candidates"])
+    ]
     cells = [cell | cell["plan"] for cell in plain]
     print("\n".join([*widths(cells), "", *students(cells)]))
 

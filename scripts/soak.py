@@ -23,7 +23,13 @@ import threading
 import time
 import urllib.request
 
-PROMPTS = ["a red heart on grass", "three pineapples on a beach", "two cats", "a teal square above a star", "seven spoons"]
+PROMPTS = [
+    "a red heart on grass",
+    "three pineapples on a beach",
+    "two cats",
+    "a teal square above a star",
+    "seven spoons",
+]
 
 
 class Counts:
@@ -107,8 +113,16 @@ class Client:
         raise AssertionError("a job did not end")
 
     def bad(self):
-        bad = self.random.choice([b"{", b"[]", b"\xff\xfe", json.dumps({"prompt": "x", "steps": 3}).encode(),
-                                  json.dumps({"prompt": ""}).encode(), b"x" * 200_000])
+        bad = self.random.choice(
+            [
+                b"{",
+                b"[]",
+                b"\xff\xfe",
+                json.dumps({"prompt": "x", "steps": 3}).encode(),
+                json.dumps({"prompt": ""}).encode(),
+                b"x" * 200_000,
+            ]
+        )
         status, data = self.send("POST", "/v1/images/generations", bad)
         assert 400 <= status < 500, (status, data)
         assert "error" in json.loads(data)
@@ -174,10 +188,19 @@ def main():
     parser.add_argument("--port", type=int, default=18070)
     args = parser.parse_args()
     base, counts, faults, memory = f"http://127.0.0.1:{args.port}", Counts(), [], []
-    with tempfile.TemporaryDirectory() as state:
-        command = [args.binary, "serve", "--listen", base[7:], "--state-dir", state, "--log", "off",
-                   "--fail-every", str(args.fail_every)]
-        log = open(os.path.join(state, "stderr"), "w+")
+    with tempfile.TemporaryDirectory() as state, open(os.path.join(state, "stderr"), "w+") as log:
+        command = [
+            args.binary,
+            "serve",
+            "--listen",
+            base[7:],
+            "--state-dir",
+            state,
+            "--log",
+            "off",
+            "--fail-every",
+            str(args.fail_every),
+        ]
         server = subprocess.Popen(command, stderr=log, env=os.environ | {"RUST_BACKTRACE": "0"})
         try:
             for _ in range(600):
@@ -200,9 +223,16 @@ def main():
             for name in sorted(counts.by_name):
                 print(f"{counts.by_name[name]:8} {name}")
             for name in sorted(now):
-                if name.startswith(("goldilocks_images_degraded_total", "goldilocks_jobs_total", "goldilocks_wasted", "goldilocks_worker_panics")):
+                if name.startswith(
+                    (
+                        "goldilocks_images_degraded_total",
+                        "goldilocks_jobs_total",
+                        "goldilocks_wasted",
+                        "goldilocks_worker_panics",
+                    )
+                ):
                     print(f"{int(now[name]):8} {name}")
-            half = memory[len(memory) // 2:]
+            half = memory[len(memory) // 2 :]
             grown = half[-1] - half[0]
             print(f"memory: {half[0]:.1f} MiB at half time, {half[-1]:.1f} at the end, {max(memory):.1f} at most")
             # Results of jobs are kept for ten minutes, up to 256 of them.

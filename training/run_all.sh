@@ -7,7 +7,10 @@ work=$1
 samples=${2:-128000}
 python=${PYTHON:-python3}
 device=${DEVICE:-cpu}
-stage() { echo "== $*"; "$python" -m "goldilocks_training.$@"; }
+stage() {
+  echo "== $*"
+  "$python" -m "goldilocks_training.$1" "${@:2}"
+}
 
 stage tokenizer --work "$work"
 # Two stages of one thread each run side by side.

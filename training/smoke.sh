@@ -5,7 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")"
 work=${1:-$(mktemp -d)}
 python=${PYTHON:-python3}
-stage() { echo "== $1"; "$python" -m "goldilocks_training.$@"; }
+stage() {
+  echo "== $1"
+  "$python" -m "goldilocks_training.$1" "${@:2}"
+}
 
 stage tokenizer --work "$work" --captions 2000
 stage autoencoder --work "$work" --minutes 0.1 --batch 4 --widths 8 8 8 8 --validation 4 --statistics 32 --report-every 2

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from safetensors.numpy import save_file
-
 import sd15
+from safetensors.numpy import save_file
 
 BATCHES = (1, 2, 8)
 TOKENS = 32
@@ -133,9 +132,8 @@ def picture_case(family: Family, folder: Path) -> Case:
 
 def text_states(folder: Path, prompts: list[str]) -> numpy.ndarray:
     """What the U-Net is told of each prompt, [prompts, tokens, width]."""
-    import torch
-
     import networks
+    import torch
 
     ids, _ = text_ids(folder, prompts)
     encoder = networks.Text(folder / "text_encoder").eval()

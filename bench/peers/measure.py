@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from safetensors.numpy import load_file
-
 from cases import Case
 from engines import REFERENCE, Engine, rival
+from safetensors.numpy import load_file
 
 TURN_SECONDS = 0.08
 MOST_RUNS = 20

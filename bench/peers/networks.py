@@ -4,10 +4,9 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from parts import Part
 from torch import Tensor, nn
 from transformers import CLIPTextModel
-
-from parts import Part
 
 
 class Step(nn.Module):

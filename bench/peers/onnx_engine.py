@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy
 import onnxruntime
-
 from parts import Part
 
 OUTPUT = "output"
@@ -39,9 +38,8 @@ def export(part: Part, cache: Path) -> Path:
     folder = cache / part.key("onnxscript")
     file = folder / "model.onnx"
     if not file.is_file():
-        import torch
-
         import networks
+        import torch
 
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / "unfinished.onnx"

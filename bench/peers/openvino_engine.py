@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy
 import openvino
-
 from parts import Part
 
 
@@ -39,9 +38,8 @@ def convert(part: Part, cache: Path) -> Path:
     folder = cache / part.key("openvino")
     file = folder / "model.xml"
     if not file.is_file():
-        import torch
-
         import networks
+        import torch
 
         with torch.no_grad():
             model = openvino.convert_model(networks.load(part), example_input=networks.tensors(part))

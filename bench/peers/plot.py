@@ -1,6 +1,6 @@
 """What do results.json look like? Draws how many times as long each peer takes as we do, as one SVG.
 
-    python bench/peers/plot.py [--results FILE ..] [--threads N] OUTPUT.svg
+python bench/peers/plot.py [--results FILE ..] [--threads N] OUTPUT.svg
 """
 
 import argparse
@@ -26,7 +26,10 @@ MARKS = {
     "openvino": ("#0072b2", "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0 -5 0Z"),
     "stable-diffusion.cpp": ("#009e73", "M-2 -5H2V-2H5V2H2V5H-2V2H-5V-2H-2Z"),
 }
-PANELS = (("f32, as many times as long as goldilocks", (*F32[1:], *F16)), ("bf16, as many times as long as goldilocks-bf16", BF16))
+PANELS = (
+    ("f32, as many times as long as goldilocks", (*F32[1:], *F16)),
+    ("bf16, as many times as long as goldilocks-bf16", BF16),
+)
 
 
 def seconds(row: dict[str, Any], name: str) -> float:
@@ -91,7 +94,9 @@ def draw(rows: list[dict[str, Any]], threads: int) -> str:
 def main() -> None:
     """Reads and draws."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, nargs="+", default=[HERE / "results.json", HERE / "sd15" / "results.json"])
+    parser.add_argument(
+        "--results", type=Path, nargs="+", default=[HERE / "results.json", HERE / "sd15" / "results.json"]
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("output", type=Path)
     args = parser.parse_args()

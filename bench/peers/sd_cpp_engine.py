@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-import stable_diffusion_cpp
-
 import sd15
+import stable_diffusion_cpp
 
 TEXT_ENCODER = Path("text_encoder/model.safetensors")
 # Before the names of a text encoder; transformers leaves it out since version 5.
@@ -154,11 +153,10 @@ def expectation(cache: Path, unet: Path) -> numpy.ndarray:
     """What torch computes in f32, [height, width, 3], made if it is not there."""
     file = cache / "expected.npy"
     if not file.is_file():
+        import networks
         import torch
         from safetensors.torch import load_file
         from transformers import CLIPTextConfig, CLIPTextModel
-
-        import networks
 
         encoder = CLIPTextModel(CLIPTextConfig(**sd15.TEXT)).eval()
         weights = load_file(cache / TEXT_ENCODER)

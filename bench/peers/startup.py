@@ -24,17 +24,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy
-from PIL import Image
-from safetensors.numpy import save_file
-
 import machine
+import numpy
 import onnx_engine
 import openvino_engine
 from cases import GUIDANCE, PROMPT, SEED, Family, ddim, text_ids
 from engines import HERE, REPOSITORY, build
 from parts import Part
+from PIL import Image
 from report import about, digits, spread, table, threads_of
+from safetensors.numpy import save_file
 
 STEPS = 8
 # How often a starting process is looked at; the figures are no finer.
@@ -166,10 +165,11 @@ def first_reply(setting: Setting, program: Path, picture: Path) -> Sample:
 
 def is_ready(address: str) -> bool:
     """Whether the server would take a request."""
-    with contextlib.suppress(urllib.error.URLError, ConnectionError):
+    try:
         with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as reply:
             return reply.status == 200
-    return False
+    except (urllib.error.URLError, ConnectionError):
+        return False
 
 
 def ask(address: str, model: str) -> bytes:

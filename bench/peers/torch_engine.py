@@ -4,11 +4,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import networks
 import numpy
 import torch
 import torch._inductor.config as inductor
-
-import networks
 from parts import Part
 
 

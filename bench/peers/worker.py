@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy
-from safetensors.numpy import load_file, save_file
-
 from parts import Part
+from safetensors.numpy import load_file, save_file
 
 Arrays = dict[str, numpy.ndarray]
 

@@ -49,7 +49,13 @@ UNETS = [
         64,
         77,
     ),
-    ("emoji, c = 16", unet([16, 32, 64], [False, True, True], 128, norm_num_groups=8, attention_head_dim=4), 16, 16, 32),
+    (
+        "emoji, c = 16",
+        unet([16, 32, 64], [False, True, True], 128, norm_num_groups=8, attention_head_dim=4),
+        16,
+        16,
+        32,
+    ),
     (
         "odd sides, layers for each level",
         unet(
@@ -64,7 +70,13 @@ UNETS = [
         14,
         5,
     ),
-    ("padding on the far side", unet([32, 64], [True, True], 64, downsample_padding=0, attention_head_dim=4), 16, 8, 77),
+    (
+        "padding on the far side",
+        unet([32, 64], [True, True], 64, downsample_padding=0, attention_head_dim=4),
+        16,
+        8,
+        77,
+    ),
 ]
 
 # name, config, latent height, latent width
@@ -141,7 +153,13 @@ def vae_row(name, config, height, width):
         decoder = torch.nn.ModuleList([m for m in (network.decoder, network.post_quant_conv) if m is not None])
         latents = torch.zeros(1, config["latent_channels"], height, width)
         cost = counted(decoder, lambda: network.decode(latents))
-    return {"name": name, "config": {"in_channels": 3, "out_channels": 3, **config}, "height": height, "width": width, **cost}
+    return {
+        "name": name,
+        "config": {"in_channels": 3, "out_channels": 3, **config},
+        "height": height,
+        "width": width,
+        **cost,
+    }
 
 
 def text_row(name, sizes):
@@ -155,7 +173,9 @@ def text_row(name, sizes):
     )
     config = dict(zip(keys, sizes))
     with torch.device("meta"):
-        network = transformers.CLIPTextModel(transformers.CLIPTextConfig(**config, bos_token_id=0, eos_token_id=1, attn_implementation="eager"))
+        network = transformers.CLIPTextModel(
+            transformers.CLIPTextConfig(**config, bos_token_id=0, eos_token_id=1, attn_implementation="eager")
+        )
         tokens = torch.zeros(1, sizes[-1], dtype=torch.long)
         cost = counted(network, lambda: network(tokens))
     return {"name": name, "config": config, **cost}

@@ -37,6 +37,4 @@ class Steps:
 
 
 Euler = type(EulerDiscreteScheduler.__name__, (Steps, EulerDiscreteScheduler), {})
-EulerAncestral = type(
-    EulerAncestralDiscreteScheduler.__name__, (Steps, EulerAncestralDiscreteScheduler), {}
-)
+EulerAncestral = type(EulerAncestralDiscreteScheduler.__name__, (Steps, EulerAncestralDiscreteScheduler), {})

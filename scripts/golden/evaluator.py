@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-
 from goldilocks_training import evaluator, split
 from goldilocks_training.pixels import to_tensor
 from goldilocks_training.scenes import Painter
+from safetensors.torch import save_file
 
 SOURCE = Path("weights/emoji/evaluator")
 TARGET = Path("tests/golden/evaluator")

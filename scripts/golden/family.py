@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from record import SAMPLERS, Plan, differences, load, record_trajectories, tokenize, versions, write_files
+from torch import Tensor
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 PLAN = Plan(seed=7, guidance=3.0, prompt="a red heart on grass", steps=[4, 8], pixels_at=0, path_at=0)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from safetensors.torch import save_file
-from transformers import CLIPTextConfig, CLIPTextModel
-
 from record import Plan, check_golden, write_golden
+from safetensors.torch import save_file
 from shapes import SHAPES, Shape
 from tokens import write_json, write_tokenizer
+from transformers import CLIPTextConfig, CLIPTextModel
+
 from weights import fit_unet, fit_vae, randomize
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
@@ -27,9 +27,7 @@ OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "p
 def write_model(folder: Path, shape: Shape) -> None:
     """Writes every file of a model folder but the goldens."""
     generator = torch.Generator().manual_seed(shape.seed)
-    text = shape.text | write_tokenizer(
-        folder / "tokenizer", shape, shape.text["max_position_embeddings"]
-    )
+    text = shape.text | write_tokenizer(folder / "tokenizer", shape, shape.text["max_position_embeddings"])
     encoder = CLIPTextModel(CLIPTextConfig(**text)).eval()
     vae = AutoencoderKL.from_config(shape.vae).eval()
     unet = UNet2DConditionModel.from_config(shape.unet).eval()
@@ -91,8 +89,7 @@ def vae_tensors(vae: AutoencoderKL, shape: Shape) -> dict[str, torch.Tensor]:
 def save(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Writes floating-point tensors as f16; all of them hold f16 values already."""
     halves = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in tensors.items()
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in tensors.items()
     }
     save_file(halves, path, metadata={"format": "pt"})
 

@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from family import digest
+from record import differences, versions, write_files
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
-from family import digest
-from record import differences, versions, write_files
-
 ROOT = Path(__file__).resolve().parents[2]
 FAMILY = ROOT / "weights" / "emoji"
 GOLDEN = ROOT / "tests" / "golden" / "ranker"
 # The first one is what two of the latents were drawn for; the last one is too long.
-PROMPTS = ["a red heart on grass", "three pineapples on a beach", "", "a photo of a cat on the mat near the river, " * 12]
+PROMPTS = [
+    "a red heart on grass",
+    "three pineapples on a beach",
+    "",
+    "a photo of a cat on the mat near the river, " * 12,
+]
 SEED = 11
 
 

@@ -23,11 +23,10 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 from diffusers.schedulers import scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_lcm
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
 from double import Euler, EulerAncestral
 from noise import gaussian
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 # The samplers by goldilocks' name; all read the folder's own scheduler_config.json.
 SAMPLERS = {
@@ -42,12 +41,28 @@ STOCHASTIC = [scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_l
 # Beyond so many steps a network that is no consistency model, as none here is, amplifies rounding.
 MOST_STEPS = {"lcm": 8}
 # Keys of an effective scheduler configuration that say what was computed.
-TELLING = (
-    "algorithm_type beta_end beta_schedule beta_start clip_sample euler_at_final final_sigmas_type "
-    "interpolation_type lower_order_final num_train_timesteps original_inference_steps prediction_type "
-    "rescale_betas_zero_snr set_alpha_to_one solver_order solver_type steps_offset timestep_scaling "
-    "timestep_spacing variance_type"
-).split()
+TELLING = [
+    "algorithm_type",
+    "beta_end",
+    "beta_schedule",
+    "beta_start",
+    "clip_sample",
+    "euler_at_final",
+    "final_sigmas_type",
+    "interpolation_type",
+    "lower_order_final",
+    "num_train_timesteps",
+    "original_inference_steps",
+    "prediction_type",
+    "rescale_betas_zero_snr",
+    "set_alpha_to_one",
+    "solver_order",
+    "solver_type",
+    "steps_offset",
+    "timestep_scaling",
+    "timestep_spacing",
+    "variance_type",
+]
 # How far f32 may be from f64, relative L2: a trajectory that amplifies rounding more tests nothing.
 ROUNDING = 2e-5
 # Prompts whose token ids are recorded: case, digits, punctuation, accents, scripts, spaces, length.
@@ -89,9 +104,7 @@ def load(folder: Path, unet: str = "unet") -> StableDiffusionPipeline:
         parts["unet"] = diffusers.UNet2DConditionModel.from_pretrained(
             folder, subfolder=unet, torch_dtype=torch.float32
         )
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, torch_dtype=torch.float32, safety_checker=None, **parts
-    )
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, safety_checker=None, **parts)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -146,11 +159,7 @@ def record_trajectories(
     for sampler in samplers:
         kind = SAMPLERS[sampler]
         pipeline.scheduler = kind.from_config(stored)
-        effective = {
-            key: pipeline.scheduler.config[key]
-            for key in TELLING
-            if key in pipeline.scheduler.config
-        }
+        effective = {key: pipeline.scheduler.config[key] for key in TELLING if key in pipeline.scheduler.config}
         facts[sampler] = {"class": kind.__name__, "config": effective, "timesteps": {}}
         for steps in [steps for steps in plan.steps if steps <= MOST_STEPS.get(sampler, steps)]:
             path = run(pipeline, plan, noise, steps)
@@ -164,9 +173,7 @@ def record_trajectories(
     return tensors, facts
 
 
-def run(
-    pipeline: StableDiffusionPipeline, plan: Plan, noise: Tensor, steps: int
-) -> list[Tensor]:
+def run(pipeline: StableDiffusionPipeline, plan: Plan, noise: Tensor, steps: int) -> list[Tensor]:
     """The latents after every step, as the network would see them."""
     path: list[Tensor] = []
 
@@ -275,9 +282,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "golden.json").read_text(encoding="utf-8"))
 
 
-def differences(
-    folder: Path, tensors: dict[str, Tensor], description: dict[str, Any]
-) -> list[str]:
+def differences(folder: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> list[str]:
     """Where the files on disk differ from what was computed again; library versions may."""
     stored, faults = read_description(folder), []
     for key, value in json.loads(json.dumps(description)).items():

@@ -23,7 +23,6 @@ import diffusers
 import numpy
 import torch
 from diffusers.schedulers import scheduling_ddpm, scheduling_euler_ancestral_discrete, scheduling_lcm
-
 from double import Euler, EulerAncestral
 
 BASE = {
@@ -111,7 +110,7 @@ def timesteps(solver, steps):
     except ValueError:  # LCM beyond original_inference_steps
         return None
     found = [t for t in solver.timesteps.tolist() if t >= 0]
-    falling = all(a > b for a, b in zip(found, found[1:]))
+    falling = all(a > b for a, b in itertools.pairwise(found))
     return found if falling and len(found) == steps and found[0] < 1000 else None
 
 

@@ -32,9 +32,7 @@ class Shape:
     # Put `text_model.` before the text encoder's tensors and add `position_ids`, as transformers 4 did.
     old_text_names: bool = False
     # Latents (height, width) beside the square one; the second is no multiple of the U-Net's downscale.
-    other_sizes: dict[str, tuple[int, int]] = field(
-        default_factory=lambda: {"wide": (8, 16), "odd": (8, 12)}
-    )
+    other_sizes: dict[str, tuple[int, int]] = field(default_factory=lambda: {"wide": (8, 16), "odd": (8, 12)})
 
 
 def unet(**changes: Any) -> Json:
@@ -151,9 +149,7 @@ SHAPES = [
         unet=unet(),
         vae=vae([8, 8, 8, 16], 2),
         text=text(24, 77),
-        scheduler=schedule(
-            "DDIMScheduler", prediction_type="epsilon", timestep_spacing="leading"
-        ),
+        scheduler=schedule("DDIMScheduler", prediction_type="epsilon", timestep_spacing="leading"),
         pad_token="<|endoftext|>",
         old_attention_names=True,
         old_text_names=True,

@@ -4,9 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from transformers import CLIPTokenizer
-
 from shapes import Shape
+from transformers import CLIPTokenizer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 N_MERGES = 64
@@ -64,9 +63,7 @@ def write_tokenizer(folder: Path, shape: Shape, context: int) -> dict[str, int]:
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(folder / "special_tokens_map.json", specials)
-    write_json(
-        folder / "tokenizer_config.json", specials | settings | {"tokenizer_class": "CLIPTokenizer"}
-    )
+    write_json(folder / "tokenizer_config.json", specials | settings | {"tokenizer_class": "CLIPTokenizer"})
     if shape.fast_tokenizer:
         tokenizer = CLIPTokenizer.from_pretrained(folder)
         tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)

@@ -81,9 +81,7 @@ def fit_unet(
     noise = torch.randn(shape, generator=generator)
     timesteps = torch.randint(0, 1000, (FIT_ROWS,), generator=generator)
     text = encoder.config
-    ids = torch.randint(
-        text.vocab_size, (FIT_ROWS, text.max_position_embeddings), generator=generator
-    )
+    ids = torch.randint(text.vocab_size, (FIT_ROWS, text.max_position_embeddings), generator=generator)
     noisy = scheduler.add_noise(clean, noise, timesteps)
     velocity = scheduler.config.prediction_type == "v_prediction"
     target = scheduler.get_velocity(clean, noise, timesteps) if velocity else noise

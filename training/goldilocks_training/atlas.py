@@ -7,8 +7,8 @@ a stage, it writes all cells into one PNG, and where the environment names that 
 import argparse
 import math
 import os
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -97,7 +97,9 @@ def read(path: Path, count: int) -> list[Image.Image]:
     sheet = Image.open(path).convert("RGBA")
     columns, rows = sheet.width // CELL, sheet.height // CELL
     if not count <= columns * rows < count + columns:
-        raise ValueError(f"{path} has {columns} x {rows} cells and cannot hold {count} objects: it is of another vocabulary")
+        raise ValueError(
+            f"{path} has {columns} x {rows} cells and cannot hold {count} objects: it is of another vocabulary"
+        )
     corners = [(i % columns * CELL, i // columns * CELL) for i in range(count)]
     return [sheet.crop((x, y, x + CELL, y + CELL)) for x, y in corners]
 

@@ -24,9 +24,29 @@ from .vocabulary import (
 )
 
 KINDS = ("photo", "picture", "image", "drawing", "emoji", "icon")
-REQUESTS = ("draw", "draw me", "show", "show me", "give me", "make", "make me", "please draw", "i want", "i want to see", "can you draw")
+REQUESTS = (
+    "draw",
+    "draw me",
+    "show",
+    "show me",
+    "give me",
+    "make",
+    "make me",
+    "please draw",
+    "i want",
+    "i want to see",
+    "can you draw",
+)
 ADJECTIVES = ("cute", "nice", "pretty", "beautiful")
-PLAIN = ("on a {} background", "on {}", "against a {} background", "with a {} background", "{} background", "background {}", "in front of {}")
+PLAIN = (
+    "on a {} background",
+    "on {}",
+    "against a {} background",
+    "with a {} background",
+    "{} background",
+    "background {}",
+    "in front of {}",
+)
 JOINING = ("on ", "in ", "at ", "during ", "under", "against ", "with ", "by ", "among ")
 """How a background starts that needs no comma before it."""
 LEADING = ("on ", "on a ", "on the ", "in ", "in a ", "in the ", "at ", "at the ", "during ", "under a ", "among ")

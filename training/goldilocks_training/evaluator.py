@@ -103,12 +103,16 @@ def export(model: tower.Tower, figures: dict[str, float], target: Path) -> None:
     layers.append({"type": "linear", "name": "features", "in": flat, "out": tower.FEATURES, "activation": "relu"})
     for name, head in model.heads.items():
         tensors[f"heads.{name}.weight"], tensors[f"heads.{name}.bias"] = head.weight, head.bias
-    save_file({name: tensor.half().contiguous().cpu() for name, tensor in tensors.items()}, target / "model.safetensors")
+    save_file(
+        {name: tensor.half().contiguous().cpu() for name, tensor in tensors.items()}, target / "model.safetensors"
+    )
     (target / "config.json").write_text(json.dumps(_config(model, layers, figures), indent=2) + "\n")
 
 
 def _config(model: tower.Tower, layers: list[dict], figures: dict[str, float]) -> dict:
-    heads = [{"name": head.name, "tensor": f"heads.{head.name}", "classes": list(head.classes)} for head in tower.heads()]
+    heads = [
+        {"name": head.name, "tensor": f"heads.{head.name}", "classes": list(head.classes)} for head in tower.heads()
+    ]
     return {
         "version": 1,
         "picture": {"side": scenes.SIDE, "channels": "rgb", "scale": 1 / 127.5, "offset": -1.0},

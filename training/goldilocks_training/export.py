@@ -32,7 +32,11 @@ def copy_text_encoder(source: Path, target: Path) -> None:
     copy_model(source, target)
     tensors = load_file(target / "model.safetensors")
     named = {name if name.startswith("text_model.") else f"text_model.{name}": t for name, t in tensors.items()}
-    save_file({n: t for n, t in named.items() if not n.endswith("position_ids")}, target / "model.safetensors", {"format": "pt"})
+    save_file(
+        {n: t for n, t in named.items() if not n.endswith("position_ids")},
+        target / "model.safetensors",
+        {"format": "pt"},
+    )
 
 
 def digest(path: Path) -> str:
@@ -73,7 +77,11 @@ def export(work: Path, target: Path, unfinished: bool = True) -> None:
         shutil.copytree(tokenizer.folder(work), target / "tokenizer", dirs_exist_ok=True)
     if text_encoder.folder(work).exists():
         copy_text_encoder(text_encoder.folder(work), target / "text_encoder")
-    whole = (autoencoder.frozen(work), "vae"), (evaluator.folder(work), "evaluator"), (ranker.folder(work), "image_encoder")
+    whole = (
+        (autoencoder.frozen(work), "vae"),
+        (evaluator.folder(work), "evaluator"),
+        (ranker.folder(work), "image_encoder"),
+    )
     for source, name in whole:
         if source.exists():
             copy_model(source, target / name)

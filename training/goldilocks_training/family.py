@@ -12,7 +12,6 @@ from transformers import CLIPTextModel
 
 from . import diffusion, ranker, student, tokenizer
 
-
 STUDENT = "-lcm"
 """Ending of a student's name."""
 

@@ -4,7 +4,6 @@ Each shard is made from its own seed, so several processes can fill disjoint ran
 goes on with the first shard that is missing.
 """
 
-import argparse
 import json
 import time
 from pathlib import Path

@@ -49,7 +49,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=(4, 16))
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--candidates", type=int, default=1, help="drawn for each caption, with this seed and the next ones")
+    parser.add_argument(
+        "--candidates", type=int, default=1, help="drawn for each caption, with this seed and the next ones"
+    )
     parser.add_argument("--threads", type=int, default=1)
     vocabulary.add_option(parser)
     options = parser.parse_args()

@@ -82,7 +82,9 @@ def load(work: Path, device: torch.device | str = "cpu") -> tuple[Tensor, list[S
 
 def main() -> None:
     parser = runs.arguments(__doc__)
-    parser.add_argument("--unets", nargs="+", default=("unet_c8", "unet_c16", "unet_c32"), help="runs whose U-Nets guess")
+    parser.add_argument(
+        "--unets", nargs="+", default=("unet_c8", "unet_c16", "unet_c32"), help="runs whose U-Nets guess"
+    )
     parser.add_argument("--first", type=int, default=0, help="number of the first shard")
     parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("--size", type=int, default=1024, help="scenes in a shard")

@@ -92,7 +92,7 @@ class Run:
         if self.out_of_time():
             raise OutOfTime(f"{self.folder.name} stops at its deadline and goes on when it is started again")
 
-    def report(self, **figures: float | int | str) -> None:
+    def report(self, **figures: float | str) -> None:
         """Writes one line of figures to the log and the terminal."""
         self._reported = self.seconds()
         rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}

@@ -113,7 +113,12 @@ class Distillation:
         self.data, self.noise = data or unet.Data(options, device), Noise(device)
         teacher = self._load(unet.folder(options.work, options.teacher), device)
         self.teacher = Teacher(
-            teacher.requires_grad_(False), self.data.empty, options.guidance, options.teacher_steps, options.eta, options.bf16
+            teacher.requires_grad_(False),
+            self.data.empty,
+            options.guidance,
+            options.teacher_steps,
+            options.eta,
+            options.bf16,
         )
         self.student = self._load(unet.folder(options.work, options.teacher), device)
         self.target = self._load(unet.folder(options.work, options.teacher), device).requires_grad_(False)
@@ -194,8 +199,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--guidance", type=float, default=3.0, help="guidance scale that is baked in")
-    parser.add_argument("--teacher-steps", type=int, default=1, help="the teacher's steps from one grid point to the next")
-    parser.add_argument("--eta", type=float, default=0.0, help="share of fresh noise in the teacher's steps; 0 is LCM's")
+    parser.add_argument(
+        "--teacher-steps", type=int, default=1, help="the teacher's steps from one grid point to the next"
+    )
+    parser.add_argument(
+        "--eta", type=float, default=0.0, help="share of fresh noise in the teacher's steps; 0 is LCM's"
+    )
     parser.add_argument("--bf16", action="store_true", help="autocast; pays from about c = 32")
     parser.add_argument("--report-every", type=float, default=30.0)
     parser.add_argument("--save-every", type=float, default=120.0)

@@ -223,7 +223,7 @@ class Trainer:
             loss = held_out_loss(average.model(self.model).to(self.data.empty.device), self.objective, self.data)
             self.report(event="trained", ema=average.decay, held_out_loss=loss)
 
-    def report(self, **figures: float | int | str) -> None:
+    def report(self, **figures: float | str) -> None:
         self.run.report(step=self.step, samples=self.step * self.options.batch, stage=self.curriculum.stage, **figures)
 
 
@@ -238,7 +238,9 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--prediction", choices=PREDICTIONS, default="v_prediction")
     parser.add_argument("--weighting", choices=WEIGHTINGS, default="capped", help="how much noise levels count")
     parser.add_argument("--clusters", type=int, default=1, help="of timesteps, for a curriculum from easy to hard")
-    parser.add_argument("--patience", type=int, default=200, help="steps without progress before the next cluster opens")
+    parser.add_argument(
+        "--patience", type=int, default=200, help="steps without progress before the next cluster opens"
+    )
     parser.add_argument("--ema", type=float, nargs="+", default=(EMA,), help="decays of averages; the first ships")
     parser.add_argument("--bf16", action="store_true", help="autocast; pays from about c = 32")
     parser.add_argument("--report-every", type=float, default=30.0)

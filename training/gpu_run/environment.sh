@@ -1,4 +1,6 @@
+# shellcheck shell=bash
 # What every step needs; to be sourced. `carry` is the folder that travels, `out` what comes back.
+set -euo pipefail
 carry=$(realpath "$1")
 out=$(realpath -m "$2")
 shift 2

@@ -17,7 +17,9 @@ def arguments() -> argparse.ArgumentParser:
     parser = session.arguments(__doc__)
     parser.add_argument("--pool", type=int, default=48, help="shards of every pool")
     parser.add_argument("--start", help="folder of an autoencoder to go on from, such as one trained on a CPU")
-    parser.add_argument("--minutes", type=float, nargs=3, default=(4.6, 1.6, 1.1), help="autoencoder, text encoder, evaluator")
+    parser.add_argument(
+        "--minutes", type=float, nargs=3, default=(4.6, 1.6, 1.1), help="autoencoder, text encoder, evaluator"
+    )
     parser.add_argument("--batches", type=int, nargs=3, default=(256, 768, 768), help="crops, captions, pictures")
     parser.add_argument("--autoencoder-rate", type=float, default=2e-3, help="peak learning rate at its larger batch")
     parser.add_argument("--widths", type=int, nargs="+", default=(16, 32, 64, 128), help="of the autoencoder")
@@ -30,7 +32,9 @@ def arguments() -> argparse.ArgumentParser:
 def train_autoencoder(step: session.Session, pool: Pool) -> None:
     options = step.options
     more = ["--start", options.start] if options.start else []
-    words = step.stage_arguments("--minutes", options.minutes[0], "--batch", options.batches[0], "--widths", *options.widths)
+    words = step.stage_arguments(
+        "--minutes", options.minutes[0], "--batch", options.batches[0], "--widths", *options.widths
+    )
     words += map(str, ["--rate", options.autoencoder_rate, "--validation", options.validation, *more])
     words += ["--save-every", str(options.save_every)]
     told = autoencoder.arguments().parse_args(words)
@@ -40,14 +44,20 @@ def train_autoencoder(step: session.Session, pool: Pool) -> None:
 
 def train_text_encoder(step: session.Session, pool: Pool) -> None:
     options = step.options
-    words = step.stage_arguments("--minutes", options.minutes[1], "--batch", options.batches[1], "--layers", options.layers)
-    words += map(str, ["--tower", options.towers[0], "--validation", options.validation, "--save-every", options.save_every])
+    words = step.stage_arguments(
+        "--minutes", options.minutes[1], "--batch", options.batches[1], "--layers", options.layers
+    )
+    words += map(
+        str, ["--tower", options.towers[0], "--validation", options.validation, "--save-every", options.save_every]
+    )
     text_encoder.train(text_encoder.arguments().parse_args(words), pool.captioned)
 
 
 def train_evaluator(step: session.Session, pool: Pool) -> None:
     options = step.options
-    words = step.stage_arguments("--minutes", options.minutes[2], "--batch", options.batches[2], "--tower", options.towers[1])
+    words = step.stage_arguments(
+        "--minutes", options.minutes[2], "--batch", options.batches[2], "--tower", options.towers[1]
+    )
     words += map(str, ["--validation", 4 * options.validation, "--save-every", options.save_every])
     evaluator.train(evaluator.arguments().parse_args(words), pool.judged)
 
@@ -64,7 +74,12 @@ def main() -> None:
     missing = {name: part for name, part in parts.items() if not part[0].exists()}
     feeds = {
         held_out: Feed(
-            options.work, ANY_SEED if held_out else TRAINING_SEED, options.shard, itertools.count(), options.workers, held_out
+            options.work,
+            ANY_SEED if held_out else TRAINING_SEED,
+            options.shard,
+            itertools.count(),
+            options.workers,
+            held_out,
         )
         for held_out in sorted({part[2] for part in missing.values()}, reverse=True)
     }

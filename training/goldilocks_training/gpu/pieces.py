@@ -23,7 +23,9 @@ def kept(work: Path) -> Iterator[Path]:
     """Returns the files to keep, sorted."""
     files = {path for pattern in KEPT for path in work.glob(pattern) if path.is_file()}
     begun = {path.parent for path in work.glob(f"*/{CHECKPOINT}")}
-    files |= {stage / CHECKPOINT for stage in begun if not (stage / "frozen").exists() and not (stage / "average").exists()}
+    files |= {
+        stage / CHECKPOINT for stage in begun if not (stage / "frozen").exists() and not (stage / "average").exists()
+    }
     return iter(sorted(path for path in files if not path.relative_to(work).parts[0].startswith("trial_")))
 
 
@@ -35,7 +37,9 @@ def pack(work: Path, target: Path) -> dict:
             archive.add(path, path.relative_to(work))
     data = buffer.getvalue()
     cut = {f"piece-{i}": data[start : start + PIECE] for i, start in enumerate(range(0, len(data), PIECE))}
-    pieces = [{"name": name, "bytes": len(part), "sha256": hashlib.sha256(part).hexdigest()} for name, part in cut.items()]
+    pieces = [
+        {"name": name, "bytes": len(part), "sha256": hashlib.sha256(part).hexdigest()} for name, part in cut.items()
+    ]
     manifest = {"pieces": pieces}
     files = {**cut, MANIFEST: (json.dumps(manifest, indent=1) + "\n").encode()}
     target.mkdir(parents=True, exist_ok=True)
@@ -55,7 +59,9 @@ def unpack(source: Path, work: Path) -> int:
     for piece in manifest["pieces"]:
         read = (source / piece["name"]).read_bytes()
         if hashlib.sha256(read).hexdigest() != piece["sha256"]:
-            raise ValueError(f"{source / piece['name']} is not what {MANIFEST} says: fetch all pieces of one step together")
+            raise ValueError(
+                f"{source / piece['name']} is not what {MANIFEST} says: fetch all pieces of one step together"
+            )
         data += read
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         missing = [member for member in archive if not (work / member.name).exists()]

@@ -57,7 +57,16 @@ class Session:
     def stage_arguments(self, *more: object) -> list[str]:
         """Returns a stage's command line."""
         options = self.options
-        common = ["--work", options.work, "--device", options.device, "--threads", options.threads, "--seed", options.seed]
+        common = [
+            "--work",
+            options.work,
+            "--device",
+            options.device,
+            "--threads",
+            options.threads,
+            "--seed",
+            options.seed,
+        ]
         return [str(word) for word in (*common, *more)]
 
     def say(self, event: str, **figures: object) -> None:

@@ -62,7 +62,9 @@ def encode_missing(step: session.Session, feed: Feed, missing: list[int], device
     step.say("encoded", shards=len(missing))
 
 
-def trainer(step: session.Session, data: unet.Data, channels: int, name: str, samples: int, rate: float) -> unet.Trainer:
+def trainer(
+    step: session.Session, data: unet.Data, channels: int, name: str, samples: int, rate: float
+) -> unet.Trainer:
     options = step.options
     parser = unet.arguments(None)
     parser.add_argument("--channels", type=int, default=channels)
@@ -167,7 +169,17 @@ def distill(step: session.Session, data: unet.Data, plan: dict) -> None:
         teacher, name = f"unet_c{channels}", f"unet_c{channels}_lcm"
         if not finished(options.work, teacher) or finished(options.work, name):
             continue
-        told = ["--teacher", teacher, "--name", name, "--samples", plan["student_samples"], "--batch", plan["batch"], "--bf16"]
+        told = [
+            "--teacher",
+            teacher,
+            "--name",
+            name,
+            "--samples",
+            plan["student_samples"],
+            "--batch",
+            plan["batch"],
+            "--bf16",
+        ]
         told += ["--report-every", 10, "--save-every", options.save_every]
         step.say("begins", student=channels)
         student.Distillation(student.arguments().parse_args(step.stage_arguments(*told)), data).train()
@@ -194,7 +206,9 @@ def main() -> None:
     options = arguments().parse_args()
     step = session.Session(options)
     missing = [number for number in range(options.shards) if not latents.path(options.work, number).exists()]
-    feed = Feed(options.work, latents.SEED, options.shard, missing, options.workers, held_out=False) if missing else None
+    feed = (
+        Feed(options.work, latents.SEED, options.shard, missing, options.workers, held_out=False) if missing else None
+    )
     device = step.device()
     if feed:
         encode_missing(step, feed, missing, device)
