@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) mod agenda;
 pub mod binding;
+mod doubts;
 mod encoder;
 pub mod executor;
 pub mod job;
@@ -219,6 +220,9 @@ impl Runtime {
             Err(NoRoom::Full { .. }) => Admission::Full,
             Err(NoRoom::Late { .. }) => Admission::NoRoom,
         });
+        if admitted.is_err() {
+            desk.doubts.turned_away();
+        }
         admitted.map_err(|refused| self.shared.refusal(refused))?;
         desk.replies.insert(id, Reply::new(to, say));
         drop(desk);

@@ -26,6 +26,7 @@ mod deadline;
 pub(super) mod reply;
 pub(super) mod request;
 pub(super) mod run;
+mod spans;
 pub(super) mod spec;
 mod stream;
 pub(super) mod warnings;

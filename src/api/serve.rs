@@ -17,11 +17,16 @@ use tokio::{
     task::JoinSet,
 };
 
+use tokio_io_timeout::TimeoutStream;
+
 use super::{router::app, state::AppState};
 use crate::config::Limits;
 
 /// Waiting out a shortage of file descriptors beats spinning on it.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// A client that takes nothing of its reply for so long is cut off, and what it kept is free again.
+const UNREAD: Duration = Duration::from_mins(1);
 
 /// Serves `state` on `listener` until `shutdown` resolves, then lets what is being answered finish.
 ///
@@ -83,7 +88,10 @@ async fn converse(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(UNREAD));
+    let stream = TokioIo::new(Box::pin(stream));
+    let connection = builder.serve_connection(stream, TowerToHyperService::new(app));
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -43,6 +43,9 @@ pub struct Parts {
     pub access: Access,
 }
 
+/// A machine may be thought so many times slower than it is. Who asks for more than that asks for the impossible.
+const DOUBTFUL: f64 = 20.0;
+
 /// What is known of one family.
 #[derive(Debug)]
 pub struct FamilyParts {
@@ -187,13 +190,18 @@ impl AppState {
         let Refusal::Infeasible(infeasible) = refusal else {
             return;
         };
-        let Some(least) = infeasible.minimum_feasible.latency_ms else {
+        let least = infeasible.minimum_feasible.latency_ms;
+        let limit = spec.plan_request.budget.latency;
+        let Some((least, limit)) = least.zip(limit) else {
             return;
         };
+        if least.0 > limit.0 * DOUBTFUL {
+            return;
+        }
         let doubt = Doubt {
             family: spec.family.id.clone(),
             size: spec.plan_request.size,
-            least,
+            limit,
         };
         self.runtime().doubt(&spec.family.models[0].id, doubt);
     }

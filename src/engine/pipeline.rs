@@ -125,9 +125,12 @@ impl Pipeline {
         prompts.iter().map(&mut conditioning).collect()
     }
 
-    /// Forgets the encoded texts, so that the next ones take their full time.
-    pub fn forget_texts(&self) {
-        self.encodings.clear();
+    /// Forgets what an encoded text says, so that the next one takes its full time. The empty one is always kept.
+    pub fn forget_text(&self, text: &str) {
+        // One that cannot be encoded was not kept.
+        if let Ok(tokens) = self.tokenizer.encode(text) {
+            self.encodings.forget(&tokens.ids);
+        }
     }
 
     /// What the networks and the texts hold; the tensors of a step count between steps. The text

@@ -71,7 +71,7 @@ pub struct Took<'a> {
     pub decode: Millis,
     /// Pixels to files.
     pub encode: Millis,
-    /// From the request's head to its reply, without the times that it waited.
+    /// From the request, once all of it was there, to its reply, without the times that it waited.
     pub whole: Millis,
     /// Those times.
     pub queue: Millis,

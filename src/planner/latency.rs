@@ -192,10 +192,23 @@ impl LatencyModel {
     /// table's entries; the speed factor starts again, since the probe measured at today's speed.
     pub fn probed(&mut self, fresh: PhaseTimes) {
         self.phases.probed(fresh, self.speed.log());
-        self.overhead = self.overhead * self.speed_factor();
+        let speed = self.speed_factor();
+        self.overhead = self.overhead * speed;
+        self.errors.rescale(speed);
+        self.margins = self.errors.margins();
         self.speed.jump(0.0, 0);
         self.spans.interrupt();
         self.recent.clear();
+    }
+
+    /// Takes what a picture's phases were predicted to take and took that was drawn for nobody, one after another: that
+    /// the machine is steady again shows in them, too. A margin that was only assumed so far stays: those who ask for
+    /// nothing less than pictures meet more than these.
+    pub fn drawn(&mut self, sum: Millis, took: Millis) {
+        if self.is_learned() {
+            let overhead = self.overhead * self.speed_factor();
+            self.take(sum, took + overhead, true);
+        }
     }
 
     /// How much slower than its phase table the machine is now.

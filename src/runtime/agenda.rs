@@ -155,7 +155,8 @@ impl Agenda {
         let (all, place) = claims.with(claim);
         let room = all.stretch(place, now, forecast);
         // An idle device is not waited for: what is too tight for that was refused before it came here.
-        let alone = self.entries.is_empty().then_some(1.0);
+        let is_idle = self.entries.is_empty() && self.busy.is_none();
+        let alone = is_idle.then_some(1.0);
         let Some(stretch) = room.or(alone).map(|room| self.leaving_room(room, now)) else {
             let room_in = claims.room_in(claim, now, forecast);
             return Err(NoRoom::Late { room_in });

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     planner::Plan,
     telemetry::{JobEnd, Phase, Wasted},
-    units::Millis,
+    units::{Millis, Moment},
 };
 
 /// What the thread is asked to do, in order.
@@ -140,11 +140,14 @@ impl Shared {
         let metrics = &self.settings.metrics;
         let nfe = finished.tally.nfe;
         let outcome = match files.fault.take() {
+            // Too late to stop it, but whoever cancelled was told that there will be nothing.
+            _ if reply.is_unwanted() => Err(JobError::Cancelled),
             None => {
                 let mut images = std::mem::take(&mut files.images);
                 images.sort_by_key(|(place, _)| *place);
                 let images = images.into_iter().map(|(_, image)| image).collect();
-                let outcome = outcome(finished, images, files.took);
+                let now = self.settings.clock.now();
+                let outcome = outcome(finished, images, files.took, now);
                 self.observe(&outcome);
                 Ok(outcome)
             }
@@ -153,8 +156,8 @@ impl Shared {
         drop(files);
         // Counted before it is sent, so that whoever has the reply finds it counted.
         let end = match &outcome {
+            Err(JobError::Cancelled) => JobEnd::Cancelled,
             Err(_) => JobEnd::Failed,
-            Ok(_) if reply.is_unwanted() => JobEnd::Cancelled,
             Ok(_) => JobEnd::Finished,
         };
         metrics.job_ended(end);
@@ -185,7 +188,7 @@ impl Shared {
     }
 }
 
-fn outcome(finished: Finished, images: Vec<Rendered>, encode: Millis) -> Outcome {
+fn outcome(finished: Finished, images: Vec<Rendered>, encode: Millis, answered: Moment) -> Outcome {
     let Finished {
         decision, tally, ..
     } = finished;
@@ -195,6 +198,7 @@ fn outcome(finished: Finished, images: Vec<Rendered>, encode: Millis) -> Outcome
         images,
         decision,
         phases,
+        answered,
         steps: tally.steps,
         nfe: tally.nfe,
         flops: tally.flops,

@@ -56,8 +56,8 @@ pub trait Executor {
     /// Lets go of everything that it holds for a job.
     fn end(&mut self, job: JobId);
 
-    /// Forgets what it kept from earlier jobs to be faster, so that the next job takes its full time.
-    fn forget(&mut self) {}
+    /// Forgets what it kept of a prompt to be faster, so that the next job with it takes its full time.
+    fn forget(&mut self, _prompt: &str) {}
 
     /// What it holds in memory between jobs.
     fn memory(&self) -> Memory {

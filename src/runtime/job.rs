@@ -89,6 +89,8 @@ pub struct Outcome {
     pub decision: Decision,
     /// Where the time went.
     pub phases: Phases,
+    /// When everything of it was there.
+    pub answered: Moment,
     /// Every evaluation that moved one of its pictures.
     pub steps: Vec<StepLap>,
     /// Network evaluations of all pictures together.

@@ -3,23 +3,18 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     agenda::{Agenda, Rules},
+    doubts::Doubts,
     encoder::Files,
     job::{Event, JobError, JobId, Outcome},
-    probe::Doubt,
     pulse::Pulse,
 };
-use crate::{catalog::ModelId, units::Moment};
-
-/// After a device was timed again it is not for so many times as long: clients that ask for the impossible cost a tenth
-/// of it at most, and none of what others need.
-const PAUSE: u32 = 9;
+use crate::catalog::ModelId;
 
 /// What one worker and everybody else share.
 #[derive(Debug)]
@@ -49,14 +44,6 @@ pub(super) struct Reply {
     /// The files of the pictures that are finished.
     pub(super) files: Arc<Files>,
     pub(super) is_cancelled: bool,
-}
-
-/// Whether the device is to be timed again.
-#[derive(Debug, Default)]
-pub(super) struct Doubts {
-    raised: Option<Doubt>,
-    /// No other is raised before.
-    quiet_until: Moment,
 }
 
 impl Lane {
@@ -135,36 +122,6 @@ impl Desk {
             }
         }
         ids
-    }
-}
-
-impl Doubts {
-    /// Takes a doubt unless there is one, or one was settled lately; says whether it did.
-    pub(super) fn raise(&mut self, doubt: Doubt, now: Moment) -> bool {
-        let is_raised = self.raised.is_none() && now >= self.quiet_until;
-        if is_raised {
-            self.raised = Some(doubt);
-        }
-        is_raised
-    }
-
-    /// Returns the doubt that there is, and takes no other until it is settled.
-    pub(super) fn take(&mut self) -> Option<Doubt> {
-        let taken = self.raised.take();
-        if taken.is_some() {
-            self.quiet_until = Moment(Duration::MAX);
-        }
-        taken
-    }
-
-    /// Nothing is to be timed before: the last time took until `now`.
-    pub(super) fn settle(&mut self, began: Moment, now: Moment) {
-        self.quiet_until = Moment(now.0.saturating_add(now.since(began) * PAUSE));
-    }
-
-    /// What was taken was not settled, and may be raised again.
-    pub(super) fn put_off(&mut self) {
-        self.quiet_until = Moment::default();
     }
 }
 

@@ -9,7 +9,7 @@
 mod found;
 mod session;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use super::{EncodeImage, Executor, LoadExecutor, Settings};
 use crate::{
@@ -25,8 +25,8 @@ use session::{Halt, Scope, Session};
 const ROUNDS: usize = 3;
 /// The same of a server that is idle: soon over, and done again if it was spoilt.
 const ROUNDS_AGAIN: usize = 1;
-/// A piece of work that is expected to take longer is not timed again, unless requests of the kind that was
-/// refused take longer, too: somebody may come in the meantime and wait for it.
+/// A piece of work that is expected to take longer is not timed again, unless more was granted to the request that
+/// was refused: somebody may come in the meantime and wait for it.
 const LONGEST: Millis = Millis(250.0);
 
 /// What a probe needs besides an executor.
@@ -47,8 +47,14 @@ pub struct Doubt {
     pub family: String,
     /// Their size.
     pub size: ImageSize,
-    /// The least time that they are thought to take.
-    pub least: Millis,
+    /// The time that was granted for them.
+    pub limit: Millis,
+}
+
+impl Doubt {
+    pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
+        self.family == other.family && self.size == other.size
+    }
 }
 
 /// How timing again ended.
@@ -72,9 +78,7 @@ pub fn probing(load: LoadExecutor, families: Vec<Family>, probe: Probe) -> LoadE
             scope: Scope {
                 rounds: ROUNDS,
                 longest: Millis(f64::INFINITY),
-                is_serving: false,
             },
-            n_drawn: 0,
         };
         for family in &families {
             for size in &family.sizes {
@@ -82,7 +86,7 @@ pub fn probing(load: LoadExecutor, families: Vec<Family>, probe: Probe) -> LoadE
                 times.store(&mut found, family, *size);
             }
         }
-        probe.found(found);
+        probe.latency().probed(found);
         Ok(executor)
     })
 }
@@ -97,11 +101,12 @@ impl Probe {
     }
 
     /// Times what a doubt is about. Before every piece of work `may_go_on` is told how long it takes at most, by
-    /// the table. `nth` is another number each time.
+    /// the table.
     pub(super) fn again(
         &self,
         executor: &mut dyn Executor,
-        (family, doubt, nth): (&Family, &Doubt, u64),
+        family: &Family,
+        doubt: &Doubt,
         may_go_on: &mut dyn FnMut(Millis) -> bool,
     ) -> Result<Ended, String> {
         let mut session = Session {
@@ -110,10 +115,8 @@ impl Probe {
             may_go_on,
             scope: Scope {
                 rounds: ROUNDS_AGAIN,
-                longest: Millis(LONGEST.0.max(doubt.least.0)),
-                is_serving: true,
+                longest: Millis(LONGEST.0.max(doubt.limit.0)),
             },
-            n_drawn: nth << 32,
         };
         let times = match session.family(family, doubt.size) {
             Ok(times) => times,
@@ -122,14 +125,16 @@ impl Probe {
         };
         let mut found = PhaseTimes::default();
         times.store(&mut found, family, doubt.size);
-        self.found(found);
+        let mut latency = self.latency();
+        latency.probed(found);
+        for (sum, took) in times.draws(latency.phases(), family, doubt.size) {
+            latency.drawn(sum, took);
+        }
         Ok(Ended::Done)
     }
 
-    fn found(&self, times: PhaseTimes) {
+    fn latency(&self) -> RwLockWriteGuard<'_, LatencyModel> {
         let latency = self.latency.write();
-        latency
-            .unwrap_or_else(PoisonError::into_inner)
-            .probed(times);
+        latency.unwrap_or_else(PoisonError::into_inner)
     }
 }

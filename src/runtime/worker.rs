@@ -50,7 +50,6 @@ impl Worker {
             executor,
             last: self.now(),
             held,
-            n_doubts: 0,
         };
         while let Some(turn) = bench.next_turn() {
             bench.take(turn);

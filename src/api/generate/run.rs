@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     account, bulk,
     reply::{Actual, BudgetReply, GenerateReply, ImageReply},
+    spans::{Marks, Spans},
     spec::Spec,
     warnings,
 };
@@ -37,7 +38,8 @@ pub(in crate::api) struct Run<'a> {
     state: &'a AppState,
     spec: &'a Spec<'a>,
     ticket: Ticket,
-    arrived: Moment,
+    marks: Marks,
+    audience: Audience,
 }
 
 impl<'a> Run<'a> {
@@ -48,6 +50,7 @@ impl<'a> Run<'a> {
         arrived: Moment,
         audience: Audience,
     ) -> Result<Self, ApiError> {
+        let read = state.clock().now();
         let ticket = submit(state, spec, arrived, audience)
             .inspect_err(|error| account::not_admitted(state.metrics(), spec, error))?;
         tracing::info!(
@@ -59,7 +62,12 @@ impl<'a> Run<'a> {
             state,
             spec,
             ticket,
-            arrived,
+            marks: Marks {
+                arrived,
+                read,
+                shown: Duration::ZERO,
+            },
+            audience,
         })
     }
 
@@ -80,11 +88,15 @@ impl<'a> Run<'a> {
             state,
             spec,
             ticket,
-            arrived,
+            mut marks,
+            audience,
         } = self;
         let mut outcome = finished(state, ticket)
             .await
             .inspect_err(|error| account::given_up(state.metrics(), spec, error))?;
+        if audience != Audience::Nobody {
+            marks.shown = state.clock().now().since(outcome.answered);
+        }
         let images = std::mem::take(&mut outcome.images);
         let bytes = images.iter().map(|image| image.file.len()).sum();
         let scores: Vec<_> = images
@@ -99,7 +111,7 @@ impl<'a> Run<'a> {
                 .collect()
         };
         let data = bulk::run(bytes, in_base64).await?;
-        Ok(answer(state, spec, (outcome, data), arrived))
+        Ok(answer(state, spec, (outcome, data), marks))
     }
 }
 
@@ -220,13 +232,24 @@ fn not_admitted(state: &AppState, error: &SubmitError) -> ApiError {
     }
 }
 
+/// Counts a request that took longer than the server allows, whoever else was waited for.
+pub(super) fn timed_out(state: &AppState, spec: &Spec<'_>) -> ApiError {
+    let error = too_long(state.limits().request_timeout);
+    account::given_up(state.metrics(), spec, &error);
+    error
+}
+
+fn too_long(limit: Duration) -> ApiError {
+    ApiError::RequestTimeout {
+        limit_ms: limit.as_millis() as u64,
+    }
+}
+
 /// Waits for the outcome, no longer than the server allows.
 async fn finished(state: &AppState, ticket: Ticket) -> Result<Outcome, ApiError> {
     let limit = state.limits().request_timeout;
     let outcome = tokio::time::timeout(limit, ticket.outcome()).await;
-    let outcome = outcome.map_err(|_elapsed| ApiError::RequestTimeout {
-        limit_ms: limit.as_millis() as u64,
-    })?;
+    let outcome = outcome.map_err(|_elapsed| too_long(limit))?;
     outcome.map_err(|error| match error {
         JobError::ShuttingDown => ApiError::ShuttingDown,
         JobError::DeadlineExceeded => ApiError::DeadlineExceeded,
@@ -241,16 +264,17 @@ fn answer(
     state: &AppState,
     spec: &Spec<'_>,
     (outcome, mut data): (Outcome, Vec<ImageReply>),
-    arrived: Moment,
+    marks: Marks,
 ) -> GenerateReply {
     let limit = spec.plan_request.budget.latency;
     // The clock is read after base64, so `late` is filled in here.
-    let latency = Millis::from(state.clock().now().since(arrived));
+    let spans = marks.until(state.clock().now());
+    let latency = spans.latency;
     let late = limit.is_some_and(|limit| latency > limit);
     for image in &mut data {
         image.late = late;
     }
-    record(state, spec, &outcome, latency);
+    record(state, spec, &outcome, spans);
     let actual = Actual::new(&outcome, spec.plan_request.n_images, latency);
     let (decision, tokens_cut) = (outcome.decision, outcome.tokens_cut);
     GenerateReply {
@@ -274,18 +298,18 @@ fn answer(
 }
 
 /// Counts what came out, and learns from it.
-fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, latency: Millis) {
-    let finished = finished_request(spec, outcome, latency);
+fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, spans: Spans) {
+    let finished = finished_request(spec, outcome, spans.own);
     // Predictions are judged before they are learned from.
-    account::predicted(state, &finished, outcome, latency);
-    account::delivered(state.metrics(), spec, outcome, latency);
+    account::predicted(state, &finished, outcome, spans);
+    account::delivered(state.metrics(), spec, outcome, spans.latency);
     state.learn(&finished);
     state.texts().remember(&spec.family.id, &spec.texts());
 }
 
 /// What the latency model learns from. Texts that were kept encoded from earlier requests did not run:
 /// repeated prompts do not teach that all requests take less.
-fn finished_request(spec: &Spec<'_>, outcome: &Outcome, latency: Millis) -> Finished {
+fn finished_request(spec: &Spec<'_>, outcome: &Outcome, own: Millis) -> Finished {
     let Phases {
         queue,
         text,
@@ -307,7 +331,7 @@ fn finished_request(spec: &Spec<'_>, outcome: &Outcome, latency: Millis) -> Fini
         rank,
         decode,
         encode,
-        whole: Millis(latency.0 - queue.0),
+        whole: Millis(own.0 - queue.0),
         queue,
     };
     Finished::new(ran, took)

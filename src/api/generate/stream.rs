@@ -27,7 +27,7 @@ use crate::{
     runtime::{Event, Rendered},
 };
 
-/// Events that wait for a slow client before the work waits for it too.
+/// Events that wait for a slow client before those that follow wait elsewhere. The work waits for nobody.
 const AHEAD: usize = 64;
 
 /// Admits a request and answers with its events. What is refused at once is an ordinary refusal.
@@ -78,11 +78,13 @@ async fn tell(
         options,
         teller,
     };
+    let limit = state.limits().request_timeout;
     tokio::select! {
         () = teller.events.closed() => {}
-        ended = told.tell(run) => {
+        ended = tokio::time::timeout(limit, told.tell(run)) => {
+            let ended = ended.unwrap_or_else(|_elapsed| Err(super::run::timed_out(state, &spec)));
             if let Err(error) = ended {
-                teller.send("error", &error.body()).await;
+                teller.send_last("error", &error.body());
             }
         }
     }
@@ -95,11 +97,17 @@ struct Teller {
 
 impl Teller {
     async fn send(&self, name: &'static str, data: &impl Serialize) {
-        let Ok(event) = Sse::default().event(name).json_data(data) else {
-            return;
-        };
-        // A client that left is noticed by whoever waits for that.
-        self.events.send(Ok(event)).await.ok();
+        if let Ok(event) = Sse::default().event(name).json_data(data) {
+            // A client that left is noticed by whoever waits for that.
+            self.events.send(Ok(event)).await.ok();
+        }
+    }
+
+    /// Waits for nobody: a client that has not read what came before does not get this, either.
+    fn send_last(&self, name: &'static str, data: &impl Serialize) {
+        if let Ok(event) = Sse::default().event(name).json_data(data) {
+            self.events.try_send(Ok(event)).ok();
+        }
     }
 }
 

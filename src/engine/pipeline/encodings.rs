@@ -70,9 +70,9 @@ impl Encodings {
         states
     }
 
-    /// Lets go of everything.
-    pub(super) fn clear(&self) {
-        *self.kept() = Kept::default();
+    /// Lets go of one text.
+    pub(super) fn forget(&self, tokens: &[u32]) {
+        self.kept().remove(tokens);
     }
 
     /// Bytes of what is kept.
@@ -109,9 +109,14 @@ impl Kept {
         while self.bytes > max_bytes
             && let Some((_, tokens)) = self.by_use.pop_first()
         {
-            if let Some(entry) = self.by_tokens.remove(&tokens) {
-                self.bytes -= bytes_of(&tokens, &entry.states);
-            }
+            self.remove(&tokens);
+        }
+    }
+
+    fn remove(&mut self, tokens: &[u32]) {
+        if let Some(entry) = self.by_tokens.remove(tokens) {
+            self.by_use.remove(&entry.last_use);
+            self.bytes -= bytes_of(tokens, &entry.states);
         }
     }
 }
@@ -193,11 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_what_was_cleared() {
+    fn nothing_is_left_of_what_was_forgotten() {
         let encodings = Encodings::new(4 * BYTES);
         let first = keep(&encodings, 1);
-        encodings.clear();
+        encodings.forget(&text(1).0);
         assert!(!is_kept(&encodings, 1));
+        assert_eq!(encodings.bytes(), 0);
+        assert!(encodings.kept().by_use.is_empty());
         assert!(!Arc::ptr_eq(&first, &keep(&encodings, 1)));
     }
 }

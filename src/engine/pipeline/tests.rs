@@ -31,7 +31,7 @@ fn a_text_encoded_again_has_the_arc_of_the_first_time() {
 fn the_empty_text_is_never_encoded_again() {
     let pipeline = tiny();
     let row = pipeline.encode(&[" "], "").unwrap().remove(0);
-    pipeline.forget_texts();
+    pipeline.forget_text("");
     let later = pipeline.encode(&[""], "").unwrap().remove(0);
     assert_eq!((row.n_encoded(), later.n_encoded()), (0, 0));
     assert!(is_same(&row.conditional, &later.unconditional));
@@ -62,9 +62,14 @@ fn texts_are_in_order_whether_they_were_kept_or_not_and_duplicates_are_encoded_o
 fn a_text_that_was_forgotten_is_encoded_to_the_same_bits() {
     let pipeline = tiny();
     let first = pipeline.encode(&["a red cat"], "").unwrap().remove(0);
-    pipeline.forget_texts();
+    let other = pipeline.encode(&["dog"], "").unwrap().remove(0);
+    pipeline.forget_text("a red cat");
     let again = pipeline.encode(&["a red cat"], "").unwrap().remove(0);
     assert_eq!(again.n_encoded(), 1);
+    assert!(is_same(
+        &pipeline.encode(&["dog"], "").unwrap()[0].conditional,
+        &other.conditional
+    ));
     assert!(!is_same(&first.conditional, &again.conditional));
     assert_eq!(first.conditional, again.conditional);
 }

@@ -107,6 +107,13 @@ impl Errors {
         self.0.drain(..n_old);
     }
 
+    /// Tells the same errors of requests that take so many times as long by the table.
+    pub(super) fn rescale(&mut self, times: f64) {
+        for error in &mut self.0 {
+            error.ms *= times;
+        }
+    }
+
     /// Whether all but one of the last [`RUN`] errors lie beyond the same end of the interval that held
     /// before: chance alone makes three in 100,000 requests look so.
     pub(super) fn machine_changed(&self, constant: f64) -> bool {

@@ -111,7 +111,7 @@ impl Claims {
             later += Duration::from_secs_f64(takes / 1e3);
             let then = Moment(now.0 + later);
             let asked = Claim {
-                due: Moment(claim.due.0 + later),
+                due: Moment(claim.due.0.saturating_add(later)),
                 ..claim
             };
             let rest = Self {

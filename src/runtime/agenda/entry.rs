@@ -192,7 +192,7 @@ impl Entry {
         }
         let granted = self.deadline.since(self.job.arrived);
         let gives_way = granted.saturating_mul(GIVES_WAY).min(patience);
-        Moment(self.deadline.0 + gives_way)
+        Moment(self.deadline.0.saturating_add(gives_way))
     }
 
     /// How long it has waited since it came: all the time that the device was not at work for it.

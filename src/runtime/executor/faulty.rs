@@ -86,8 +86,8 @@ impl Executor for Faulty {
         self.sound.end(job);
     }
 
-    fn forget(&mut self) {
-        self.sound.forget();
+    fn forget(&mut self, prompt: &str) {
+        self.sound.forget(prompt);
     }
 
     fn memory(&self) -> Memory {

@@ -176,9 +176,9 @@ impl Executor for PipelineExecutor {
         self.jobs.remove(&job);
     }
 
-    fn forget(&mut self) {
+    fn forget(&mut self, prompt: &str) {
         for hosted in &self.hosted {
-            hosted.pipeline.forget_texts();
+            hosted.pipeline.forget_text(prompt);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::session::Target;
 use crate::{
     catalog::{Family, ModelId},
-    planner::PhaseTimes,
+    planner::{PhaseKey, PhaseTimes},
     units::{ImageSize, Millis},
 };
 
@@ -12,6 +12,12 @@ pub(super) struct Laps {
     pub(super) text: Millis,
     pub(super) steps: Vec<Millis>,
     pub(super) decode: Millis,
+}
+
+impl Laps {
+    fn whole(&self) -> Millis {
+        self.text + self.steps.iter().copied().sum() + self.decode
+    }
 }
 
 /// What one family takes at one size; empty where nothing was timed.
@@ -23,13 +29,15 @@ pub(super) struct FamilyTimes {
     steps: Vec<(ModelId, u32, Vec<Millis>)>,
     /// The same of pictures together.
     pub(super) together: Vec<(ModelId, u32, Millis)>,
+    /// By the table's entries: model, rows, and the picture's laps.
+    draws: Vec<(ModelId, u32, Laps)>,
     pub(super) encode: Vec<Millis>,
     pub(super) rank: Vec<Millis>,
 }
 
 impl FamilyTimes {
     /// Adds what one draw of a target took.
-    pub(super) fn take(&mut self, target: &Target, laps: &Laps) {
+    pub(super) fn take(&mut self, target: &Target, laps: Laps) {
         self.text.push(laps.text);
         self.decode.push(laps.decode);
         let (model, rows) = (&target.model, target.rows);
@@ -38,35 +46,57 @@ impl FamilyTimes {
             Some((_, _, steps)) => steps.extend(&laps.steps),
             None => self.steps.push((model.clone(), rows, laps.steps.clone())),
         }
+        self.draws.push((model.clone(), rows, laps));
+    }
+
+    /// What the phases of each picture take by a table, and what they took.
+    pub(super) fn draws(
+        &self,
+        phases: &PhaseTimes,
+        family: &Family,
+        size: ImageSize,
+    ) -> Vec<(Millis, Millis)> {
+        let decode = PhaseKey::Decode {
+            family: family.id.clone(),
+            size,
+        };
+        let of_draw = |(model, rows, laps): &(ModelId, u32, Laps)| {
+            let steps = phases.step(model, size, *rows)? * laps.steps.len() as f64;
+            let sum = phases.text(&family.id)? + steps + phases.time(&decode)?;
+            Some((sum, laps.whole()))
+        };
+        self.draws.iter().filter_map(of_draw).collect()
     }
 
     /// Adds the medians to the times of other families and sizes.
-    pub(super) fn store(self, phases: &mut PhaseTimes, family: &Family, size: ImageSize) {
-        if let Some(text) = median(self.text) {
+    pub(super) fn store(&self, phases: &mut PhaseTimes, family: &Family, size: ImageSize) {
+        if let Some(text) = median(&self.text) {
             phases.set_text(&family.id, text);
         }
-        let of_one = self.steps.into_iter();
-        let of_one = of_one.filter_map(|(model, rows, steps)| Some((model, rows, median(steps)?)));
-        for (model, rows, step) in of_one.chain(self.together) {
+        let of_one = self.steps.iter();
+        let of_one =
+            of_one.filter_map(|(model, rows, steps)| Some((model.clone(), *rows, median(steps)?)));
+        for (model, rows, step) in of_one.chain(self.together.iter().cloned()) {
             tracing::info!(model.id = %model, %size, rows, step_ms = step.0, "timed");
             phases.set_step(&model, size, rows, step);
         }
-        if let Some(decode) = median(self.decode) {
+        if let Some(decode) = median(&self.decode) {
             phases.set_decode(&family.id, size, decode);
         }
-        if let Some(encode) = median(self.encode) {
+        if let Some(encode) = median(&self.encode) {
             phases.set_encode(size, encode);
         }
-        if let Some(rank) = median(self.rank) {
+        if let Some(rank) = median(&self.rank) {
             phases.set_rank(&family.id, size, rank);
         }
     }
 }
 
 /// The middle one, the later of the two middle ones where there are two; none of none.
-pub(super) fn median(mut times: Vec<Millis>) -> Option<Millis> {
-    times.sort_by(|a, b| a.0.total_cmp(&b.0));
-    times.get(times.len() / 2).copied()
+pub(super) fn median(times: &[Millis]) -> Option<Millis> {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    sorted.get(sorted.len() / 2).copied()
 }
 
 #[cfg(test)]
@@ -75,8 +105,8 @@ mod tests {
 
     #[test]
     fn the_median_is_not_moved_by_one_wild_time() {
-        let times = [3.0, 900.0, 2.0].map(Millis).to_vec();
-        assert_eq!(median(times), Some(Millis(3.0)));
-        assert_eq!(median(Vec::new()), None);
+        let times = [3.0, 900.0, 2.0].map(Millis);
+        assert_eq!(median(&times), Some(Millis(3.0)));
+        assert_eq!(median(&[]), None);
     }
 }

@@ -40,8 +40,6 @@ pub(super) struct Session<'a> {
     /// Asked before every piece of work, and told how long it takes by the table.
     pub(super) may_go_on: &'a mut dyn FnMut(Millis) -> bool,
     pub(super) scope: Scope,
-    /// Numbers the pictures.
-    pub(super) n_drawn: u64,
 }
 
 /// What is timed, and how thoroughly.
@@ -51,8 +49,6 @@ pub(super) struct Scope {
     pub(super) rounds: usize,
     /// Pieces of work that are expected to take longer are left out.
     pub(super) longest: Millis,
-    /// Whether the device serves already, so that what it keeps from its requests stays.
-    pub(super) is_serving: bool,
 }
 
 /// Why there are no times.
@@ -107,23 +103,23 @@ impl Session<'_> {
             let (laps, picture) = self.draw(family, target, &plan)?;
             let step: Millis = laps.steps.iter().copied().sum();
             if step > SLOW {
-                times.take(target, &laps);
+                times.take(target, laps);
             } else {
                 let steps = SPAN.0 / step.0.max(f64::MIN_POSITIVE);
                 target.steps = Some(steps.clamp(*STEPS.start(), *STEPS.end()) as Steps);
             }
             if times.encode.is_empty() {
-                times.encode = self.encoder(&job(family, &plan, PROMPT), &plan, &picture)?;
+                times.encode = self.encoder(&job(family, &plan), &picture)?;
             }
         }
-        if let Some(least) = targets.first().filter(|_| family.ranks(size)) {
-            times.rank.push(self.ranker(family, &least.plan(1, size))?);
+        if let Some(least) = targets.first().filter(|_| self.ranks(family, size)) {
+            times.rank.push(self.ranker(family, least, size)?);
         }
         for _ in 0..self.scope.rounds {
             for target in &targets {
                 let Some(steps) = target.steps else { continue };
                 let (laps, _) = self.draw(family, target, &target.plan(steps, size))?;
-                times.take(target, &laps);
+                times.take(target, laps);
             }
         }
         if family.models[0].device != DeviceSpec::Cpu {
@@ -158,7 +154,7 @@ impl Session<'_> {
                     break;
                 }
                 let plan = of_several(target.plan(TOGETHER_STEPS, size), pictures);
-                let step = self.step_of(&job(family, &plan, PROMPT), &plan, &key, pictures);
+                let step = self.step_of(family, &job(family, &plan), &key, pictures);
                 self.executor.end(NOBODY);
                 let model = &target.model;
                 let step = step.map_err(|halt| {
@@ -174,23 +170,23 @@ impl Session<'_> {
 
     fn step_of(
         &mut self,
+        family: &Family,
         job: &Job,
-        plan: &Plan,
         key: &PhaseKey,
         pictures: u32,
     ) -> Result<Millis, Halt> {
-        self.executor.encode_text(NOBODY, job, plan)?;
+        self.text(family, job)?;
         let rows: Vec<RowKey> = (0..pictures).map(candidate).collect();
         for row in &rows {
             self.executor.begin(*row, 0)?;
         }
         let mut laps = Vec::new();
-        for _ in 0..plan.steps {
+        for _ in 0..TOGETHER_STEPS {
             let (took, moved) = self.time(self.by_table(key), |device| device.step(&rows))?;
             moved.into_iter().collect::<Result<Vec<_>, _>>()?;
             laps.push(took);
         }
-        Ok(median(laps.split_off(1)).unwrap_or_default())
+        Ok(median(&laps[1..]).unwrap_or_default())
     }
 
     /// Draws one picture and lets go of it.
@@ -200,12 +196,9 @@ impl Session<'_> {
         target: &Target,
         plan: &Plan,
     ) -> Result<(Laps, Picture), Halt> {
-        if !self.scope.is_serving {
-            self.executor.forget();
-        }
         // A promise must hold for a prompt that is new.
-        self.n_drawn += 1;
-        let job = job(family, plan, &format!("{PROMPT}, {}", self.n_drawn));
+        self.executor.forget(PROMPT);
+        let job = job(family, plan);
         let drawn = self.draw_with(family, target, &job);
         self.executor.end(NOBODY);
         drawn.map_err(|halt| halt.of(|| format!("model {} fails its first picture", plan.model)))
@@ -218,8 +211,7 @@ impl Session<'_> {
         job: &Job,
     ) -> Result<(Laps, Picture), Halt> {
         let (row, plan) = (candidate(0), job.binding.plan());
-        let text = self.by_table(&text_key(family));
-        let (text, _) = self.time(text, |device| device.encode_text(NOBODY, job, plan))?;
+        let text = self.text(family, job)?;
         let step = self.by_table(&target.key(plan.size, 1));
         let mut steps = Vec::with_capacity(plan.steps as usize);
         for idx in 0..plan.steps {
@@ -243,34 +235,61 @@ impl Session<'_> {
     }
 
     /// Times the comparison of one candidate.
-    fn ranker(&mut self, family: &Family, plan: &Plan) -> Result<Millis, Halt> {
-        let plan = of_several(plan.clone(), RANKED);
-        let ranked = self.rank_with(family, &job(family, &plan, PROMPT), &plan);
+    fn ranker(
+        &mut self,
+        family: &Family,
+        target: &Target,
+        size: ImageSize,
+    ) -> Result<Millis, Halt> {
+        let ranked = self.rank_with(family, target, size);
         self.executor.end(NOBODY);
         ranked.map_err(|halt| halt.of(|| format!("family {} fails to rank", family.id)))
     }
 
-    fn rank_with(&mut self, family: &Family, job: &Job, plan: &Plan) -> Result<Millis, Halt> {
-        self.executor.encode_text(NOBODY, job, plan)?;
-        for place in 0..RANKED {
-            self.executor.begin(candidate(place), 0)?;
-            let moved = self.executor.step(&[candidate(place)])?;
+    fn rank_with(
+        &mut self,
+        family: &Family,
+        target: &Target,
+        size: ImageSize,
+    ) -> Result<Millis, Halt> {
+        let plan = of_several(target.plan(1, size), RANKED);
+        self.text(family, &job(family, &plan))?;
+        let step = self.by_table(&target.key(size, 1));
+        for row in (0..RANKED).map(candidate) {
+            let (_, moved) = self.time(step, |device| {
+                device.begin(row, 0)?;
+                device.step(&[row])
+            })?;
             moved.into_iter().collect::<Result<Vec<_>, _>>()?;
         }
         let all: Vec<u32> = (0..RANKED).collect();
-        let takes = self.by_table(&rank_key(family, plan.size)) * f64::from(RANKED);
+        let takes = self.by_table(&rank_key(family, size)) * f64::from(RANKED);
         let (took, _) = self.time(takes, |device| device.rank(NOBODY, 0, &all))?;
         Ok(took * (1.0 / f64::from(RANKED)))
     }
 
-    fn encoder(&self, job: &Job, plan: &Plan, picture: &Picture) -> Result<Vec<Millis>, Halt> {
+    /// Whether there is a ranker to be timed, within the scope.
+    fn ranks(&self, family: &Family, size: ImageSize) -> bool {
+        family.ranks(size) && self.is_within(&rank_key(family, size))
+    }
+
+    fn encoder(&mut self, job: &Job, picture: &Picture) -> Result<Vec<Millis>, Halt> {
+        let plan = job.binding.plan();
+        let takes = self.by_table(&PhaseKey::Encode { size: plan.size });
+        let encode = self.probe.encode;
         let mut times = Vec::with_capacity(FILES);
         for _ in 0..FILES {
-            let started = self.probe.clock.now();
-            (self.probe.encode)(job, plan, picture).map_err(Halt::Failed)?;
-            times.push(Millis::from(self.probe.clock.now().since(started)));
+            let file = self.time(takes, |_| encode(job, plan, picture).map_err(DrawError))?;
+            times.push(file.0);
         }
         Ok(times)
+    }
+
+    fn text(&mut self, family: &Family, job: &Job) -> Result<Millis, Halt> {
+        let takes = self.by_table(&text_key(family));
+        let plan = job.binding.plan();
+        let encoded = self.time(takes, |device| device.encode_text(NOBODY, job, plan))?;
+        Ok(encoded.0)
     }
 
     /// Does a piece of work that takes so long by the table.
@@ -367,8 +386,8 @@ fn of_several(plan: Plan, n: u32) -> Plan {
     }
 }
 
-fn job(family: &Family, plan: &Plan, prompt: &str) -> Job {
-    Job::of_plan(prompt, plan.clone(), family, &[0])
+fn job(family: &Family, plan: &Plan) -> Job {
+    Job::of_plan(PROMPT, plan.clone(), family, &[0])
 }
 
 fn candidate(candidate: u32) -> RowKey {

@@ -32,8 +32,6 @@ pub(super) struct Bench<'a> {
     /// When the last piece of work was done: what comes between two pieces counts as the later one's.
     pub(super) last: Moment,
     pub(super) held: Memory,
-    /// How often the device was timed again, or nearly.
-    pub(super) n_doubts: u64,
 }
 
 impl Bench<'_> {

@@ -9,6 +9,7 @@ use crate::{
         probe::{Doubt, Ended, Probe},
     },
     telemetry::TimedAgain,
+    units::Millis,
 };
 
 impl Bench<'_> {
@@ -17,36 +18,31 @@ impl Bench<'_> {
     pub(super) fn settle(&mut self, doubt: &Doubt) {
         let worker = self.worker;
         let (lane, settings) = (worker.lane(), &worker.shared.settings);
+        let began = worker.now();
         let of_family = |family: &&Family| family.id == doubt.family;
         let Some(family) = worker.families.iter().find(of_family) else {
-            return lane.desk().doubts.put_off();
+            return lane.desk().doubts.settle(began, began);
         };
-        self.n_doubts += 1;
-        let (probe, nth) = (Probe::of(settings), self.n_doubts);
-        let mut may_go_on = |takes| {
+        let probe = Probe::of(settings);
+        let mut may_go_on = |takes: Millis| {
             let now = worker.now();
             lane.pulse.beat(now);
             let mut desk = lane.desk();
-            let is_idle = desk.agenda.is_empty() && !desk.is_closed;
-            if is_idle {
+            let is_wanted = !desk.agenda.is_empty() || desk.is_closed;
+            let goes_on = !is_wanted && !desk.doubts.is_in_the_way();
+            if goes_on {
                 desk.agenda.occupy(now, takes);
             }
-            is_idle
+            goes_on
         };
-        let began = worker.now();
         let ended = self.attempt(|executor| {
-            let about = (family, doubt, nth);
-            probe
-                .again(executor, about, &mut may_go_on)
-                .map_err(DrawError)
+            let ended = probe.again(executor, family, doubt, &mut may_go_on);
+            ended.map_err(DrawError)
         });
         self.last = worker.now();
         let mut desk = lane.desk();
         desk.agenda.idle();
-        match ended {
-            Ok(Ended::Interrupted) => desk.doubts.put_off(),
-            Ok(Ended::Done) | Err(_) => desk.doubts.settle(began, self.last),
-        }
+        desk.doubts.settle(began, self.last);
         drop(desk);
         settings.metrics.timed_again(match ended {
             Ok(Ended::Done) => {

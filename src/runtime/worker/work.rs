@@ -156,6 +156,7 @@ impl Bench<'_> {
             return;
         };
         let reply = desk.replies.remove(&id);
+        desk.doubts.learned(now);
         drop(desk);
         self.executor.end(id);
         self.worker.shared.tell_backlog();

@@ -1,8 +1,12 @@
 //! `POST /v1/images/generations` where it works.
 
+use std::{convert::Infallible, time::Duration};
+
+use axum::{body::Body, http::Request};
 use insta::assert_json_snapshot;
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio_stream::StreamExt;
 
 use super::toy::{Gate, Toy};
 
@@ -252,4 +256,29 @@ async fn a_prompt_that_is_kept_is_promised_without_its_encoding_and_teaches_noth
 fn decode(base64: &str) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     String::from_utf8(STANDARD.decode(base64).unwrap()).unwrap()
+}
+
+/// What a client does with its time says nothing of the machine: nobody else's promises get wider for it.
+#[tokio::test]
+async fn a_body_that_comes_slowly_is_not_learned_from() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a heart", "model": "toy-8", "num_inference_steps": 4 });
+    for _ in 0..40 {
+        toy.draw(body.clone()).await.ok();
+    }
+    let p99 = async || {
+        let plan = toy.post("/v1/plan", body.clone()).await.ok();
+        plan["estimate"]["latency_ms"]["p99"].as_f64().unwrap()
+    };
+    let before = p99().await;
+    let (clock, bytes) = (toy.clock.clone(), body.to_string());
+    let slowly = tokio_stream::once(bytes).map(move |bytes| {
+        clock.advance(Duration::from_secs(9));
+        Ok::<_, Infallible>(bytes)
+    });
+    let request = Request::post("/v1/images/generations").body(Body::from_stream(slowly));
+    let reply = toy.send(request.unwrap()).await.ok();
+    // Its own budget counts it.
+    assert!(reply["actual"]["latency_ms"].as_f64().unwrap() > 9000.0);
+    assert!((p99().await / before - 1.0).abs() < 0.01);
 }

@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::toy::{Gate, Toy};
+use super::toy::{Gate, Setup, Toy};
 
 /// Names and data of all events.
 fn events(text: &str) -> Vec<(String, Value)> {
@@ -148,4 +148,26 @@ async fn a_client_that_leaves_its_stream_stops_the_work() {
         text.contains("goldilocks_jobs_total{outcome=\"cancelled\"} 1"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_stream_takes_no_longer_than_any_other_reply() {
+    let (steps, gate) = std::sync::mpsc::channel();
+    let (said, mut says) = unbounded_channel();
+    let toy = Toy::launch(Setup {
+        flags: vec!["--request-timeout=0.2".to_owned()],
+        gate: Some(Gate { steps: gate, said }),
+        ..Setup::default()
+    });
+    toy.ready().await;
+    let reply = toy
+        .draw(json!({ "prompt": "a heart", "stream": true }))
+        .await;
+    let events = events(&reply.text);
+    assert_eq!(names(&events), ["error"]);
+    assert_eq!(events[0].1["error"]["code"], "request_timeout");
+    // And nothing more is drawn for it.
+    assert_eq!(says.recv().await, Some("begun"));
+    steps.send(()).unwrap();
+    assert_eq!(says.recv().await, Some("stopped"));
 }

@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, sync::Arc, time::Duration};
 use goldilocks::{
     catalog::{DeviceSpec, ModelId},
     planner::PhaseTimes,
-    runtime::{Doubt, Job, LoadExecutor, Runtime, WorkerSpec, executor::faulty},
+    runtime::{Doubt, Job, LoadExecutor, Runtime, SubmitError, WorkerSpec, executor::faulty},
     telemetry::{ManualClock, Metrics},
     units::Millis,
 };
@@ -20,12 +20,12 @@ fn model() -> ModelId {
     ModelId(MODEL.into())
 }
 
-fn doubt(least: f64) -> Doubt {
+fn doubt(limit: f64) -> Doubt {
     let family = family();
     Doubt {
         size: family.default_size(),
         family: family.id,
-        least: Millis(least),
+        limit: Millis(limit),
     }
 }
 
@@ -71,15 +71,12 @@ async fn a_doubt_is_settled_once_and_not_again_for_a_while() {
     let family = family();
     let text = stage.latency.read().unwrap().phases().text(&family.id);
     assert_eq!(text, Some(Millis(2.0)), "every prompt was a new one");
-    let took = stage.clock_ms();
 
     stage.runtime.doubt(&model(), doubt(60.0));
     let ticket = stage.runtime.submit(job("a cat", &[1])).unwrap();
     ticket.outcome().await.unwrap();
     stage.shows(&format!("{INTERRUPTED} 0"));
-    stage
-        .clock
-        .advance(Duration::from_secs_f64(9.0 * took / 1e3));
+    stage.clock.advance(Duration::from_secs(10));
     stage.runtime.doubt(&model(), doubt(60.0));
     stage.until_shown(&format!("{DONE} 2")).await;
     // What it draws for nobody is nobody's in the metrics, too.
@@ -101,7 +98,10 @@ async fn whoever_comes_waits_for_one_piece_of_work_and_ends_it() {
     stage.shows(&format!("{DONE} 0"));
     assert_eq!(stage.clock_ms(), 2.0 + 5.0 + 42.0);
     assert_eq!(step(&stage, 1), Millis(25.0));
-    // It was not settled, and may be raised again at once.
+    // What the request took says more than it would have, for a while.
+    stage.runtime.doubt(&model(), doubt(60.0));
+    stage.clock.advance(Duration::from_secs(10));
+    stage.shows(&format!("{DONE} 0"));
     stage.runtime.doubt(&model(), doubt(60.0));
     stage.until_shown(&format!("{DONE} 1")).await;
 }
@@ -120,6 +120,30 @@ async fn what_would_keep_others_waiting_is_left_out() {
     stage.runtime.doubt(&model(), doubt(400.0));
     stage.until_shown(&format!("{DONE} 2")).await;
     assert_eq!(step(&stage, 2), Millis(10.0));
+}
+
+#[tokio::test]
+async fn whoever_is_turned_away_by_it_ends_it() {
+    let mut stage = thought_slow(true, &[(1, 25.0), (2, 50.0)]).await;
+    stage.runtime.doubt(&model(), doubt(60.0));
+    stage.until(2.0).await;
+    // The piece of work at hand leaves too little time, however soon it will be over.
+    let tight = |now| Job {
+        arrived: now,
+        limit: Some(Millis(70.0)),
+        ..job("a cat", &[1])
+    };
+    let refused = stage.runtime.submit(tight(stage.now())).unwrap_err();
+    assert!(matches!(refused, SubmitError::NoRoom { room_in } if !room_in.is_zero()));
+    stage.release();
+    stage.until_shown(&format!("{INTERRUPTED} 1")).await;
+    stage
+        .runtime
+        .submit(tight(stage.now()))
+        .unwrap()
+        .outcome()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

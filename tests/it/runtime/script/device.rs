@@ -171,7 +171,7 @@ impl Executor for Scripted {
         self.rows.retain(|row, _| row.job != job);
     }
 
-    fn forget(&mut self) {
-        self.kept.clear();
+    fn forget(&mut self, prompt: &str) {
+        self.kept.remove(prompt);
     }
 }
