@@ -22,7 +22,7 @@ use crate::{
     engine::pipeline,
     planner::{CostTable, LatencyModel, PhaseTimes, Profile},
     runtime::{
-        Rules, Runtime, Settings, WorkerSpec,
+        Readiness, Rules, Runtime, Settings, WorkerSpec,
         executor::{faulty, pipeline::encode_file},
         probe::Probe,
         state::LatencyFile,
@@ -148,7 +148,8 @@ async fn freshen_when_timed(state: AppState, mut timed: watch::Receiver<u64>) {
     }
 }
 
-/// Answers until told to stop, then lets admitted jobs finish within the grace.
+/// Answers until told to stop, then lets admitted jobs finish within the grace: whoever asks meanwhile is told that the
+/// server stops, and whoever comes for a job gets it. Models that cannot be loaded end it as well.
 async fn answer_until_stopped(
     listener: TcpListener,
     state: AppState,
@@ -158,22 +159,38 @@ async fn answer_until_stopped(
     let mut stop = StopSignals::new()?;
     let (tell, told) = oneshot::channel();
     let serving = api::serve(listener, state, async { drop(told.await) });
+    let failing = failed_to_load(&runtime);
     let stopping = async {
         stop.next().await;
         tracing::info!(
             grace_seconds = grace.as_secs_f64(),
             "told to stop; finishing what is admitted"
         );
+        tokio::select! {
+            () = runtime.shutdown(grace) => {}
+            () = stop.next() => return,
+        }
         tell.send(()).ok();
         tokio::select! {
-            () = runtime.shutdown(grace) => tokio::time::sleep(LAST_WORDS).await,
+            () = tokio::time::sleep(LAST_WORDS) => {}
             () = stop.next() => {}
         }
         tracing::warn!("connections are still open; they are cut off");
     };
     tokio::select! {
         served = serving => served.context("the server failed"),
+        reason = failing => Err(anyhow::anyhow!(reason)),
         () = stopping => Ok(()),
+    }
+}
+
+/// Waits until models could not be loaded, and says why: nothing but another start can mend that.
+async fn failed_to_load(runtime: &Runtime) -> String {
+    let mut readiness = runtime.watch_readiness();
+    let failed = readiness.wait_for(|now| matches!(now, Readiness::Failed { .. }));
+    match failed.await.as_deref() {
+        Ok(Readiness::Failed { reason }) => reason.clone(),
+        _ => std::future::pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 mod doctor;
+mod serve;
 
 /// The program in the root of the repository, with a state folder of its own.
 fn goldilocks(state: &tempfile::TempDir, arguments: &[&str]) -> Command {

@@ -71,8 +71,25 @@ impl Server {
         (status, serde_json::from_str(&body).unwrap())
     }
 
-    fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+    /// Tells it to stop, as orchestrators do.
+    pub(crate) fn terminate(&self) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end, and returns its exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        self.process.wait().unwrap().code()
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        self.try_send(method, path, body).unwrap()
+    }
+
+    /// Sends a request; none where nobody listens or answers any more.
+    pub(crate) fn try_send(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
         let length = body.len();
         write!(
             stream,
@@ -80,12 +97,12 @@ impl Server {
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}",
             self.address
         )
-        .unwrap();
+        .ok()?;
         let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap();
-        (status.parse().unwrap(), body.to_owned())
+        stream.read_to_string(&mut reply).ok()?;
+        let (head, body) = reply.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?;
+        Some((status.parse().unwrap(), body.to_owned()))
     }
 }
 
