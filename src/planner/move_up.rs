@@ -55,7 +55,9 @@ impl Search<'_> {
             offer.score = offer.candidate.worth.score(scores, objective);
         }
         let bills: Vec<Bill<'_>> = offers.iter().map(|offer| self.bill(offer)).collect();
-        let limits = self.limits(&bills);
+        // What a name grants follows from everything the request could get, not from what is better than this.
+        let menu = self.menu().ok()?;
+        let limits = self.limits(&self.eligible(&menu).ok()?);
         let fits = |bill: &&Bill<'_>| {
             let in_time = bill.phases.is_some_and(|sum| sum <= most);
             in_time && limits.flops.is_none_or(|limit| bill.flops <= limit)

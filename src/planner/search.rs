@@ -177,7 +177,7 @@ impl<'a> Search<'a> {
     }
 
     /// The limits in numbers. A named budget that grants less than the cheapest eligible plan needs
-    /// grants that plan; beside an explicit number of operations it grants nothing.
+    /// grants that plan; beside an explicit number of operations the lower one counts.
     pub(super) fn limits(&self, eligible: &[Bill<'_>]) -> Limits {
         let budget = &self.request.budget;
         let budgets = self.now.menus.planner.budgets();
@@ -191,7 +191,10 @@ impl<'a> Search<'a> {
             });
         Limits {
             latency: budget.latency,
-            flops: budget.flops.or(named),
+            flops: match (budget.flops, named) {
+                (Some(limit), Some(named)) if named < limit => Some(named),
+                (limit, named) => limit.or(named),
+            },
         }
     }
 

@@ -92,6 +92,25 @@ fn a_named_budget_is_granted_for_each_picture() {
 }
 
 #[test]
+fn beside_a_number_of_operations_the_lower_limit_counts() {
+    for seed in 0..30 {
+        let toy = Toy::new(seed);
+        let low = named(&toy, Quality::Low);
+        let beside = |flops| {
+            choose(&toy, |r| {
+                r.budget.quality = Some(Quality::Low);
+                r.budget.flops = Some(Flops(flops));
+            })
+        };
+        assert_eq!(beside(1e15).unwrap(), low);
+        let less = low.estimate.flops().0 * 0.999;
+        if let Ok(smaller) = beside(less) {
+            assert!(smaller.estimate.flops().0 <= less);
+        }
+    }
+}
+
+#[test]
 fn each_objective_is_maximized_by_itself() {
     let toy = Toy::new(3);
     let best = |objective| {
