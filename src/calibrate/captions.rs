@@ -34,15 +34,23 @@ struct Entry {
 
 /// Reads the first `count` captions of `evaluation/captions.json`; the rest stay held out.
 pub fn read(path: &Path, count: usize) -> Result<Vec<EvaluationCaption>> {
-    Ok(read_split(path, count, 0)?.0)
+    Ok(split(path, (count, 0), 1)?.0)
 }
 
 /// Reads the first captions, as many as scores shall rest on, and the last ones, `held_out` of them: those
-/// stay the same however many the others become.
+/// stay the same however many the others become. A score rests on two at least.
 pub fn read_split(
     path: &Path,
     count: usize,
     held_out: usize,
+) -> Result<(Vec<EvaluationCaption>, Vec<EvaluationCaption>)> {
+    split(path, (count, held_out), 2)
+}
+
+fn split(
+    path: &Path,
+    (count, held_out): (usize, usize),
+    least: usize,
 ) -> Result<(Vec<EvaluationCaption>, Vec<EvaluationCaption>)> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -51,8 +59,8 @@ pub fn read_split(
     let available = document.captions.len();
     let asked = count.saturating_add(held_out);
     ensure!(
-        count >= 2 && asked <= available,
-        "{asked} captions were asked for; {} has {available}, and at least 2 are needed",
+        count >= least && asked <= available,
+        "{asked} captions were asked for; {} has {available}, and {least} or more are needed",
         path.display()
     );
     let mut known: Vec<EvaluationCaption> = document

@@ -48,6 +48,20 @@ pub struct ScoreDifference {
     pub standard_error: f64,
 }
 
+impl Precision {
+    /// The same beside what was measured earlier of other plans.
+    #[must_use]
+    pub fn beside(self, earlier: Self) -> Self {
+        let is_other = |cell: &PrecisionCell| self.cells.iter().all(|own| own.plan != cell.plan);
+        let mut cells: Vec<PrecisionCell> = earlier.cells.into_iter().filter(is_other).collect();
+        cells.extend(self.cells);
+        Self {
+            provenance: self.provenance,
+            cells,
+        }
+    }
+}
+
 /// The last digit of scores and of their replicates. Differences of that size are rounding, and the
 /// standard error of what differs in nothing else is zero.
 const LAST_DIGIT: f64 = 1e-4;
@@ -188,6 +202,16 @@ mod tests {
             cells: (1..).zip(differences).map(cell).collect(),
         });
         profile
+    }
+
+    #[test]
+    fn what_was_measured_of_other_plans_stays() {
+        let precision = |differences: &[(f64, f64)]| measured(differences).precision.unwrap();
+        let earlier = precision(&[(0.0, 0.1), (0.1, 0.1)]);
+        let anew = precision(&[(0.5, 0.1)]);
+        let both = anew.beside(earlier);
+        let means: Vec<f64> = both.cells.iter().map(|cell| cell.balanced.mean).collect();
+        assert_eq!(means, [0.1, 0.5]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) struct DrawingArgs {
     fresh: bool,
 
     /// Threads that draw at the same time [default: all cores]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
 
     /// Pictures that a thread draws together
@@ -52,6 +52,11 @@ impl DrawingArgs {
         ensure!(
             !grid.samplers.contains(&SamplerKind::Lcm),
             "lcm is for distilled models, which are measured with it in any case; leave it out"
+        );
+        ensure!(
+            sizes.captions >= 2,
+            "no score rests on {} captions; 2 or more would do",
+            sizes.captions
         );
         ensure!(
             self.batch > 0,

@@ -21,7 +21,7 @@ use crate::{
 /// The paired differences go into the family's profile, which must have been measured before. A model with
 /// dtype = "auto" in models.toml computes in bf16 where the processor can (AVX-512 with BF16) and none of its
 /// plans here scores less by more than two standard errors. Pictures that `calibrate quality` drew in f32 are
-/// not drawn again. Distilled models are drawn with lcm at 1, 2, 3 and 4 unguided steps.
+/// not drawn again, and what was measured of other plans stays. Distilled models are drawn with lcm at 1, 2, 3 and 4 unguided steps.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples::CALIBRATE_PRECISION)]
 pub(super) struct Args {
@@ -88,8 +88,17 @@ pub(super) fn run(args: Args) -> Result<()> {
     let mut profile = read_profile(&family, &path)?;
     let is_json = args.json;
     let settings = settings(args, &family)?;
-    let found = precision::run(&family, &settings, &profile, &SystemClock::start())?;
-    let found = profile.precision.insert(found).cells.clone();
+    let measured = precision::run(&family, &settings, &profile, &SystemClock::start())?;
+    ensure!(
+        !measured.cells.is_empty(),
+        "time was up before the first plan was measured in both precisions; {} is what it was",
+        path.display()
+    );
+    let found = measured.cells.clone();
+    profile.precision = Some(match profile.precision.take() {
+        Some(earlier) => measured.beside(earlier),
+        None => measured,
+    });
     file::write(&profile, &path)?;
     if is_json {
         return out::print_json(&Found {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
 use super::{FamilyArgs, drawing::DrawingArgs, examples, out};
@@ -131,6 +131,17 @@ pub(super) fn run(args: Args) -> Result<()> {
     // A profile of other weights, of another version or kind has nothing to hand on.
     let previous = previous.and_then(|text| Profile::from_json(&text, &family.digest).ok());
     let previous = previous.filter(|profile| profile.kind == ProfileKind::Measured);
+    if let Some(previous) = previous
+        .as_ref()
+        .filter(|_| args.narrows() && args.output.is_none())
+    {
+        bail!(
+            "{} holds {} plans, and what is measured of a part of them would take its place; name another file, or \
+             this one, with --output",
+            output.display(),
+            previous.cells.len()
+        );
+    }
     let prompts = prompts(&args)?;
     let is_json = args.json;
     let settings = settings(args, &family)?;
@@ -168,6 +179,14 @@ pub(super) fn run(args: Args) -> Result<()> {
         family.id,
         output.display()
     ))
+}
+
+impl Args {
+    /// Whether less is to be measured than usual.
+    fn narrows(&self) -> bool {
+        let is_usual = self.model.is_empty() && self.steps.is_empty();
+        !(is_usual && self.guidance.is_empty() && self.sampler.is_empty())
+    }
 }
 
 /// What `--self` draws, if it was said.
