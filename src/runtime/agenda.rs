@@ -64,6 +64,9 @@ impl Default for Rules {
 /// The job of work that the device does for itself.
 pub(crate) const NOBODY: JobId = JobId(u64::MAX);
 
+/// A request without a deadline may be admitted although its turn comes only after so many times the usual patience.
+const MOST_PATIENT: u32 = 10;
+
 /// The books of one device.
 #[derive(Debug)]
 pub(crate) struct Agenda {
@@ -152,8 +155,10 @@ impl Agenda {
             let first = claims.room_in(claim, now, forecast);
             return Err(NoRoom::Full { room_in: first });
         }
-        let (all, place) = claims.with(claim);
-        let room = all.stretch(place, now, forecast);
+        let mut room = claims.room_for(claim, now, forecast);
+        if room.is_none() && job.limit.is_none() {
+            room = self.later(&mut entry, &claims, now, forecast);
+        }
         // An idle device is not waited for: what is too tight for that was refused before it came here.
         let is_idle = self.entries.is_empty() && self.busy.is_none();
         let alone = is_idle.then_some(1.0);
@@ -167,6 +172,27 @@ impl Agenda {
         self.turns += 1;
         self.entries.insert(id, entry);
         Ok(())
+    }
+
+    /// Whether a job that nobody asked to be in time is admitted with more patience than usual: behind all that is more
+    /// urgent, as long as it does not take what is left of the queue for those.
+    fn later(
+        &self,
+        entry: &mut Entry,
+        claims: &Claims,
+        now: Moment,
+        forecast: &Forecast,
+    ) -> Option<f64> {
+        let claim = entry.claim(entry.deadline);
+        let wait = claims.room_in(claim, now, forecast);
+        let is_crowded = self.entries.len() >= self.rules.most_jobs / 2;
+        if is_crowded || wait > self.rules.patience * MOST_PATIENT {
+            return None;
+        }
+        let takes = Duration::try_from_secs_f64(forecast.expected(claim.work).0 / 1e3).ok()?;
+        // Both are what is expected, and room is judged at the 99th percentile.
+        entry.deadline = Moment(entry.deadline.0.saturating_add(2 * (wait + takes)));
+        claims.room_for(entry.claim(entry.deadline), now, forecast)
     }
 
     /// Every admitted job.

@@ -61,6 +61,12 @@ impl Claims {
         (all, place)
     }
 
+    /// The multiple of its floor that one more claim may take; see [`Self::stretch`].
+    pub(crate) fn room_for(&self, claim: Claim, now: Moment, forecast: &Forecast) -> Option<f64> {
+        let (all, place) = self.with(claim);
+        all.stretch(place, now, forecast)
+    }
+
     /// The multiple of its floor that the waiting claim at `place` may take without making itself or one
     /// behind it late; none if even its floor does. Times are judged at the 99th percentile, as budgets are. One
     /// that is in time only on average without the newcomer stays so, and one that is late anyway has no say.

@@ -8,7 +8,7 @@ use goldilocks::{
     units::Millis,
 };
 
-use super::script::{Set, Stage, UpTo, flexible, job};
+use super::script::{Set, Stage, UpTo, binding, flexible, job, plan};
 
 async fn roomy(is_gated: bool) -> Stage {
     let mut set = Set {
@@ -266,4 +266,46 @@ async fn one_that_will_be_late_does_not_make_those_behind_it_late() {
         begun.push(prompt);
     }
     assert_eq!(begun, ["b", "c", "d", "a"]);
+}
+
+/// A job of so many steps of 5 ms that nobody set a time for.
+fn whenever(prompt: &str, steps: u32) -> Job {
+    let binding = binding(plan(steps));
+    Job {
+        floor: binding.clone(),
+        binder: Arc::new(binding.clone()),
+        binding,
+        ..job(prompt, &[1])
+    }
+}
+
+#[tokio::test]
+async fn who_set_no_time_waits_where_who_did_is_turned_away() {
+    let mut stage = roomy(true).await;
+    // A minute of work, twice what anybody is expected to be patient for.
+    let long = stage.runtime.submit(whenever("long", 12_000)).unwrap();
+    stage.begun.recv().await.unwrap();
+    let short = stage.runtime.submit(whenever("short", 1)).unwrap();
+    let timed = Job {
+        limit: Some(Millis(31_000.0)),
+        ..whenever("timed", 7000)
+    };
+    let refused = stage.runtime.submit(timed).unwrap_err();
+    assert!(matches!(refused, SubmitError::NoRoom { .. }));
+    // Neither is in the way of those in a hurry, and there is an end to patience.
+    let hurried = stage
+        .runtime
+        .submit(flexible("hurried", 400.0, OnLate::Degrade));
+    let longer = stage.runtime.submit(whenever("longer", 60_000)).unwrap();
+    let beyond = stage.runtime.submit(whenever("beyond", 60_000));
+    let Err(SubmitError::NoRoom { room_in }) = beyond else {
+        panic!("{beyond:?}")
+    };
+    assert!(room_in > Duration::from_mins(5), "{room_in:?}");
+    stage.runtime.cancel(longer.id);
+    stage.release();
+    let hurried = hurried.unwrap().outcome().await.unwrap();
+    assert!(hurried.phases.queue < Millis(50.0), "{:?}", hurried.phases);
+    short.outcome().await.unwrap();
+    long.outcome().await.unwrap();
 }
