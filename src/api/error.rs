@@ -124,13 +124,17 @@ pub enum ApiError {
         id: String,
     },
     /// No such route.
-    #[error("there is nothing at {path}; GET /docs lists every route")]
+    #[error(
+        "there is nothing at {path}; GET /openapi.json lists every route, and so does /docs in a browser"
+    )]
     UnknownRoute {
         /// The path that was asked for.
         path: String,
     },
     /// The route exists, but not for this method.
-    #[error("{path} does not answer {method}; GET /docs lists every route")]
+    #[error(
+        "{path} does not answer {method}; GET /openapi.json tells what each route answers, and so does /docs in a browser"
+    )]
     MethodNotAllowed {
         /// The method that was used.
         method: String,

@@ -9,6 +9,23 @@ use serde_json::{Map, Value};
 
 use super::error::ApiError;
 
+/// What fields are called by diffusers, AUTOMATIC1111's web interface and those who look for a budget at the top.
+const FAMILIAR: [(&str, &str); 13] = [
+    ("steps", "num_inference_steps"),
+    ("cfg_scale", "guidance_scale"),
+    ("guidance", "guidance_scale"),
+    ("sampler_name", "sampler"),
+    ("sampler_index", "sampler"),
+    ("scheduler", "sampler"),
+    ("batch_size", "n"),
+    ("num_images", "n"),
+    ("num_images_per_prompt", "n"),
+    ("width", "size"),
+    ("height", "size"),
+    ("latency_ms", "budget.latency_ms"),
+    ("tflops", "budget.tflops"),
+];
+
 /// The greatest integer that every JSON reader keeps exact.
 pub(super) const MAX_EXACT_INTEGER: u64 = (1 << 53) - 1;
 
@@ -141,18 +158,29 @@ impl Fields {
         else {
             return Ok(());
         };
-        let nearest = self
-            .asked
-            .iter()
-            .map(|known| (strsim::damerau_levenshtein(param, known), *known))
-            .filter(|(distance, known)| *distance <= known.len().max(3) / 3)
-            .min()
-            .map(|(_, known)| known);
+        let nearest = self.familiar(param).or_else(|| self.nearest(param));
         Err(ApiError::UnknownField {
             param: format!("{}{}", self.prefix, shortened(param)),
             nearest,
             known: self.asked,
         })
+    }
+
+    /// The field that goes by another name elsewhere.
+    fn familiar(&self, param: &str) -> Option<&'static str> {
+        let (_, ours) = FAMILIAR.iter().find(|(theirs, _)| *theirs == param)?;
+        let is_here = |known: &&str| ours.split('.').next() == Some(*known);
+        self.asked.iter().any(is_here).then_some(*ours)
+    }
+
+    /// The field that is spelled nearly so.
+    fn nearest(&self, param: &str) -> Option<&'static str> {
+        self.asked
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(param, known), *known))
+            .filter(|(distance, known)| *distance <= known.len().max(3) / 3)
+            .min()
+            .map(|(_, known)| known)
     }
 
     /// The fields that nobody took.
@@ -280,6 +308,17 @@ mod tests {
         fields.text("size").unwrap();
         let message = fields.finish().unwrap_err().to_string();
         assert!(message.contains("did you mean \"seed\"?"), "{message}");
+    }
+
+    #[test]
+    fn a_field_of_another_interface_is_refused_with_its_name_here() {
+        let mut fields = fields(json!({ "cfg_scale": 7 }));
+        fields.integer("guidance_scale", 0..=9).unwrap();
+        let message = fields.finish().unwrap_err().to_string();
+        assert!(
+            message.contains("did you mean \"guidance_scale\"?"),
+            "{message}"
+        );
     }
 
     #[test]

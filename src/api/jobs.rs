@@ -1,5 +1,7 @@
 //! How does one come back later for a picture? A job: made, asked after, cancelled, and kept for a while.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::{Path, State},
@@ -7,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
@@ -50,7 +52,7 @@ pub(super) struct JobReply {
     steps_total: Option<u32>,
     /// What `POST /v1/images/generations` would have answered; null until it is there.
     #[schema(value_type = Option<GenerateReply>)]
-    result: Option<Value>,
+    result: Option<Arc<RawValue>>,
     /// Why there is no result; null unless it failed or was cancelled.
     error: Option<ErrorBody>,
 }

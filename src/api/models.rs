@@ -11,11 +11,10 @@ use utoipa::ToSchema;
 
 use super::{
     error::{AnyRouteErrors, ApiError, ErrorReply},
-    generate::spec::known_names,
     state::AppState,
 };
 use crate::{
-    catalog::{Dtype, Family, ModelCard, SamplerKind},
+    catalog::{Catalog, Dtype, Family, ModelCard, SamplerKind},
     planner::{
         Profile, SizeCost,
         cost::{Grid, unet},
@@ -196,9 +195,14 @@ pub(super) async fn retrieve(
     let id = id.map_or_else(|_| char::REPLACEMENT_CHARACTER.to_string(), |Path(id)| id);
     let (family, card) = catalog.model(&id).ok_or_else(|| ApiError::UnknownModel {
         asked: super::fields::shortened(&id),
-        known: known_names(catalog),
+        known: ids(catalog),
     })?;
     Ok(Json(Model::new(&state, family, card)))
+}
+
+fn ids(catalog: &Catalog) -> Vec<String> {
+    let models = catalog.families.iter().flat_map(|family| &family.models);
+    models.map(|card| card.id.0.clone()).collect()
 }
 
 impl Model {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 
 use super::{ConfigError, CorsOrigin};
 
@@ -15,11 +15,11 @@ pub(super) struct AccessFlags {
     api_key_file: Option<PathBuf>,
 
     /// Answer /livez and /readyz without a key, for probes that have none
-    #[arg(long, env = "GOLDILOCKS_OPEN_PROBES")]
+    #[arg(long, env = "GOLDILOCKS_OPEN_PROBES", value_parser = BoolishValueParser::new())]
     open_probes: bool,
 
     /// Answer /metrics without a key, for scrapes that have none
-    #[arg(long, env = "GOLDILOCKS_OPEN_METRICS")]
+    #[arg(long, env = "GOLDILOCKS_OPEN_METRICS", value_parser = BoolishValueParser::new())]
     open_metrics: bool,
 
     /// Pages of this origin may read replies in a browser, as `https://example.com`; * for all pages. May be

@@ -255,11 +255,11 @@ pub(super) fn enough_tflops(flops: Flops) -> f64 {
 
 impl std::fmt::Display for Infeasible {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let pinned = pinned(&self.because_of_pins);
-        let scored = if self.because_of_min_score {
-            "and the min_score "
-        } else {
-            ""
+        let asked = match (self.because_of_pins, self.because_of_min_score) {
+            (false, false) => "",
+            (true, false) => "with these pins ",
+            (false, true) => "with this min_score ",
+            (true, true) => "with these pins and this min_score ",
         };
         let latency = self
             .minimum_feasible
@@ -278,7 +278,7 @@ impl std::fmt::Display for Infeasible {
         let would_do = would_do.join(join);
         write!(
             f,
-            "no plan {pinned}{scored}fits the budget, even on an idle server; {would_do} would do"
+            "no plan {asked}fits the budget, even on an idle server; {would_do} would do"
         )
     }
 }

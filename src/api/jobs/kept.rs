@@ -3,12 +3,12 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 const KEEP: Duration = Duration::from_mins(10);
 /// Most results that are kept; the oldest goes first.
 const MOST: usize = 256;
+/// Most bytes of them.
+const MOST_BYTES: usize = 256 << 20;
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -63,13 +65,18 @@ pub(super) struct Kept {
     pub(super) status: Status,
     /// When it was over, or began.
     since: Moment,
-    pub(super) result: Option<Value>,
+    /// As it is told, so that it is written once.
+    pub(super) result: Option<Arc<RawValue>>,
     pub(super) error: Option<ApiError>,
 }
 
 impl Kept {
     fn is_over(&self) -> bool {
         self.status != Status::InProgress
+    }
+
+    fn bytes(&self) -> usize {
+        self.result.as_ref().map_or(0, |result| result.get().len())
     }
 }
 
@@ -92,14 +99,15 @@ impl KeptJobs {
     }
 
     pub(super) fn end(&self, id: &str, ended: Result<GenerateReply, ApiError>, now: Moment) {
+        let ended = ended.map(|reply| to_raw_value(&reply));
         let mut jobs = self.lock();
         if let Some(kept) = jobs.get_mut(id)
             && !kept.is_over()
         {
-            match ended.map(|reply| serde_json::to_value(&reply)) {
+            match ended {
                 Ok(Ok(result)) => {
                     kept.status = Status::Succeeded;
-                    kept.result = Some(result);
+                    kept.result = Some(result.into());
                 }
                 Ok(Err(fault)) => {
                     kept.status = Status::Failed;
@@ -113,7 +121,7 @@ impl KeptJobs {
             }
             kept.since = now;
         }
-        make_room(&mut jobs);
+        make_room(&mut jobs, MOST_BYTES);
     }
 
     pub(super) fn cancel(&self, id: &str, now: Moment) {
@@ -154,14 +162,20 @@ impl KeptJobs {
     }
 }
 
-fn make_room(jobs: &mut HashMap<String, Kept>) {
-    let n_over = jobs.values().filter(|kept| kept.is_over()).count();
-    if n_over > MOST {
-        let over = jobs.iter().filter(|(_, kept)| kept.is_over());
-        let oldest = over.min_by_key(|(_, kept)| kept.since);
-        if let Some(id) = oldest.map(|(id, _)| id.clone()) {
-            jobs.remove(&id);
+/// Lets go of the oldest results, but never of the newest one.
+fn make_room(jobs: &mut HashMap<String, Kept>, most_bytes: usize) {
+    loop {
+        let over = || jobs.iter().filter(|(_, kept)| kept.is_over());
+        let bytes: usize = over().map(|(_, kept)| kept.bytes()).sum();
+        let n_over = over().count();
+        if n_over <= 1 || (n_over <= MOST && bytes <= most_bytes) {
+            return;
         }
+        let oldest = over().min_by_key(|(_, kept)| kept.since);
+        let Some(id) = oldest.map(|(id, _)| id.clone()) else {
+            return;
+        };
+        jobs.remove(&id);
     }
 }
 
@@ -199,6 +213,25 @@ mod tests {
             (kept.status, kept.error),
             (Status::Cancelled, Some(ApiError::Cancelled))
         );
+    }
+
+    #[test]
+    fn large_results_are_let_go_of_sooner_but_the_newest_one_stays() {
+        let mut jobs = HashMap::new();
+        let text = |length: usize| to_raw_value(&"x".repeat(length)).unwrap().into();
+        for (id, since, length) in [("old", 1, 10), ("large", 2, 100), ("new", 3, 10)] {
+            let kept = Kept {
+                job: JobId(since),
+                created: 0,
+                status: Status::Succeeded,
+                since: at(since),
+                result: Some(text(length)),
+                error: None,
+            };
+            jobs.insert(id.to_owned(), kept);
+            make_room(&mut jobs, 100);
+        }
+        assert_eq!(jobs.keys().collect::<Vec<_>>(), ["new"]);
     }
 
     #[test]
