@@ -122,7 +122,11 @@ async fn serve(
     });
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening; models load in the background");
-    tokio::spawn(freshen_when_timed(state.clone(), timed));
+    tokio::spawn(follow_times(
+        state.clone(),
+        timed,
+        (file.clone(), Arc::clone(&learned)),
+    ));
     let keeper = tokio::spawn(keep_learned(file.clone(), Arc::clone(&learned)));
     answer_until_stopped(listener, state, runtime, config.shutdown_grace).await?;
     keeper.abort();
@@ -139,12 +143,20 @@ fn failing(worker: WorkerSpec, every: NonZeroU64) -> WorkerSpec {
     }
 }
 
-/// What is on offer follows from the times of the models, and is made anew before somebody asks.
-async fn freshen_when_timed(state: AppState, mut timed: watch::Receiver<u64>) {
+/// What is on offer follows from the times of the models, and is made anew before somebody asks. They are kept at once:
+/// that it cannot be done is better told at the start than at the end.
+async fn follow_times(
+    state: AppState,
+    mut timed: watch::Receiver<u64>,
+    (file, learned): (LatencyFile, Arc<RwLock<LatencyModel>>),
+) {
     // They may have been timed before anybody watched.
     timed.mark_changed();
     while timed.changed().await.is_ok() {
         state.freshen();
+        if *timed.borrow_and_update() > 0 {
+            keep(&file, &learned);
+        }
     }
 }
 
@@ -274,6 +286,10 @@ fn keep(file: &LatencyFile, latency: &RwLock<LatencyModel>) {
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
     if let Err(error) = file.save(&latency) {
-        tracing::warn!(%error, "learned latencies could not be kept");
+        tracing::warn!(
+            %error,
+            path = %file.path().display(),
+            "learned latencies cannot be kept; name a folder that can be written to with --state-dir"
+        );
     }
 }
