@@ -141,9 +141,10 @@ pub enum ApiError {
         /// The path that was asked for.
         path: String,
     },
-    /// The planner found no plan; it knows why and what would do.
-    #[error("{0}")]
-    Refused(Box<Refusal>),
+    /// The planner found no plan; it knows why and what would do. Where a header limited the time that is too little, it
+    /// is named.
+    #[error("{_0}{}", header_that_limits(*_1))]
+    Refused(Box<Refusal>, Option<&'static str>),
     /// Only the load prevents it.
     #[error("{message}")]
     Overloaded {
@@ -239,7 +240,7 @@ impl ApiError {
             Self::UnknownJob { .. } => "job_not_found",
             Self::UnknownRoute { .. } => "route_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::Refused(refusal) => refusal_kind(refusal),
+            Self::Refused(refusal, _) => refusal_kind(refusal),
             Self::Overloaded { .. } => "overloaded",
             Self::Loading { .. } => "loading",
             Self::ShuttingDown => "shutting_down",
@@ -269,7 +270,7 @@ impl ApiError {
             Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Refused(refusal) => refusal_status(refusal),
+            Self::Refused(refusal, _) => refusal_status(refusal),
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Loading { .. } | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -306,8 +307,14 @@ fn refusal_kind(refusal: &Refusal) -> &'static str {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(refusal))
+        Self::Refused(Box::new(refusal), None)
     }
+}
+
+fn header_that_limits(header: Option<&str>) -> String {
+    header.map_or_else(String::new, |header| {
+        format!("; the limit is that of the header {header}")
+    })
 }
 
 fn hint(nearest: Option<&str>, known: &[&str]) -> String {

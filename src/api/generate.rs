@@ -31,6 +31,7 @@ pub(super) mod spec;
 mod stream;
 pub(super) mod warnings;
 
+pub(super) use deadline::LatencySource;
 pub(crate) use request::MAX_GUIDANCE_SCALE;
 pub(super) use request::OBJECTIVES;
 pub use request::{BudgetRequest, GenerateRequest};

@@ -61,7 +61,7 @@ pub(super) async fn plan(
     let menus = state.menus(spec.family);
     let load = state.load();
     let explained = menus.explain(&spec.plan_request, &state.latency(), load);
-    let explained = explained.inspect_err(|refusal| state.doubt(&spec, refusal))?;
+    let explained = explained.map_err(|refusal| state.refuse(&spec, refusal))?;
     refuse_beyond(state.limits().max_flops, &explained.estimate)?;
     Ok(Json(PlanReply {
         plan_token: PlanToken::new(&explained.plan, spec.family).to_string(),

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{
     error::ApiError,
-    generate::{OBJECTIVES, Spec, warnings},
+    generate::{LatencySource, OBJECTIVES, Spec, warnings},
     jobs::KeptJobs,
     layers::auth::Keys,
     menus::KeptMenus,
@@ -184,9 +184,17 @@ impl AppState {
         self.freshen();
     }
 
+    /// What is answered to a request for which there is no plan.
+    pub(super) fn refuse(&self, spec: &Spec<'_>, refusal: Refusal) -> ApiError {
+        self.doubt(spec, &refusal);
+        let is_for_time = refusal.param() == Some("budget.latency_ms");
+        let header = spec.latency_from.and_then(LatencySource::header);
+        ApiError::Refused(Box::new(refusal), header.filter(|_| is_for_time))
+    }
+
     /// Has the machine timed again, once it is idle, if a request was refused because it is thought too slow: what is
     /// never admitted is never learned from.
-    pub(super) fn doubt(&self, spec: &Spec<'_>, refusal: &Refusal) {
+    fn doubt(&self, spec: &Spec<'_>, refusal: &Refusal) {
         let Refusal::Infeasible(infeasible) = refusal else {
             return;
         };

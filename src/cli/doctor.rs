@@ -110,6 +110,11 @@ fn models(path: &Path, catalog: Result<&Catalog, &catalog::CatalogError>) -> Che
             let n_models: usize = catalog.families.iter().map(|it| it.models.len()).sum();
             let n_families = catalog.families.len();
             let shown = path.display();
+            let broken: Vec<String> = catalog.families.iter().flat_map(hosted::broken).collect();
+            if !broken.is_empty() {
+                let remedy = "fetch these files again: they are not what their headers say";
+                return Check::fail("models", format!("{shown}: {}", broken.join(", ")), remedy);
+            }
             let found =
                 format!("{shown}: families {n_families}, models {n_models}, all weights there");
             Check::ok("models", found)

@@ -5,9 +5,10 @@
 
 use std::{
     cell::RefCell,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt::Display,
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,7 @@ use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{Metadata, TensorInfo},
 };
+use serde_json::Value;
 
 /// Bytes of the length that a safetensors file opens with.
 const HEADER_LENGTH_BYTES: usize = 8;
@@ -99,6 +101,43 @@ pub enum WeightsError {
         /// How many there are.
         count: usize,
     },
+}
+
+/// Checks that a file is as long as its header says, and reads no more of it than that: a download that broke off is seen
+/// before anything is loaded.
+pub fn expect_whole(file: &Path) -> Result<(), WeightsError> {
+    let unreadable = |source| WeightsError::Unreadable {
+        file: file.to_owned(),
+        source,
+    };
+    let corrupt = |source| WeightsError::Corrupt {
+        file: file.to_owned(),
+        source,
+    };
+    let mut opened = File::open(file).map_err(unreadable)?;
+    let length = opened.metadata().map_err(unreadable)?.len();
+    let mut header = [0; HEADER_LENGTH_BYTES];
+    opened
+        .read_exact(&mut header)
+        .map_err(|_short| corrupt(SafeTensorError::HeaderTooSmall))?;
+    let header = u64::from_le_bytes(header);
+    let data_start = header.saturating_add(HEADER_LENGTH_BYTES as u64);
+    if data_start > length {
+        return Err(corrupt(SafeTensorError::InvalidHeaderLength));
+    }
+    let mut text = vec![0; header as usize];
+    opened.read_exact(&mut text).map_err(unreadable)?;
+    let tensors: HashMap<String, Value> = serde_json::from_slice(&text)
+        .map_err(|error| corrupt(SafeTensorError::InvalidHeaderDeserialization(error)))?;
+    let ends = tensors
+        .values()
+        .filter_map(|tensor| tensor["data_offsets"][1].as_u64());
+    let data = ends.max().unwrap_or_default();
+    if data_start.saturating_add(data) == length {
+        Ok(())
+    } else {
+        Err(corrupt(SafeTensorError::MetadataIncompleteBuffer))
+    }
 }
 
 /// An opened and checked weights file.

@@ -3,8 +3,8 @@
 import { crowd, disperse } from "./crowd.js";
 import { budgetOf, expect, pixels, prompt, requests, test } from "./playground.js";
 
-// A server of this file's own: what others asked for changes what plans a server grants.
-test.use({ launch: {} });
+// A server of this file's own, since what others asked for changes what plans a server grants, and soon full.
+test.use({ launch: { flags: ["--queue-capacity=4"] } });
 
 const cells = (page) => page.locator("#compare-grid tbody td");
 const run = (page) => page.getByRole("button", { name: "Compare", exact: true });

@@ -108,7 +108,7 @@ impl ApiError {
             | Self::UnknownField { param, .. }
             | Self::ConflictingFields { param, .. }
             | Self::NotImplemented { param, .. } => Some(param),
-            Self::Refused(refusal) => refusal.param(),
+            Self::Refused(refusal, header) => header.or_else(|| refusal.param()),
             Self::UnknownModel { .. } => Some("model"),
             Self::InvalidPlanToken(_) | Self::StalePlanToken { .. } => Some("plan_token"),
             _ => None,
@@ -126,7 +126,7 @@ impl ApiError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded { retry_after, .. } => Some(*retry_after),
-            Self::Refused(refusal) => match &**refusal {
+            Self::Refused(refusal, _) => match &**refusal {
                 Refusal::Overloaded { retry_after, .. } => {
                     Some(Duration::from_secs_f64(retry_after.0.max(0.0) / 1e3))
                 }
@@ -148,7 +148,7 @@ impl ApiError {
 
     pub(in crate::api) fn body(&self) -> ErrorReply {
         let infeasible = match self {
-            Self::Refused(refusal) => match &**refusal {
+            Self::Refused(refusal, _) => match &**refusal {
                 Refusal::Infeasible(infeasible) => Some(infeasible),
                 _ => None,
             },

@@ -30,6 +30,14 @@ pub(in crate::api) enum LatencySource {
     XRequestTimeout,
 }
 
+impl LatencySource {
+    /// The header that it is; none where it is a field.
+    pub(in crate::api) fn header(self) -> Option<&'static str> {
+        let known = HEADERS.iter().find(|(source, ..)| *source == self);
+        known.map(|(_, name, ..)| *name)
+    }
+}
+
 /// Reads one header's value as milliseconds.
 type Reading = fn(&str) -> Option<f64>;
 

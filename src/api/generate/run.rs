@@ -170,7 +170,7 @@ fn job(
     let binder = MenuBinder::new(menus, spec.plan_request.clone());
     // The lock is let go of before the refusal is doubted.
     let chosen = chosen(&binder, &state.latency());
-    let (binding, floor) = chosen.inspect_err(|refusal| state.doubt(spec, refusal))?;
+    let (binding, floor) = chosen.map_err(|refusal| state.refuse(spec, refusal))?;
     refuse_beyond(state.limits().max_flops, &binding.decision.estimate)?;
     let models = spec.family.models.iter();
     Ok(Job {

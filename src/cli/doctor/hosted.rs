@@ -4,14 +4,27 @@ use std::{collections::BTreeSet, fs};
 
 use super::{super::precision, check::Check};
 use crate::{
-    catalog::{Catalog, Family, ModelId},
-    engine::device,
+    catalog::{Catalog, Family, ModelId, digest},
+    engine::{device, weights},
     planner::{
         Profile,
         profile::{ProfileError, ProfileKind},
     },
     runtime::executor::pipeline,
 };
+
+/// What is wrong with the files of a family's weights, as far as their headers tell.
+pub(super) fn broken(family: &Family) -> Vec<String> {
+    let unets = family.models.iter().map(|card| card.unet_path.clone());
+    let image_encoder = family.image_encoder.is_some().then_some("image_encoder");
+    let shared = ["vae", "text_encoder"].into_iter().chain(image_encoder);
+    let folders = unets.chain(shared.map(|part| family.path.join(part)));
+    let files = folders.filter_map(|folder| digest::weights_file(&folder).ok());
+    files
+        .filter_map(|file| weights::expect_whole(&file).err())
+        .map(|error| error.to_string())
+        .collect()
+}
 
 /// Whether each device that a model names can be opened.
 pub(super) fn devices(catalog: &Catalog) -> Vec<Check> {

@@ -44,6 +44,23 @@ async fn the_lowest_limit_is_in_force_and_its_source_is_echoed() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_the_header_that_asked_for_too_much() {
+    let toy = Toy::start().await;
+    let body = json!({ "prompt": "a heart", "budget": { "latency_ms": 3000 } });
+    for path in ["/v1/images/generations", "/v1/plan"] {
+        let headers = [("x-request-timeout", "0.001")];
+        let reply = toy.post_with(path, &headers, body.clone()).await;
+        let error = reply.refused(422, "budget_infeasible");
+        assert_eq!(error["param"], "X-Request-Timeout");
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.ends_with("that of the header X-Request-Timeout"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_malformed_deadline_is_refused_by_its_name() {
     let toy = Toy::start().await;
     let headers = [("grpc-timeout", "soon")];

@@ -70,6 +70,16 @@ fn a_server_whose_models_cannot_be_loaded_ends_and_says_why() {
     let said = told(&out.stderr);
     assert_eq!(out.status.code(), Some(1), "{said}");
     assert!(said.contains("is not a valid safetensors file"), "{said}");
+    // Whoever asks before hears the same.
+    let out = goldilocks(
+        &place,
+        &["doctor", "--listen=127.0.0.1:0", "--config", config],
+    )
+    .output();
+    let out = out.unwrap();
+    let said = told(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("is not a valid safetensors file"), "{said}");
 }
 
 fn copy(from: &Path, to: &Path) {
