@@ -42,7 +42,9 @@ pub use executor::{
     Decoded, DrawError, EncodeImage, Executor, LoadExecutor, OnLoaded, Picture, Ranked, RowKey,
     Stepped, Texts,
 };
-pub use job::{Event, Job, JobError, JobId, OnLate, Outcome, Phases, Rendered, Ticket};
+pub use job::{
+    Event, Job, JobError, JobId, OnLate, Outcome, Phases, Rendered, SubmitError, Ticket,
+};
 pub use parameters::Parameters;
 pub use policy::Policy;
 pub use probe::Doubt;
@@ -93,37 +95,6 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Told of everything.
     pub metrics: Arc<Metrics>,
-}
-
-/// Why a job is not admitted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// As many jobs are admitted as may be.
-    #[error("{most_jobs} requests wait for the device already; try again when some are done")]
-    Full {
-        /// How many may wait.
-        most_jobs: usize,
-        /// When there is room again, as far as is known.
-        room_in: Duration,
-    },
-    /// It could not be in time, or would make somebody late who was admitted before.
-    #[error(
-        "an idle server could do this in time, but not behind the requests that were admitted before; \
-         try again in {} ms, or grant more time", room_in.as_millis().max(1)
-    )]
-    NoRoom {
-        /// When there is room, if nobody else comes.
-        room_in: Duration,
-    },
-    /// Models are still being loaded, or could not be.
-    #[error("the models are not loaded")]
-    NotReady,
-    /// No more jobs are admitted.
-    #[error("the server is shutting down")]
-    ShuttingDown,
-    /// No worker hosts the plan's model.
-    #[error("no worker hosts model {0:?}")]
-    UnknownModel(ModelId),
 }
 
 /// The handle to the workers; clones are handles to the same ones.

@@ -46,17 +46,20 @@ pub enum DigestError {
 
 /// Returns `sha256:<hex>` over the configurations and weights of all parts of a family that draw.
 pub fn of_family(family: &Family) -> Result<String, DigestError> {
-    let unets = family.models.iter().map(|model| &model.unet_path);
     let mut files = vec![family.path.join("scheduler/scheduler_config.json")];
-    for folder in [family.path.join("vae"), family.path.join("text_encoder")]
-        .iter()
-        .chain(unets)
-    {
+    for folder in networks(family) {
         files.push(folder.join("config.json"));
-        files.push(weights_file(folder)?);
+        files.push(weights_file(&folder)?);
     }
     files.extend(tokenizer_files(&family.path.join("tokenizer"))?);
     of_files(&family.path, files)
+}
+
+/// The folders of the networks that draw.
+pub fn networks(family: &Family) -> impl Iterator<Item = PathBuf> {
+    let shared = ["vae", "text_encoder"].map(|part| family.path.join(part));
+    let unets = family.models.iter().map(|model| model.unet_path.clone());
+    shared.into_iter().chain(unets)
 }
 
 /// The same over configuration and weights of the image encoder, if the family has one.

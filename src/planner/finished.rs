@@ -81,29 +81,18 @@ impl Finished {
     /// Attributes what was measured to the phases that ran.
     pub fn new(ran: Ran<'_>, took: Took<'_>) -> Self {
         let size = ran.size;
-        let family = || ran.family.id.clone();
+        let family = &ran.family.id;
         let lap = |of, n, took| PhaseLap {
             of,
             n,
             took: Some(took),
         };
-        let mut laps = vec![lap(
-            PhaseKey::Text { family: family() },
-            ran.n_texts,
-            took.text,
-        )];
+        let mut laps = vec![lap(PhaseKey::text(family), ran.n_texts, took.text)];
         for step in took.steps {
-            let (model, rows) = (step.model.clone(), step.rows);
-            add(&mut laps, PhaseKey::Step { model, size, rows }, step.took);
+            let key = PhaseKey::step(&step.model, size, step.rows);
+            add(&mut laps, key, step.took);
         }
-        let rank = PhaseKey::Rank {
-            family: family(),
-            size,
-        };
-        let decode = PhaseKey::Decode {
-            family: family(),
-            size,
-        };
+        let (rank, decode) = (PhaseKey::rank(family, size), PhaseKey::decode(family, size));
         laps.push(lap(rank, ran.n_ranked, took.rank));
         laps.push(lap(decode, ran.n_images, took.decode));
         laps.push(lap(PhaseKey::Encode { size }, ran.n_images, took.encode));
@@ -113,6 +102,11 @@ impl Finished {
             whole: took.whole,
             queue: took.queue,
         }
+    }
+
+    /// From the request, once all of it was there, to its reply, without the times that it waited.
+    pub fn whole(&self) -> Millis {
+        self.whole
     }
 
     /// Whether the device came to it straight from another one: it waited for a good part of the time that it

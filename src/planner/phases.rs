@@ -75,6 +75,32 @@ pub enum PhaseKey {
     },
 }
 
+impl PhaseKey {
+    /// One prompt.
+    pub fn text(family: &str) -> Self {
+        let family = family.to_owned();
+        Self::Text { family }
+    }
+
+    /// One step of so many rows.
+    pub fn step(model: &ModelId, size: ImageSize, rows: u32) -> Self {
+        let model = model.clone();
+        Self::Step { model, size, rows }
+    }
+
+    /// One picture's latents to pixels.
+    pub fn decode(family: &str, size: ImageSize) -> Self {
+        let family = family.to_owned();
+        Self::Decode { family, size }
+    }
+
+    /// One picture's latents against its prompt.
+    pub fn rank(family: &str, size: ImageSize) -> Self {
+        let family = family.to_owned();
+        Self::Rank { family, size }
+    }
+}
+
 /// The times of one family at one size, by the models' places: looked up once for many plans.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FamilyTimes {
@@ -120,26 +146,22 @@ impl PhaseTimes {
 
     /// Records the time of one prompt, replacing an earlier one.
     pub fn set_text(&mut self, family: &str, ms: Millis) {
-        let family = family.to_owned();
-        self.set(PhaseKey::Text { family }, ms);
+        self.set(PhaseKey::text(family), ms);
     }
 
     /// Records the time of one step, replacing an earlier one.
     pub fn set_step(&mut self, model: &ModelId, size: ImageSize, rows: u32, ms: Millis) {
-        let model = model.clone();
-        self.set(PhaseKey::Step { model, size, rows }, ms);
+        self.set(PhaseKey::step(model, size, rows), ms);
     }
 
     /// Records the time of one decode, replacing an earlier one.
     pub fn set_decode(&mut self, family: &str, size: ImageSize, ms: Millis) {
-        let family = family.to_owned();
-        self.set(PhaseKey::Decode { family, size }, ms);
+        self.set(PhaseKey::decode(family, size), ms);
     }
 
     /// Records the time of ranking one picture, replacing an earlier one.
     pub fn set_rank(&mut self, family: &str, size: ImageSize, ms: Millis) {
-        let family = family.to_owned();
-        self.set(PhaseKey::Rank { family, size }, ms);
+        self.set(PhaseKey::rank(family, size), ms);
     }
 
     /// Records the time of one picture file, replacing an earlier one.
@@ -162,14 +184,12 @@ impl PhaseTimes {
 
     /// Returns the time of one prompt.
     pub fn text(&self, family: &str) -> Option<Millis> {
-        let family = family.to_owned();
-        self.time(&PhaseKey::Text { family })
+        self.time(&PhaseKey::text(family))
     }
 
     /// Returns the time of one step of `rows` rows.
     pub fn step(&self, model: &ModelId, size: ImageSize, rows: u32) -> Option<Millis> {
-        let model = model.clone();
-        self.time(&PhaseKey::Step { model, size, rows })
+        self.time(&PhaseKey::step(model, size, rows))
     }
 
     /// Looks up everything that a family's plans need at one size.

@@ -1,6 +1,6 @@
 //! What is handed in, and what comes back? No tensor crosses this boundary.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -140,6 +140,37 @@ impl Phases {
     pub fn on_device(&self) -> Millis {
         self.text + self.denoise + self.rank + self.decode
     }
+}
+
+/// Why a job is not admitted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// As many jobs are admitted as may be.
+    #[error("{most_jobs} requests wait for the device already; try again when some are done")]
+    Full {
+        /// How many may wait.
+        most_jobs: usize,
+        /// When there is room again, as far as is known.
+        room_in: Duration,
+    },
+    /// It could not be in time, or would make somebody late who was admitted before.
+    #[error(
+        "an idle server could do this in time, but not behind the requests that were admitted before; \
+         try again in {} ms, or grant more time", room_in.as_millis().max(1)
+    )]
+    NoRoom {
+        /// When there is room, if nobody else comes.
+        room_in: Duration,
+    },
+    /// Models are still being loaded, or could not be.
+    #[error("the models are not loaded")]
+    NotReady,
+    /// No more jobs are admitted.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// No worker hosts the plan's model.
+    #[error("no worker hosts model {0:?}")]
+    UnknownModel(ModelId),
 }
 
 /// Why a job has no outcome.

@@ -11,6 +11,7 @@ mod dashboards;
 mod docs;
 mod engine;
 mod evaluator;
+mod folders;
 mod load;
 mod models_toml;
 mod openapi;

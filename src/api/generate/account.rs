@@ -1,7 +1,7 @@
 //! What is counted of a request for pictures, in whatever form it is answered? Whether its limits held, and
 //! whether what was predicted of it did.
 
-use super::{Spec, request::OBJECTIVES, spans::Spans};
+use super::{Spec, request::OBJECTIVES};
 use crate::{
     api::{error::ApiError, state::AppState},
     planner::{Finished, LatencyEstimate, ScoreEstimate},
@@ -75,14 +75,14 @@ pub(super) fn scored(metrics: &Metrics, spec: &Spec<'_>, scores: &[Option<ScoreE
 
 /// Holds what was predicted of its latency against what it took. Predictions of a machine that is not known
 /// yet are cautious on purpose, and are not judged.
-pub(super) fn predicted(state: &AppState, finished: &Finished, outcome: &Outcome, spans: Spans) {
+pub(super) fn predicted(state: &AppState, finished: &Finished, outcome: &Outcome, latency: Millis) {
     let model = state.latency();
     let work = model.sum(finished);
     let work = work.map(|sum| model.estimate(sum, Millis::ZERO));
     let is_learned = model.is_learned();
     drop(model);
     let metrics = state.metrics();
-    let worked = Millis(spans.own.0 - outcome.phases.queue.0);
+    let worked = finished.whole();
     if let Some(work) = work {
         metrics.latency_ratio(worked.0 / work.p50.0);
     }
@@ -90,10 +90,7 @@ pub(super) fn predicted(state: &AppState, finished: &Finished, outcome: &Outcome
         return;
     }
     let reply = outcome.decision.estimate.latency_ms;
-    for (basis, estimate, actual) in [
-        (Basis::Work, work, worked),
-        (Basis::Reply, reply, spans.latency),
-    ] {
+    for (basis, estimate, actual) in [(Basis::Work, work, worked), (Basis::Reply, reply, latency)] {
         let Some(LatencyEstimate { p50, p95, p99 }) = estimate else {
             continue;
         };

@@ -301,7 +301,7 @@ fn answer(
 fn record(state: &AppState, spec: &Spec<'_>, outcome: &Outcome, spans: Spans) {
     let finished = finished_request(spec, outcome, spans.own);
     // Predictions are judged before they are learned from.
-    account::predicted(state, &finished, outcome, spans);
+    account::predicted(state, &finished, outcome, spans.latency);
     account::delivered(state.metrics(), spec, outcome, spans.latency);
     state.learn(&finished);
     state.texts().remember(&spec.family.id, &spec.texts());

@@ -21,7 +21,8 @@ use crate::{
 /// The paired differences go into the family's profile, which must have been measured before. A model with
 /// dtype = "auto" in models.toml computes in bf16 where the processor can (AVX-512 with BF16) and none of its
 /// plans here scores less by more than two standard errors. Pictures that `calibrate quality` drew in f32 are
-/// not drawn again, and what was measured of other plans stays. Distilled models are drawn with lcm at 1, 2, 3 and 4 unguided steps.
+/// not drawn again, and what was measured of other plans stays. Distilled models are drawn with lcm at 1, 2, 3
+/// and 4 unguided steps.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples::CALIBRATE_PRECISION)]
 pub(super) struct Args {

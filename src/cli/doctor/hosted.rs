@@ -15,10 +15,9 @@ use crate::{
 
 /// What is wrong with the files of a family's weights, as far as their headers tell.
 pub(super) fn broken(family: &Family) -> Vec<String> {
-    let unets = family.models.iter().map(|card| card.unet_path.clone());
-    let image_encoder = family.image_encoder.is_some().then_some("image_encoder");
-    let shared = ["vae", "text_encoder"].into_iter().chain(image_encoder);
-    let folders = unets.chain(shared.map(|part| family.path.join(part)));
+    let image_encoder = family.image_encoder.as_ref();
+    let image_encoder = image_encoder.map(|_| family.path.join("image_encoder"));
+    let folders = digest::networks(family).chain(image_encoder);
     let files = folders.filter_map(|folder| digest::weights_file(&folder).ok());
     files
         .filter_map(|file| weights::expect_whole(&file).err())

@@ -56,10 +56,7 @@ impl FamilyTimes {
         family: &Family,
         size: ImageSize,
     ) -> Vec<(Millis, Millis)> {
-        let decode = PhaseKey::Decode {
-            family: family.id.clone(),
-            size,
-        };
+        let decode = PhaseKey::decode(&family.id, size);
         let of_draw = |(model, rows, laps): &(ModelId, u32, Laps)| {
             let steps = phases.step(model, size, *rows)? * laps.steps.len() as f64;
             let sum = phases.text(&family.id)? + steps + phases.time(&decode)?;

@@ -130,7 +130,7 @@ impl Session<'_> {
 
     /// Every model and number of rows within the scope: none where decoding is not.
     fn targets(&self, family: &Family, size: ImageSize) -> Vec<Target> {
-        if !self.is_within(&decode_key(family, size)) {
+        if !self.is_within(&PhaseKey::decode(&family.id, size)) {
             return Vec::new();
         }
         let mut targets: Vec<Target> = family.models.iter().flat_map(Target::of).collect();
@@ -224,7 +224,7 @@ impl Session<'_> {
             moved.into_iter().collect::<Result<Vec<_>, _>>()?;
             steps.push(took);
         }
-        let decode = self.by_table(&decode_key(family, plan.size));
+        let decode = self.by_table(&PhaseKey::decode(&family.id, plan.size));
         let (decode, decoded) = self.time(decode, |device| device.decode(row))?;
         let laps = Laps {
             text,
@@ -263,14 +263,14 @@ impl Session<'_> {
             moved.into_iter().collect::<Result<Vec<_>, _>>()?;
         }
         let all: Vec<u32> = (0..RANKED).collect();
-        let takes = self.by_table(&rank_key(family, size)) * f64::from(RANKED);
+        let takes = self.by_table(&PhaseKey::rank(&family.id, size)) * f64::from(RANKED);
         let (took, _) = self.time(takes, |device| device.rank(NOBODY, 0, &all))?;
         Ok(took * (1.0 / f64::from(RANKED)))
     }
 
     /// Whether there is a ranker to be timed, within the scope.
     fn ranks(&self, family: &Family, size: ImageSize) -> bool {
-        family.ranks(size) && self.is_within(&rank_key(family, size))
+        family.ranks(size) && self.is_within(&PhaseKey::rank(&family.id, size))
     }
 
     fn encoder(&mut self, job: &Job, picture: &Picture) -> Result<Vec<Millis>, Halt> {
@@ -286,7 +286,7 @@ impl Session<'_> {
     }
 
     fn text(&mut self, family: &Family, job: &Job) -> Result<Millis, Halt> {
-        let takes = self.by_table(&text_key(family));
+        let takes = self.by_table(&PhaseKey::text(&family.id));
         let plan = job.binding.plan();
         let encoded = self.time(takes, |device| device.encode_text(NOBODY, job, plan))?;
         Ok(encoded.0)
@@ -347,31 +347,7 @@ impl Target {
 
     /// A step of so many pictures together.
     fn key(&self, size: ImageSize, pictures: u32) -> PhaseKey {
-        PhaseKey::Step {
-            model: self.model.clone(),
-            size,
-            rows: pictures * self.rows,
-        }
-    }
-}
-
-fn text_key(family: &Family) -> PhaseKey {
-    PhaseKey::Text {
-        family: family.id.clone(),
-    }
-}
-
-fn decode_key(family: &Family, size: ImageSize) -> PhaseKey {
-    PhaseKey::Decode {
-        family: family.id.clone(),
-        size,
-    }
-}
-
-fn rank_key(family: &Family, size: ImageSize) -> PhaseKey {
-    PhaseKey::Rank {
-        family: family.id.clone(),
-        size,
+        PhaseKey::step(&self.model, size, pictures * self.rows)
     }
 }
 

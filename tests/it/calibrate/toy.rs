@@ -11,6 +11,8 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::folders::copy;
+
 /// Captions in the split.
 pub(crate) const N_CAPTIONS: usize = 12;
 /// Side of the pictures.
@@ -113,19 +115,6 @@ impl Toy {
             (name, shape, values)
         });
         save(&folder.join("reference.safetensors"), &rows);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use super::{goldilocks, told};
-use crate::server::Server;
+use crate::{folders::copy, server::Server};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -61,36 +61,15 @@ fn a_server_whose_models_cannot_be_loaded_ends_and_says_why() {
     "#;
     fs::write(&config, entry).unwrap();
     let config = config.to_str().unwrap();
-    let out = goldilocks(
-        &place,
-        &["serve", "--listen=127.0.0.1:0", "--config", config],
-    )
-    .output();
-    let out = out.unwrap();
-    let said = told(&out.stderr);
-    assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(said.contains("is not a valid safetensors file"), "{said}");
-    // Whoever asks before hears the same.
-    let out = goldilocks(
-        &place,
-        &["doctor", "--listen=127.0.0.1:0", "--config", config],
-    )
-    .output();
-    let out = out.unwrap();
-    let said = told(&out.stdout);
-    assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(said.contains("is not a valid safetensors file"), "{said}");
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
+    let run = |command| {
+        let arguments = [command, "--listen=127.0.0.1:0", "--config", config];
+        goldilocks(&place, &arguments).output().unwrap()
+    };
+    // Whoever asks the doctor before hears the same.
+    let (served, examined) = (run("serve"), run("doctor"));
+    for (out, said) in [(&served, &served.stderr), (&examined, &examined.stdout)] {
+        let said = told(said);
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains("is not a valid safetensors file"), "{said}");
     }
 }
