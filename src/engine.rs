@@ -166,6 +166,11 @@ pub enum EngineError {
         /// What another row is.
         other: String,
     },
+    /// A trajectory was begun by a pipeline that computes otherwise.
+    #[error(
+        "the trajectory was begun on another device; only the pipeline that began it can move it on"
+    )]
+    OtherBackend,
     /// A trajectory has no step left.
     #[error("the trajectory of seed {seed} is at its end, after {steps} steps")]
     Finished {

@@ -35,6 +35,8 @@ class Compiled:
 
     def compile(self, part: Part) -> Callable[..., numpy.ndarray]:
         """A function from arrays to the network's output, compiled when it is first called."""
+        # The compiler gives up on a function of its eighth shape, of whichever case.
+        torch.compiler.reset()
         module = networks.load(part).to(self.dtype, memory_format=torch.channels_last)
         return forward_of(torch.compile(module, dynamic=False, fullgraph=True), self.dtype)
 

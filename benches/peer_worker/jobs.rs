@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use goldilocks::{
-    catalog::{self, DeviceSpec, Dtype, ModelCard, SamplerKind},
+    catalog::{self, DeviceSpec, Dtype, Family, ModelCard, SamplerKind},
     engine::{
-        Conditioning, ImageSpec, Pipeline, device,
+        Conditioning, EngineError, ImageSpec, Pipeline, device,
         ops::{
             Backend, Shape,
             candle::Candle,
@@ -73,7 +73,9 @@ pub(crate) fn load_native(case: &Case, threads: usize) -> anyhow::Result<Job> {
     match case.kind {
         Kind::Unet => load_unet(ops, case),
         Kind::Decode => load_decoder(ops, case),
-        Kind::Picture => load_pipeline(ops, case, On::default()),
+        Kind::Picture => load_pipeline(case, On::default(), |family| {
+            Pipeline::load_with(family, ops)
+        }),
     }
 }
 
@@ -88,15 +90,11 @@ pub(crate) fn load_bf16(case: &Case, threads: usize) -> anyhow::Result<Job> {
         }
         Kind::Decode => load_decoder(ops, case),
         Kind::Picture => {
-            let dtype = Dtype::Bf16;
-            load_pipeline(
-                ops,
-                case,
-                On {
-                    dtype,
-                    ..On::default()
-                },
-            )
+            let on = On {
+                dtype: Dtype::Bf16,
+                ..On::default()
+            };
+            load_pipeline(case, on, |family| Pipeline::load_with(family, ops))
         }
     }
 }
@@ -107,7 +105,7 @@ pub(crate) fn load_candle(case: &Case, threads: usize) -> anyhow::Result<Job> {
     match case.kind {
         Kind::Unet => load_unet(ops, case),
         Kind::Decode => load_decoder(ops, case),
-        Kind::Picture => load_loop(ops, case),
+        Kind::Picture => load_pipeline(case, On::default(), Pipeline::load_on_candle),
     }
 }
 
@@ -116,7 +114,7 @@ pub(crate) fn load_on(case: &Case, on: On) -> anyhow::Result<Job> {
     match case.kind {
         Kind::Unet => load_unet(on.backend()?, case),
         Kind::Decode => load_decoder(on.backend()?, case),
-        Kind::Picture => load_pipeline(Native::default(), case, on),
+        Kind::Picture => load_pipeline(case, on, Pipeline::load_on_candle),
     }
 }
 
@@ -170,8 +168,12 @@ fn download<B: Backend>(ops: &B, xs: &B::Tensor) -> anyhow::Result<Vec<f32>> {
     Ok(values)
 }
 
-/// The whole picture as the server draws it.
-fn load_pipeline(ops: Native, case: &Case, on: On) -> anyhow::Result<Job> {
+/// The whole picture as the server draws it, by a pipeline that `load` makes.
+fn load_pipeline(
+    case: &Case,
+    on: On,
+    load: impl FnOnce(&Family) -> Result<Pipeline, EngineError>,
+) -> anyhow::Result<Job> {
     let picture = case.picture()?;
     let catalog = catalog::load(&picture.models)?;
     let (family, model) = catalog
@@ -183,7 +185,7 @@ fn load_pipeline(ops: Native, case: &Case, on: On) -> anyhow::Result<Job> {
         dtype: on.dtype,
         ..model.clone()
     }];
-    let pipeline = Pipeline::load_with(&family, ops)?;
+    let pipeline = load(&family)?;
     let conditioning: Conditioning = pipeline.encode(&[&picture.prompt], "")?.remove(0);
     let (shape, noise) = case.inputs()?.grid("noise")?;
     let side = |latents: usize| latents as u32 * family.vae.downscale();
@@ -205,44 +207,12 @@ fn load_pipeline(ops: Native, case: &Case, on: On) -> anyhow::Result<Job> {
     Ok(Box::new(move || {
         let mut row = pipeline.begin(&model, &spec, conditioning.clone())?;
         pipeline.finish(&mut [&mut row])?;
-        let pixels = pipeline.decode(&[row.latents()])?.remove(0);
+        let latents = row.latents()?;
+        let pixels = pipeline.decode(&[&latents])?.remove(0);
         let size = pixels.size.pixels() as usize;
         let channels = (0..3).flat_map(|channel| (0..size).map(move |at| 3 * at + channel));
         let levels = channels.map(|index| f32::from(pixels.rgb[index])).collect();
-        let latents = row.latents().values().to_vec();
-        Ok(vec![("latents", latents), ("pixels", levels)])
-    }))
-}
-
-/// The whole picture in the loop that the peers in Python run: x' = a x + b v.
-fn load_loop<B: Backend>(ops: B, case: &Case) -> anyhow::Result<Job> {
-    let unet = case.load_unet(&ops)?;
-    let decoder = case.load_decoder(&ops)?;
-    let inputs = case.inputs()?;
-    let (shape, noise) = inputs.grid("noise")?;
-    let (text, states) = inputs.tokens("states")?;
-    let [timesteps, a, b] = ["timesteps", "a", "b"].map(|name| inputs.vector(name));
-    let (timesteps, a, b): (Vec<f64>, Vec<f64>, Vec<f64>) = (timesteps?, a?, b?);
-    let guidance = case.picture()?.guidance as f32;
-    let scale = case.vae_config()?.scaling_factor as f32;
-    let both = Shape { rows: 2, ..shape };
-    Ok(Box::new(move || {
-        let texts = pack_texts(&ops, &unet, text, &states)?;
-        let mut latents = noise.clone();
-        for ((timestep, a), b) in timesteps.iter().zip(&a).zip(&b) {
-            let xs = ops.upload_chw(both, &latents.repeat(2))?;
-            let output = unet.forward(&ops, &xs, &[*timestep; 2], &texts)?;
-            let output = download(&ops, &output)?;
-            let (unconditional, conditional) = output.split_at(latents.len());
-            let velocities = unconditional.iter().zip(conditional);
-            for (x, (un, con)) in latents.iter_mut().zip(velocities) {
-                *x = *a as f32 * *x + *b as f32 * (un + guidance * (con - un));
-            }
-        }
-        let scaled: Vec<f32> = latents.iter().map(|x| x / scale).collect();
-        let pixels = decoder.forward(&ops, &ops.upload_chw(shape, &scaled)?)?;
-        let level = |x: f32| ((x / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even();
-        let levels = download(&ops, &pixels)?.into_iter().map(level).collect();
+        let latents = latents.values().to_vec();
         Ok(vec![("latents", latents), ("pixels", levels)])
     }))
 }

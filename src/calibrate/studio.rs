@@ -145,7 +145,10 @@ fn best_rows(
 
 fn finished(pipeline: &Pipeline, mut rows: Vec<Trajectory>) -> Result<Vec<Latents>> {
     pipeline.finish(&mut rows.iter_mut().collect::<Vec<_>>())?;
-    Ok(rows.iter().map(|row| row.latents().clone()).collect())
+    Ok(rows
+        .iter()
+        .map(Trajectory::latents)
+        .collect::<Result<_, _>>()?)
 }
 
 /// As the runtime does where time runs out: fewer steps, or none and the estimate as it stands.
@@ -157,7 +160,10 @@ fn rushed(pipeline: &Pipeline, mut rows: Vec<Trajectory>, rush: Rush) -> Result<
         }
         return finished(pipeline, rows);
     }
-    let estimate = |row: &Trajectory| row.denoised().context("there is no estimate before a step");
+    let estimate = |row: &Trajectory| {
+        row.denoised()?
+            .context("there is no estimate before a step")
+    };
     rows.iter().map(estimate).collect()
 }
 

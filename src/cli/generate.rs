@@ -15,7 +15,7 @@ use crate::{
         self, DeviceSpec, Dtype as Precision, Family, ModelCard, SamplerKind,
         raw::family_from_folder,
     },
-    engine::{ImageSpec, Pipeline, Trajectory, weights::Weights},
+    engine::{ImageSpec, Latents, Pipeline, Trajectory, weights::Weights},
     files,
     planner::Plan,
     progress::Progress,
@@ -114,10 +114,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut rows = begin(&pipeline, args, &how, &model, noises)?;
     denoise(&pipeline, &mut rows, how.steps)?;
 
-    let latents: Vec<_> = rows.iter().map(Trajectory::latents).collect();
+    let latents = rows.iter().map(Trajectory::latents);
+    let latents = latents.collect::<Result<Vec<_>, _>>()?;
     if let Some(file) = &args.output_latents {
-        write_latents(file, &rows)?;
+        write_latents(file, &latents)?;
     }
+    let latents: Vec<_> = latents.iter().collect();
     let mut drawn = Vec::with_capacity(rows.len());
     for (index, picture) in pipeline.decode(&latents)?.iter().enumerate() {
         let parameters = Parameters {
@@ -329,9 +331,9 @@ fn denoise(pipeline: &Pipeline, rows: &mut [Trajectory], steps: Steps) -> anyhow
     Ok(())
 }
 
-fn write_latents(file: &Path, rows: &[Trajectory]) -> anyhow::Result<()> {
-    let (channels, height, width) = rows[0].latents().shape();
-    let numbers = rows.iter().flat_map(|row| row.latents().values());
+fn write_latents(file: &Path, rows: &[Latents]) -> anyhow::Result<()> {
+    let (channels, height, width) = rows[0].shape();
+    let numbers = rows.iter().flat_map(Latents::values);
     let bytes: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
     let shape = vec![rows.len(), channels, height, width];
     let tensors = HashMap::from([("latents", TensorView::new(Dtype::F32, shape, &bytes)?)]);

@@ -16,6 +16,7 @@ use crate::units::Memory;
 pub mod candle;
 pub mod layers;
 pub mod native;
+pub mod sampling;
 
 /// The logical shape of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -176,7 +177,7 @@ pub struct GroupNormSpec {
 /// The layers have checked every shape before they call, so that only a device can fail here.
 pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     /// Numbers on the device. Cloning is cheap.
-    type Tensor: Clone + Send + fmt::Debug;
+    type Tensor: Clone + Send + Sync + fmt::Debug;
     /// A 3x3 convolution's weights.
     type Conv: Send + Sync + fmt::Debug;
     /// A linear layer's weights.

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use candle_core::Device;
 use smallvec::SmallVec;
 
 use super::{
@@ -24,20 +25,22 @@ use crate::{
     units::{ImageSize, Memory, Steps},
 };
 
-mod batch;
+mod canvas;
 mod encodings;
+mod latents;
+mod limits;
 mod networks;
 mod rank;
 mod spare;
 mod spec;
 mod trajectory;
 
-use batch::{Batch, Limits};
 use encodings::Encodings;
+pub use latents::Latents;
+use limits::Limits;
 use networks::Networks;
-use spare::Spare;
 pub use spec::{Conditioning, ImageSpec};
-pub use trajectory::{Latents, Trajectory};
+pub use trajectory::Trajectory;
 
 /// How many texts of a family need no encoding again: those used last.
 pub fn most_texts(family: &Family) -> usize {
@@ -57,7 +60,6 @@ pub struct Pipeline {
     /// States of the empty prompt, which nearly every guided picture needs: always kept.
     empty: Arc<TextStates>,
     empty_ids: Vec<u32>,
-    batches: Spare<Batch>,
     limits: Limits,
 }
 
@@ -73,10 +75,30 @@ impl Pipeline {
     /// The same; where the device is a processor, with the instructions and threads of `native`. Its
     /// clones share threads and memory, so that several families can.
     pub fn load_with(family: &Family, native: Native) -> Result<Self, EngineError> {
-        let spec = shared_device(family)?;
-        let device = device::open(spec)?;
+        let device = device::open(shared_device(family)?)?;
+        let networks = if device.is_cpu() {
+            networks::on_processor(family, native)?
+        } else {
+            networks::on_candle(family, &device)?
+        };
+        Self::with_networks(family, &device, networks)
+    }
+
+    /// The same on candle's operations, as an accelerator has it, also where the device is a processor: slow
+    /// there, and how what an accelerator does is tested without one.
+    pub fn load_on_candle(family: &Family) -> Result<Self, EngineError> {
+        let device = device::open(shared_device(family)?)?;
+        let networks = networks::on_candle(family, &device)?;
+        Self::with_networks(family, &device, networks)
+    }
+
+    fn with_networks(
+        family: &Family,
+        device: &Device,
+        networks: Box<dyn Networks>,
+    ) -> Result<Self, EngineError> {
         let text_weights = Weights::open_folder(&family.path.join("text_encoder"), "model")?;
-        let text_encoder = TextEncoder::load(&device, &text_weights, &family.text_encoder)?;
+        let text_encoder = TextEncoder::load(device, &text_weights, &family.text_encoder)?;
         let context = family.text_encoder.max_position_embeddings;
         let tokenizer = Tokenizer::load(&family.path.join("tokenizer"), context)?;
         let empty_ids = tokenizer.encode("")?.ids;
@@ -84,17 +106,16 @@ impl Pipeline {
             .forward(std::slice::from_ref(&empty_ids))?
             .remove(0);
         Ok(Self {
-            networks: networks::load(family, &device, native)?,
+            networks,
             vae: family.vae.clone(),
             schedule: NoiseSchedule::new(&family.noise_schedule)?,
             tokenizer,
             text_encoder,
-            ranker: rank::load(family, &device)?,
+            ranker: rank::load(family, device)?,
             encodings: Encodings::new(encodings::MAX_BYTES),
             empty: Arc::new(empty),
             empty_ids,
-            batches: Spare::default(),
-            limits: Limits::of(spec),
+            limits: Limits::of(shared_device(family)?),
         })
     }
 
@@ -168,7 +189,13 @@ impl Pipeline {
             self.expect_model(model)?;
         }
         let shape = self.latent_shape(spec.size)?;
-        Trajectory::begin(model.clone(), spec, conditioning, &self.schedule, shape)
+        Trajectory::begin(
+            model.clone(),
+            spec,
+            conditioning,
+            &self.schedule,
+            (shape, &*self.networks),
+        )
     }
 
     /// Channels, height and width of a picture's latents.
@@ -207,33 +234,18 @@ impl Pipeline {
     ///
     /// The outer error means that no row moved; an inner one is about its row alone, which is lost.
     pub fn step(&self, rows: &mut [&mut Trajectory]) -> Result<Moved, EngineError> {
-        let mut moved = Moved::new();
         let Some(first) = rows.first() else {
-            return Ok(moved);
+            return Ok(Moved::new());
         };
-        let shape = first.latents().shape();
-        self.expect_model(first.model())?;
+        let (model, shape) = (first.model(), first.shape());
+        self.expect_model(model)?;
         for row in rows.iter() {
-            row.expect_batch_of(first.model(), shape)?;
+            row.expect_batch_of(model, shape)?;
         }
         let (_, height, width) = shape;
         // A guided row is two rows of the network.
-        let n_rows = (self.limits.latent_positions / (2 * height * width)).max(1);
-        let mut batch = self.batches.take();
-        batch.outputs.clear();
-        for rows in rows.chunks(n_rows) {
-            self.evaluate(&mut batch, rows)?;
-        }
-        let mut outputs = batch.outputs.as_slice();
-        for row in rows {
-            let length = row.latents().values().len() * row.next_nfe() as usize;
-            let (output, rest) = outputs.split_at(length);
-            moved.push(row.advance(output));
-            outputs = rest;
-        }
-        batch.clear();
-        self.batches.give_back(batch);
-        Ok(moved)
+        let at_once = (self.limits.latent_positions / (2 * height * width)).max(1);
+        self.networks.step(rows, at_once)
     }
 
     /// Moves every row to its end. See [`Self::step`].
@@ -293,22 +305,6 @@ impl Pipeline {
                 }
             })
             .collect()
-    }
-
-    /// One evaluation for all rows; adds the network's outputs to the batch's.
-    fn evaluate(&self, batch: &mut Batch, rows: &[&mut Trajectory]) -> Result<(), EngineError> {
-        let (channels, height, width) = rows[0].latents().shape();
-        batch.clear();
-        for row in rows {
-            batch.push(row);
-        }
-        let first = batch.outputs.len();
-        batch.outputs.resize(first + batch.latents.len(), 0.0);
-        let shape = Shape::grid(batch.timesteps.len(), height, width, channels);
-        let (texts, output) = (&batch.texts, &mut batch.outputs[first..]);
-        let latents = (shape, batch.latents.as_slice());
-        self.networks
-            .predict(rows[0].model(), latents, &batch.timesteps, texts, output)
     }
 
     fn expect_model(&self, model: &ModelId) -> Result<(), EngineError> {

@@ -65,10 +65,8 @@ impl<'a> Drawing<'a> {
         let mut rows: Vec<Trajectory> = rows.collect::<Result<_, _>>()?;
         self.pipeline
             .finish(&mut rows.iter_mut().collect::<Vec<_>>())?;
-        Ok(rows
-            .iter()
-            .map(|row| row.latents().values().to_vec())
-            .collect())
+        let latents = rows.iter().map(|row| Ok(row.latents()?.values().to_vec()));
+        latents.collect()
     }
 
     fn digests(&self, plan: &Plan) -> String {

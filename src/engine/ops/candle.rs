@@ -4,16 +4,17 @@
 //! Tensors are laid out rows x height x width x channels, so that a convolution is a matrix product of
 //! gathered positions, as a linear layer is one of all of them. Numbers are in the model's precision;
 //! what would suffer from 8 bits of it, statistics and softmax, is computed in `f32`. Nothing in an
-//! evaluation waits for the device: only [`Backend::download_chw`] does.
+//! evaluation waits for the device: only [`Backend::download_chw`] does, and the end of a step.
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Activation, Backend, ConvFusion, ConvSpec, GroupNormSpec, Shape};
+use super::{Activation, Backend, ConvFusion, ConvSpec, GroupNormSpec, Shape, sampling::Sampling};
 use crate::{catalog::Dtype, engine::EngineError};
 
 mod attention;
 mod conv;
 mod norm;
+mod sampling;
 mod texts;
 
 pub use conv::Conv;
@@ -130,12 +131,7 @@ impl Backend for Candle {
     }
 
     fn upload_chw(&self, shape: Shape, values: &[f32]) -> Result<Tensor, EngineError> {
-        let dims = (shape.rows, shape.channels, shape.height, shape.width);
-        let xs = Tensor::from_slice(values, dims, &self.device)?;
-        Ok(xs
-            .permute((0, 2, 3, 1))?
-            .contiguous()?
-            .to_dtype(self.dtype)?)
+        Ok(self.hold(shape, values)?.to_dtype(self.dtype)?)
     }
 
     fn upload_tokens(

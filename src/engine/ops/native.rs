@@ -32,6 +32,7 @@ mod norm;
 mod number;
 mod panels;
 mod product;
+mod sampling;
 mod shared;
 mod simd;
 mod team;

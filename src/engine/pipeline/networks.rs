@@ -8,7 +8,11 @@ use std::{
 
 use candle_core::Device;
 
-use super::spare::Spare;
+use super::{
+    Latents, Moved, Trajectory,
+    canvas::{Canvas, Numbers},
+    spare::Spare,
+};
 use crate::{
     catalog::{Dtype, Family, ModelCard, ModelId},
     engine::{
@@ -17,6 +21,7 @@ use crate::{
             Backend, Shape,
             candle::Candle,
             native::{Bf16, Native},
+            sampling::Sampling,
         },
         text_encoder::TextStates,
         unet::{PackedText, Unet},
@@ -26,11 +31,12 @@ use crate::{
     units::Memory,
 };
 
+mod step;
+
 /// The file name of U-Nets and autoencoders, without its end.
 const STEM: &str = "diffusion_pytorch_model";
 
-/// Every U-Net of a family and its decoder, on some backend. Numbers go in and out row by row,
-/// channel by channel, line by line.
+/// Every U-Net of a family and its decoder, on some backend.
 pub(super) trait Networks: fmt::Debug + Send + Sync {
     /// The models there are, in order of their names.
     fn models(&self) -> Vec<&ModelId>;
@@ -47,46 +53,51 @@ pub(super) trait Networks: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Evaluates a U-Net, one timestep and one text a row, and writes what it predicts to `output`, as
-    /// large as the latents.
-    fn predict(
+    /// Brings a picture's latents to where its steps will be computed, those of a sampler that looks back on
+    /// so many estimates of the clean latents, the newest included.
+    fn begin(
         &self,
-        model: &ModelId,
-        latents: (Shape, &[f32]),
-        timesteps: &[f64],
-        texts: &[Arc<TextStates>],
-        output: &mut [f32],
-    ) -> Result<(), EngineError>;
+        latents: &Latents,
+        max_denoised: usize,
+    ) -> Result<Box<dyn Numbers>, EngineError>;
 
-    /// Decodes latents, already divided by the scaling factor; returns the pictures with their shape.
+    /// Moves every row one step on, so many in one evaluation; all are of one size, and their next steps of
+    /// one model. The outer error means that no row moved; an inner one is about its row alone, which is lost.
+    fn step(&self, rows: &mut [&mut Trajectory], at_once: usize) -> Result<Moved, EngineError>;
+
+    /// Decodes latents, already divided by the scaling factor, row by row, channel by channel, line by line;
+    /// returns the pictures likewise, with their shape.
     fn decode(&self, shape: Shape, latents: &[f32]) -> Result<(Shape, Vec<f32>), EngineError>;
 
     /// What they hold.
     fn memory(&self) -> Memory;
 }
 
-/// Loads the networks of a family onto a device; `native` is how a processor computes.
-pub(super) fn load(
+/// Loads the networks of a family, to be computed by the processor's own kernels.
+pub(super) fn on_processor(
     family: &Family,
-    device: &Device,
     native: Native,
 ) -> Result<Box<dyn Networks>, EngineError> {
-    if device.is_cpu() {
-        Ok(Box::new(On::load(native, in_precision, family)?))
-    } else {
-        let candle = |dtype| Candle::with_dtype(device.clone(), dtype);
-        let (f32, bf16) = (candle(Dtype::F32), candle(Dtype::Bf16));
-        let in_precision = |dtype| match dtype {
-            Dtype::F32 | Dtype::Auto => f32.clone(),
-            Dtype::Bf16 => bf16.clone(),
-        };
-        // The decoder is every model's: as precise as the most precise of them.
-        let mut of_decoder = family.models.iter().map(|card| card.dtype);
-        let of_decoder = of_decoder.find(|dtype| *dtype != Dtype::Bf16);
-        let ops = in_precision(of_decoder.unwrap_or(Dtype::Bf16));
-        let ops_of = |_: &Candle, card: &ModelCard| Ok(in_precision(card.dtype));
-        Ok(Box::new(On::load(ops, ops_of, family)?))
-    }
+    Ok(Box::new(On::load(native, in_precision, family)?))
+}
+
+/// Loads the networks of a family onto a device, to be computed by candle.
+pub(super) fn on_candle(
+    family: &Family,
+    device: &Device,
+) -> Result<Box<dyn Networks>, EngineError> {
+    let candle = |dtype| Candle::with_dtype(device.clone(), dtype);
+    let (f32, bf16) = (candle(Dtype::F32), candle(Dtype::Bf16));
+    let in_precision = |dtype| match dtype {
+        Dtype::F32 | Dtype::Auto => f32.clone(),
+        Dtype::Bf16 => bf16.clone(),
+    };
+    // The decoder is every model's: as precise as the most precise of them.
+    let mut of_decoder = family.models.iter().map(|card| card.dtype);
+    let of_decoder = of_decoder.find(|dtype| *dtype != Dtype::Bf16);
+    let ops = in_precision(of_decoder.unwrap_or(Dtype::Bf16));
+    let ops_of = |_: &Candle, card: &ModelCard| Ok(in_precision(card.dtype));
+    Ok(Box::new(On::load(ops, ops_of, family)?))
 }
 
 /// The processor's operations in a model's precision.
@@ -107,6 +118,7 @@ struct On<B: Backend> {
     ops: B,
     unets: BTreeMap<ModelId, Hosted<B>>,
     decoder: Decoder<B>,
+    batches: Spare<step::Batch>,
 }
 
 /// Texts whose keys and values are kept for each model: those of 64 pictures, and the empty one.
@@ -199,11 +211,12 @@ impl<B: Backend> On<B> {
             decoder: Decoder::load(&ops, &weights, &family.vae)?,
             ops,
             unets,
+            batches: Spare::default(),
         })
     }
 }
 
-impl<B: Backend> Networks for On<B> {
+impl<B: Sampling> Networks for On<B> {
     fn models(&self) -> Vec<&ModelId> {
         self.unets.keys().collect()
     }
@@ -212,18 +225,21 @@ impl<B: Backend> Networks for On<B> {
         self.unets.contains_key(model)
     }
 
-    fn predict(
+    fn begin(
         &self,
-        model: &ModelId,
-        (shape, latents): (Shape, &[f32]),
-        timesteps: &[f64],
-        texts: &[Arc<TextStates>],
-        output: &mut [f32],
-    ) -> Result<(), EngineError> {
+        latents: &Latents,
+        max_denoised: usize,
+    ) -> Result<Box<dyn Numbers>, EngineError> {
+        Ok(Box::new(Canvas::new(&self.ops, latents, max_denoised)?))
+    }
+
+    fn step(&self, rows: &mut [&mut Trajectory], at_once: usize) -> Result<Moved, EngineError> {
+        let Some(first) = rows.first() else {
+            return Ok(Moved::new());
+        };
+        let model = first.model();
         let hosted = self.unets.get(model).ok_or_else(|| self.unknown(model))?;
-        let xs = hosted.ops.upload_chw(shape, latents)?;
-        let predicted = hosted.forward(&xs, timesteps, texts)?;
-        hosted.ops.download_chw(&predicted, output)
+        self.advance(hosted, rows, at_once)
     }
 
     fn decode(&self, shape: Shape, latents: &[f32]) -> Result<(Shape, Vec<f32>), EngineError> {

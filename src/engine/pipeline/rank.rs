@@ -28,8 +28,8 @@ impl Pipeline {
         conditioning: &Conditioning,
         rows: &[&Trajectory],
     ) -> Result<usize, EngineError> {
-        let estimate = |row: &&Trajectory| row.denoised().unwrap_or(row.latents().clone());
-        let estimates: Vec<Latents> = rows.iter().map(estimate).collect();
+        let estimates = rows.iter().map(|row| row.heading_for());
+        let estimates = estimates.collect::<Result<Vec<Latents>, _>>()?;
         let suits = self.rank(conditioning, &estimates.iter().collect::<Vec<_>>())?;
         let places = (0..suits.len()).rev();
         Ok(places

@@ -1,15 +1,14 @@
 //! What is one picture on its way from noise? Its latents, its steps and where it stands.
 
-use std::{collections::VecDeque, iter, sync::Arc};
+use std::iter;
 
 use smallvec::SmallVec;
 
-use super::{Conditioning, ImageSpec};
+use super::{Conditioning, ImageSpec, Latents, canvas::Numbers, networks::Networks};
 use crate::{
     catalog::{ModelId, SamplerKind},
     diffusion::{
         GuidanceInterval, Stage,
-        denoiser::{DenoiseCoefficients, guided},
         noise_schedule::NoiseSchedule,
         sampler::{self, Step},
         stages,
@@ -17,57 +16,12 @@ use crate::{
     engine::{
         EngineError,
         noise::{NoiseKey, fill_gaussian, gaussian},
-        text_encoder::TextStates,
     },
     units::{Nfe, Steps},
 };
 
-/// Denoised latents that a sampler may look back on, the newest included.
-const MAX_DENOISED: usize = 3;
-
-/// A picture in the space that the U-Net works in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Latents {
-    channels: usize,
-    height: usize,
-    width: usize,
-    values: Vec<f32>,
-}
-
-impl Latents {
-    /// All zero.
-    pub(super) fn blank((channels, height, width): (usize, usize, usize)) -> Self {
-        Self {
-            channels,
-            height,
-            width,
-            values: vec![0.0; channels * height * width],
-        }
-    }
-
-    /// Wraps numbers in channel, line, column order; `None` if their count is not that of the shape.
-    pub fn new((channels, height, width): (usize, usize, usize), values: Vec<f32>) -> Option<Self> {
-        (values.len() == channels * height * width).then_some(Self {
-            channels,
-            height,
-            width,
-            values,
-        })
-    }
-
-    /// Channels, height and width.
-    pub fn shape(&self) -> (usize, usize, usize) {
-        (self.channels, self.height, self.width)
-    }
-
-    /// The numbers in channel, line, column order.
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-}
-
 /// One picture on its way from noise to latents.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Trajectory {
     /// In the order in which they take over.
     models: SmallVec<[ModelId; 2]>,
@@ -77,12 +31,9 @@ pub struct Trajectory {
     conditioning: Conditioning,
     turns: Vec<Turn>,
     n_done: usize,
-    latents: Latents,
-    /// The newest first. As many as the sampler looks back on, from the start, so that a step allocates
-    /// nothing; those that are not there yet are empty.
-    denoised: VecDeque<Vec<f32>>,
-    /// For the noise that a step adds; empty where none does.
-    noise: Vec<f32>,
+    /// Channels, height and width of its latents.
+    shape: (usize, usize, usize),
+    numbers: Box<dyn Numbers>,
 }
 
 /// One step, and how the network is evaluated for it.
@@ -117,7 +68,7 @@ impl Trajectory {
         spec: &ImageSpec,
         conditioning: Conditioning,
         schedule: &NoiseSchedule,
-        shape: (usize, usize, usize),
+        (shape, networks): ((usize, usize, usize), &dyn Networks),
     ) -> Result<Self, EngineError> {
         if !spec.guidance_scale.is_finite() {
             return Err(EngineError::Guidance(spec.guidance_scale));
@@ -141,11 +92,11 @@ impl Trajectory {
                 *value = (f64::from(*value) * scale) as f32;
             }
         }
-        let updates = || turns.iter().map(|turn| turn.step.update);
-        let n_denoised = updates().map(|update| update.n_denoised()).max();
+        let updates = turns.iter().map(|turn| turn.step.update);
+        let n_denoised = updates.map(|update| update.n_denoised()).max();
         // The newest one is asked for in any case.
         let n_denoised = n_denoised.unwrap_or_default().max(1);
-        let is_stochastic = updates().any(|update| update.is_stochastic());
+        let latents = Latents::new(shape, latents).ok_or(fault)?;
         let stages = spec.stages.iter().map(|stage| stage.model.clone());
         Ok(Self {
             models: stages.chain([model]).collect(),
@@ -155,11 +106,8 @@ impl Trajectory {
             conditioning,
             turns,
             n_done: 0,
-            latents: Latents::new(shape, latents).ok_or(fault)?,
-            denoised: (0..n_denoised)
-                .map(|_| Vec::with_capacity(expected))
-                .collect(),
-            noise: vec![0.0; if is_stochastic { expected } else { 0 }],
+            shape,
+            numbers: networks.begin(&latents, n_denoised)?,
         })
     }
 
@@ -191,35 +139,90 @@ impl Trajectory {
 
     /// Network evaluations of the next step: 2 with guidance, 1 without; 0 at the end.
     pub fn next_nfe(&self) -> Nfe {
-        let next = self.turns.get(self.n_done);
-        next.map_or(0, |turn| if turn.is_guided { 2 } else { 1 })
+        match self.guidance() {
+            _ if self.is_finished() => 0,
+            Some(_) => 2,
+            None => 1,
+        }
+    }
+
+    /// Channels, height and width of its latents.
+    pub(super) fn shape(&self) -> (usize, usize, usize) {
+        self.shape
     }
 
     /// Where it stands. At the end: what the decoder takes, times the scaling factor.
-    pub fn latents(&self) -> &Latents {
-        &self.latents
+    pub fn latents(&self) -> Result<Latents, EngineError> {
+        let mut latents = Latents::blank(self.shape);
+        self.numbers.read_latents(&mut latents)?;
+        Ok(latents)
     }
 
     /// The latest estimate of where it is going, from the last step's evaluation; none before it.
-    pub fn denoised(&self) -> Option<Latents> {
-        let newest = self.denoised.front().filter(|_| self.n_done > 0);
-        let values = newest?.clone();
-        Some(Latents {
-            values,
-            ..self.latents
-        })
+    pub fn denoised(&self) -> Result<Option<Latents>, EngineError> {
+        let mut latents = Latents::blank(self.shape);
+        let read = self.numbers.read_denoised(&mut latents)?;
+        Ok(read.map(|()| latents))
     }
 
-    /// The texts that the network is to be evaluated with, the unconditional one first.
-    pub(super) fn texts(&self) -> impl Iterator<Item = &Arc<TextStates>> {
-        let is_guided = self.next_nfe() == 2;
-        let negative = is_guided.then_some(&self.conditioning.unconditional);
-        negative.into_iter().chain([&self.conditioning.conditional])
+    /// What it is heading for, as far as that is known: the latents at its end and before its first step,
+    /// the latest estimate on the way.
+    pub fn heading_for(&self) -> Result<Latents, EngineError> {
+        if !self.is_finished()
+            && let Some(estimate) = self.denoised()?
+        {
+            return Ok(estimate);
+        }
+        self.latents()
     }
 
-    /// The network's time input. The trajectory must not be finished.
-    pub(super) fn timestep(&self) -> f64 {
-        self.turns[self.n_done].step.timestep
+    /// The next step. The trajectory must not be finished.
+    pub(super) fn step(&self) -> &Step {
+        &self.turns[self.n_done].step
+    }
+
+    /// The scale of guidance of the next step, if there is one and it is guided.
+    pub(super) fn guidance(&self) -> Option<f32> {
+        let next = self.turns.get(self.n_done)?;
+        next.is_guided.then_some(self.guidance_scale as f32)
+    }
+
+    pub(super) fn conditioning(&self) -> &Conditioning {
+        &self.conditioning
+    }
+
+    /// Adds the noise of the next step to others', if the step needs some.
+    pub(super) fn add_noise(&self, noise: &mut Vec<f32>) {
+        if self.step().update.is_stochastic() {
+            let start = noise.len();
+            let (channels, height, width) = self.shape;
+            noise.resize(start + channels * height * width, 0.0);
+            // Draw 0 is the noise that the trajectory started from.
+            let key = self.noise_of.key(self.n_done as u32 + 1);
+            fill_gaussian(key, &mut noise[start..]);
+        }
+    }
+
+    pub(super) fn numbers(&self) -> &dyn Numbers {
+        &*self.numbers
+    }
+
+    pub(super) fn numbers_mut(&mut self) -> &mut dyn Numbers {
+        &mut *self.numbers
+    }
+
+    /// Puts a step behind it whose numbers were taken.
+    pub(super) fn pass(&mut self, is_finite: bool) -> Result<(), EngineError> {
+        self.n_done += 1;
+        if is_finite {
+            Ok(())
+        } else {
+            Err(EngineError::NonFinite {
+                what: "latent",
+                seed: self.seed(),
+                step: self.n_done,
+            })
+        }
     }
 
     pub(super) fn expect_batch_of(
@@ -233,7 +236,7 @@ impl Trajectory {
                 steps: self.n_done,
             });
         }
-        if self.model() == model && self.latents.shape() == shape {
+        if self.model() == model && self.shape == shape {
             return Ok(());
         }
         let name = |model: &ModelId, (_, height, width): (usize, usize, usize)| {
@@ -241,43 +244,8 @@ impl Trajectory {
         };
         Err(EngineError::MixedBatch {
             first: name(model, shape),
-            other: name(self.model(), self.latents.shape()),
+            other: name(self.model(), self.shape),
         })
-    }
-
-    /// x' = a x + sum(b_i denoised_i) + c noise, in f64, rounded to f32 once. `outputs` are the
-    /// network's for [`Self::texts`], one after the other.
-    pub(super) fn advance(&mut self, outputs: &[f32]) -> Result<(), EngineError> {
-        let Step {
-            denoise, update, ..
-        } = self.turns[self.n_done].step;
-        self.remember(denoise, outputs);
-
-        let noise = update.is_stochastic().then_some(&mut self.noise);
-        let noise = noise.map(|noise| {
-            // Draw 0 is the noise that the trajectory started from.
-            fill_gaussian(self.noise_of.key(self.n_done as u32 + 1), noise);
-            &*noise
-        });
-        for (index, x) in self.latents.values.iter_mut().enumerate() {
-            let mut history = [0.0; MAX_DENOISED];
-            let known = self.denoised.iter().take(self.n_done + 1);
-            for (slot, denoised) in history.iter_mut().zip(known) {
-                *slot = f64::from(denoised[index]);
-            }
-            let noise = noise.map_or(0.0, |noise| f64::from(noise[index]));
-            *x = update.apply(f64::from(*x), history, noise) as f32;
-        }
-        self.n_done += 1;
-        if self.latents.values.iter().all(|value| value.is_finite()) {
-            Ok(())
-        } else {
-            Err(EngineError::NonFinite {
-                what: "latent",
-                seed: self.seed(),
-                step: self.n_done,
-            })
-        }
     }
 }
 
@@ -311,25 +279,6 @@ impl Trajectory {
         for (turn, place) in self.turns.iter_mut().zip(places) {
             turn.model = place;
         }
-    }
-
-    /// Puts the estimate of the clean latents in front of the earlier ones.
-    fn remember(&mut self, denoise: DenoiseCoefficients, outputs: &[f32]) {
-        // The oldest gives its place to the newest.
-        let mut clean = self.denoised.pop_back().unwrap_or_default();
-        clean.clear();
-        let scale = self.guidance_scale as f32;
-        let guided_output = |index: usize| match outputs.split_at(self.latents.values.len()) {
-            (output, []) => output[index],
-            (unconditional, conditional) => guided(unconditional[index], conditional[index], scale),
-        };
-        let latents = self.latents.values.iter().enumerate();
-        clean.extend(
-            latents.map(|(index, x)| {
-                denoise.denoised((*x).into(), guided_output(index).into()) as f32
-            }),
-        );
-        self.denoised.push_front(clean);
     }
 }
 

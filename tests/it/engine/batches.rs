@@ -2,11 +2,15 @@
 
 use goldilocks::{
     catalog::{ModelId, SamplerKind},
-    engine::{EngineError, ImageSpec, Pipeline, Trajectory},
+    diffusion::GuidanceInterval,
+    engine::{EngineError, ImageSpec, Latents, Pipeline, Trajectory},
     units::ImageSize,
 };
 
-use super::golden::{Golden, unet_id};
+use super::{
+    golden::{Golden, unet_id},
+    parity::{LATENT_TOLERANCE, l2_error},
+};
 
 fn spec(sampler: SamplerKind, steps: u32, guidance_scale: f64, seed: u64) -> ImageSpec {
     ImageSpec {
@@ -51,7 +55,12 @@ fn a_row_is_the_same_alone_and_among_rows_of_other_plans() {
         }
         pipeline.finish(&mut together.each_mut()).unwrap();
         for (one, other) in alone.iter().zip(&together) {
-            assert_eq!(one.latents(), other.latents(), "{model} {}", one.seed());
+            assert_eq!(
+                one.latents().unwrap(),
+                other.latents().unwrap(),
+                "{model} {}",
+                one.seed()
+            );
         }
     }
 }
@@ -64,28 +73,79 @@ fn pictures_decoded_together_are_those_decoded_alone() {
         pipeline.finish(&mut [&mut row]).unwrap();
         row
     });
-    let together = pipeline
-        .decode(&rows.each_ref().map(goldilocks::engine::Trajectory::latents))
-        .unwrap();
+    let latents = rows.each_ref().map(|row| row.latents().unwrap());
+    let together = pipeline.decode(&latents.each_ref()).unwrap();
     for (row, picture) in rows.iter().zip(together) {
-        let alone = pipeline.decode(&[row.latents()]).unwrap().remove(0);
+        let alone = pipeline
+            .decode(&[&row.latents().unwrap()])
+            .unwrap()
+            .remove(0);
         assert_eq!(alone.rgb, picture.rgb);
+    }
+}
+
+/// A device that computes rows together rounds by how many they are.
+#[test]
+fn on_candle_a_row_is_nearly_the_same_whoever_joins_and_leaves() {
+    let golden = Golden::open("sd1");
+    let pipeline = golden.pipeline_on_candle();
+    let guided_at_first = ImageSpec {
+        guidance_interval: Some(GuidanceInterval {
+            sigma_low: 1.0,
+            sigma_high: None,
+        }),
+        ..spec(SamplerKind::DpmPp2M, 6, 4.0, 9)
+    };
+    let samplers = SamplerKind::ALL.into_iter().zip(1..);
+    let plans = samplers.map(|(sampler, place)| {
+        let guidance = if place % 2 == 0 { 1.0 } else { 3.0 };
+        spec(sampler, place + 1, guidance, place.into())
+    });
+    let plans: Vec<ImageSpec> = plans.chain([guided_at_first]).collect();
+    let alone = plans.iter().map(|plan| {
+        let mut row = begin(&pipeline, "a red cat", plan);
+        pipeline.finish(&mut [&mut row]).unwrap();
+        row.latents().unwrap()
+    });
+    let alone: Vec<Latents> = alone.collect();
+
+    // One more at every step; the shortest ones are gone before the last one comes.
+    let mut together: Vec<Trajectory> = Vec::new();
+    let mut plans = plans.iter();
+    loop {
+        let joins = plans.next();
+        together.extend(joins.map(|plan| begin(&pipeline, "a red cat", plan)));
+        let running = together.iter_mut().filter(|row| !row.is_finished());
+        let mut running: Vec<&mut Trajectory> = running.collect();
+        if running.is_empty() {
+            break;
+        }
+        for moved in pipeline.step(&mut running).unwrap() {
+            moved.unwrap();
+        }
+    }
+    assert_eq!(together.len(), alone.len());
+    for (row, alone) in together.iter().zip(&alone) {
+        let error = l2_error(row.latents().unwrap().values(), alone.values());
+        assert!(error < LATENT_TOLERANCE, "{}: {error:.1e}", row.seed());
     }
 }
 
 #[test]
 fn a_row_that_is_not_finite_fails_alone() {
-    let pipeline = Golden::open("sd1").pipeline();
+    let golden = Golden::open("sd1");
+    expect_failure_of_one(&golden.pipeline());
+    expect_failure_of_one(&golden.pipeline_on_candle());
+}
+
+fn expect_failure_of_one(pipeline: &Pipeline) {
     let good = spec(SamplerKind::Ddim, 2, 3.0, 1);
     let bad = ImageSpec {
         initial_noise: Some(vec![f32::INFINITY; 256]),
         seed: 13,
         ..good.clone()
     };
-    let (mut good, mut bad) = (
-        begin(&pipeline, "cat", &good),
-        begin(&pipeline, "cat", &bad),
-    );
+    let (mut good, mut bad) = (begin(pipeline, "cat", &good), begin(pipeline, "cat", &bad));
     let moved = pipeline.step(&mut [&mut good, &mut bad]).unwrap();
     assert!(moved[0].is_ok());
     let fault = moved[1].as_ref().unwrap_err();
@@ -93,6 +153,19 @@ fn a_row_that_is_not_finite_fails_alone() {
         matches!(fault, EngineError::NonFinite { seed: 13, .. }),
         "{fault}"
     );
+    let latents = good.latents().unwrap();
+    assert!(latents.values().iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn a_trajectory_is_moved_on_by_the_backend_that_began_it() {
+    let golden = Golden::open("sd1");
+    let plan = spec(SamplerKind::Ddim, 2, 3.0, 1);
+    let mut row = begin(&golden.pipeline(), "cat", &plan);
+    let fault = golden.pipeline_on_candle().step(&mut [&mut row]);
+    let fault = fault.unwrap_err();
+    assert!(matches!(fault, EngineError::OtherBackend), "{fault}");
+    assert_eq!(row.steps_done(), 0);
 }
 
 #[test]
@@ -100,7 +173,7 @@ fn the_same_seed_starts_from_the_same_noise_under_every_plan() {
     let pipeline = Golden::open("sd1").pipeline();
     let one = begin(&pipeline, "cat", &spec(SamplerKind::Ddim, 2, 3.0, 7));
     let other = begin(&pipeline, "dog", &spec(SamplerKind::DpmPp2M, 9, 1.0, 7));
-    assert_eq!(one.latents(), other.latents());
+    assert_eq!(one.latents().unwrap(), other.latents().unwrap());
 }
 
 #[test]
@@ -117,7 +190,7 @@ fn the_noise_of_a_step_depends_on_seed_and_step_alone() {
         for _ in 0..steps {
             pipeline.step(&mut [&mut row]).unwrap().remove(0).unwrap();
         }
-        row.latents().clone()
+        row.latents().unwrap()
     };
     assert_eq!(draw(7, 3), draw(7, 3));
     assert_ne!(draw(7, 1), draw(8, 1));

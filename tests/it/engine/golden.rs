@@ -141,6 +141,11 @@ impl Golden {
     pub(crate) fn pipeline(&self) -> Pipeline {
         Pipeline::load(&self.family()).unwrap()
     }
+
+    /// As an accelerator computes, on a processor.
+    pub(crate) fn pipeline_on_candle(&self) -> Pipeline {
+        Pipeline::load_on_candle(&self.family()).unwrap()
+    }
 }
 
 /// The name of a folder's only model.

@@ -23,7 +23,7 @@ fn draw(pipeline: &Pipeline, prompt: &str) -> Memory {
     let model = ModelId("emoji-c32".into());
     let mut row = pipeline.begin(&model, &spec, text).unwrap();
     pipeline.finish(&mut [&mut row]).unwrap();
-    pipeline.decode(&[row.latents()]).unwrap();
+    pipeline.decode(&[&row.latents().unwrap()]).unwrap();
     pipeline.memory()
 }
 

@@ -107,7 +107,7 @@ pub(super) fn to_chw(native: &Native, xs: &Tensor, values: &mut [f32]) {
 }
 
 /// Writes a matrix of `lines` lines column by column.
-fn transpose(input: &[f32], output: &mut [f32], lines: usize) {
+pub(super) fn transpose(input: &[f32], output: &mut [f32], lines: usize) {
     let columns = input.len() / lines;
     for (column, output) in output.chunks_exact_mut(lines).enumerate() {
         let input = input[column..].iter().step_by(columns);

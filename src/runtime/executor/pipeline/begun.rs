@@ -120,7 +120,7 @@ impl Begun {
         let flops = self.costs(hosted)?.decode;
         let missing = || DrawError(format!("there is no trajectory of {row:?}"));
         let trajectory = self.take(row).ok_or_else(missing)?;
-        let latents = heading_for(&trajectory);
+        let latents = trajectory.heading_for()?;
         let pixels = hosted.pipeline.decode(&[&latents])?;
         let pixels = pixels.into_iter().next().expect("one latent, one picture");
         let picture = Picture {
@@ -136,7 +136,8 @@ impl Begun {
     pub(super) fn preview(&self, hosted: &Hosted, row: RowKey) -> Option<Picture> {
         let trajectory = self.rows.get(&(row.picture, row.candidate))?;
         let size = self.plan.size;
-        let shown = hosted.colors.show(&heading_for(trajectory), size)?;
+        let estimate = trajectory.heading_for().ok()?;
+        let shown = hosted.colors.show(&estimate, size)?;
         Some(Picture {
             width: size.width,
             height: size.height,
@@ -145,14 +146,4 @@ impl Begun {
             steps_run: trajectory.steps_done(),
         })
     }
-}
-
-/// The latents at a trajectory's end, or the latest estimate of them.
-fn heading_for(trajectory: &Trajectory) -> Latents {
-    let estimate = if trajectory.is_finished() {
-        None
-    } else {
-        trajectory.denoised()
-    };
-    estimate.unwrap_or_else(|| trajectory.latents().clone())
 }
