@@ -166,9 +166,9 @@ pub enum EngineError {
         /// What another row is.
         other: String,
     },
-    /// A trajectory was begun by a pipeline that computes otherwise.
+    /// A trajectory was begun by a pipeline that computes with another backend.
     #[error(
-        "the trajectory was begun on another device; only the pipeline that began it can move it on"
+        "the trajectory was begun by a pipeline that computes with another backend; let that pipeline move it on"
     )]
     OtherBackend,
     /// A trajectory has no step left.

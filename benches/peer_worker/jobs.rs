@@ -31,12 +31,6 @@ fn native(threads: usize) -> Native {
     Native::new(Level::best(), threads)
 }
 
-/// candle on the processor with so many threads.
-fn candle(threads: usize) -> anyhow::Result<Candle> {
-    expect_threads(threads)?;
-    Ok(Candle::new(device::open(DeviceSpec::Cpu)?))
-}
-
 /// Where a case is computed, and in which precision.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct On {
@@ -101,15 +95,11 @@ pub(crate) fn load_bf16(case: &Case, threads: usize) -> anyhow::Result<Job> {
 
 /// Loads a case on candle.
 pub(crate) fn load_candle(case: &Case, threads: usize) -> anyhow::Result<Job> {
-    let ops = candle(threads)?;
-    match case.kind {
-        Kind::Unet => load_unet(ops, case),
-        Kind::Decode => load_decoder(ops, case),
-        Kind::Picture => load_pipeline(case, On::default(), Pipeline::load_on_candle),
-    }
+    expect_threads(threads)?;
+    load_on(case, On::default())
 }
 
-/// Loads a case on candle on a device. A whole picture is drawn as the server draws it there.
+/// Loads a case on candle on a device, where a processor stands in for a GPU too.
 pub(crate) fn load_on(case: &Case, on: On) -> anyhow::Result<Job> {
     match case.kind {
         Kind::Unet => load_unet(on.backend()?, case),

@@ -75,26 +75,28 @@ impl Pipeline {
     /// The same; where the device is a processor, with the instructions and threads of `native`. Its
     /// clones share threads and memory, so that several families can.
     pub fn load_with(family: &Family, native: Native) -> Result<Self, EngineError> {
-        let device = device::open(shared_device(family)?)?;
+        let spec = shared_device(family)?;
+        let device = device::open(spec)?;
         let networks = if device.is_cpu() {
             networks::on_processor(family, native)?
         } else {
             networks::on_candle(family, &device)?
         };
-        Self::with_networks(family, &device, networks)
+        Self::with_networks(family, (spec, &device), networks)
     }
 
-    /// The same on candle's operations, as an accelerator has it, also where the device is a processor: slow
-    /// there, and how what an accelerator does is tested without one.
+    /// The same on candle's operations, also where the device is a processor. That is slow, and how an
+    /// accelerator's way is tested without one.
     pub fn load_on_candle(family: &Family) -> Result<Self, EngineError> {
-        let device = device::open(shared_device(family)?)?;
+        let spec = shared_device(family)?;
+        let device = device::open(spec)?;
         let networks = networks::on_candle(family, &device)?;
-        Self::with_networks(family, &device, networks)
+        Self::with_networks(family, (spec, &device), networks)
     }
 
     fn with_networks(
         family: &Family,
-        device: &Device,
+        (spec, device): (DeviceSpec, &Device),
         networks: Box<dyn Networks>,
     ) -> Result<Self, EngineError> {
         let text_weights = Weights::open_folder(&family.path.join("text_encoder"), "model")?;
@@ -115,7 +117,7 @@ impl Pipeline {
             encodings: Encodings::new(encodings::MAX_BYTES),
             empty: Arc::new(empty),
             empty_ids,
-            limits: Limits::of(shared_device(family)?),
+            limits: Limits::of(spec),
         })
     }
 
@@ -154,7 +156,8 @@ impl Pipeline {
         }
     }
 
-    /// What the networks and the texts hold; the tensors of a step count between steps. The text
+    /// What the networks and the texts hold; the tensors of a step count between steps, those of
+    /// pictures on their way do not. The text
     /// encoder's own weights are candle's, and are not counted.
     pub fn memory(&self) -> Memory {
         let mut memory = self.networks.memory();
@@ -238,7 +241,6 @@ impl Pipeline {
             return Ok(Moved::new());
         };
         let (model, shape) = (first.model(), first.shape());
-        self.expect_model(model)?;
         for row in rows.iter() {
             row.expect_batch_of(model, shape)?;
         }

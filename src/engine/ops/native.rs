@@ -58,6 +58,9 @@ pub struct Native {
     bf16: Option<Bf16>,
     team: Arc<Team>,
     arena: Arc<Arena>,
+    /// For pictures on their way, which keep their memory from step to step: small pieces, which must not
+    /// be large ones that the next operation will want.
+    pictures: Arc<Arena>,
     held: Arc<Held>,
 }
 
@@ -76,6 +79,7 @@ impl Native {
             bf16: None,
             team: Arc::new(Team::new(n_threads)),
             arena: Arc::default(),
+            pictures: Arc::default(),
             held: Arc::default(),
         }
     }
@@ -117,15 +121,7 @@ impl Native {
         border: usize,
         fill: impl FnOnce(&mut [f32]),
     ) -> Tensor {
-        let mut values = self
-            .arena
-            .take(shape.rows * tensor::row_stride(shape, border));
-        fill(values.fill());
-        Tensor {
-            shape,
-            border,
-            values,
-        }
+        Tensor::fill(&self.arena, shape, border, fill)
     }
 
     /// Does parts of an operation, on all threads if it is large enough.
@@ -186,7 +182,7 @@ impl Backend for Native {
         Memory {
             packed: self.held.packed(),
             winograd: self.held.winograd(),
-            arena: self.arena.free_bytes(),
+            arena: self.arena.free_bytes() + self.pictures.free_bytes(),
             ..Memory::default()
         }
     }
@@ -196,7 +192,7 @@ impl Backend for Native {
     }
 
     fn upload_chw(&self, shape: Shape, values: &[f32]) -> Result<Tensor, EngineError> {
-        Ok(layout::from_chw(self, shape, values))
+        Ok(layout::from_chw(&self.arena, shape, values))
     }
 
     fn upload_tokens(

@@ -13,7 +13,8 @@ use crate::{
     engine::EngineError,
 };
 
-/// One row of a batch, as a picture holds it from one step to the next.
+/// One row of a batch, as a picture holds it from one step to the next. The whole batch stays in memory as
+/// long as one of its rows does.
 #[derive(Debug, Clone)]
 pub struct Row<T> {
     /// Where it lies.

@@ -14,11 +14,11 @@ use crate::engine::{
 
 /// A picture's numbers, on whatever backend.
 pub(super) trait Numbers: Any + fmt::Debug + Send + Sync {
-    /// Writes the latents.
-    fn read_latents(&self, latents: &mut Latents) -> Result<(), EngineError>;
+    /// The latents.
+    fn latents(&self) -> Result<Latents, EngineError>;
 
-    /// Writes the latest estimate of the clean latents; `None`, and nothing written, before the first step.
-    fn read_denoised(&self, latents: &mut Latents) -> Result<Option<()>, EngineError>;
+    /// The latest estimate of the clean latents; none before the first step.
+    fn denoised(&self) -> Result<Option<Latents>, EngineError>;
 }
 
 /// A picture's numbers on one backend.
@@ -26,22 +26,20 @@ pub(super) trait Numbers: Any + fmt::Debug + Send + Sync {
 pub(super) struct Canvas<B: Sampling> {
     ops: B,
     latents: Row<B::Tensor>,
-    /// The newest first, no more than the sampler looks back on. There is room for them from the start, so
-    /// that a step allocates nothing.
+    /// The newest first. There is room for all from the start, so that a step allocates nothing.
     denoised: VecDeque<Row<B::Tensor>>,
+    /// As many as the next step may look back on, and the newest in any case.
     max_denoised: usize,
 }
 
 impl<B: Sampling> Canvas<B> {
-    /// Brings a picture to the backend, whose sampler looks back on as many estimates, the newest included.
-    pub(super) fn new(
-        ops: &B,
-        latents: &Latents,
-        max_denoised: usize,
-    ) -> Result<Self, EngineError> {
+    /// Brings a picture to the backend. A step of its sampler takes at most `n_denoised` estimates, its own
+    /// among them.
+    pub(super) fn new(ops: &B, latents: &Latents, n_denoised: usize) -> Result<Self, EngineError> {
         let (channels, height, width) = latents.shape();
         let shape = Shape::grid(1, height, width, channels);
         let batch = ops.hold(shape, latents.values())?;
+        let max_denoised = n_denoised.saturating_sub(1).max(1);
         Ok(Self {
             ops: ops.clone(),
             latents: Row { batch, index: 0 },
@@ -62,12 +60,13 @@ impl<B: Sampling> Canvas<B> {
         numbers.downcast_mut().ok_or(EngineError::OtherBackend)
     }
 
-    pub(super) fn latents(&self) -> &Row<B::Tensor> {
+    /// Where the latents are.
+    pub(super) fn x(&self) -> &Row<B::Tensor> {
         &self.latents
     }
 
-    /// The estimates of the steps behind it, the newest first.
-    pub(super) fn denoised(&self) -> &VecDeque<Row<B::Tensor>> {
+    /// The estimates of the steps behind it that are still of use, the newest first.
+    pub(super) fn earlier(&self) -> &VecDeque<Row<B::Tensor>> {
         &self.denoised
     }
 
@@ -81,16 +80,22 @@ impl<B: Sampling> Canvas<B> {
         self.denoised.truncate(self.max_denoised - 1);
         self.denoised.push_front(row(&made.denoised));
     }
+
+    fn read(&self, row: &Row<B::Tensor>) -> Result<Latents, EngineError> {
+        let shape = self.ops.shape(&row.batch);
+        let mut latents = Latents::blank((shape.channels, shape.height, shape.width));
+        self.ops.read(row, latents.values_mut())?;
+        Ok(latents)
+    }
 }
 
 impl<B: Sampling> Numbers for Canvas<B> {
-    fn read_latents(&self, latents: &mut Latents) -> Result<(), EngineError> {
-        self.ops.read(&self.latents, latents.values_mut())
+    fn latents(&self) -> Result<Latents, EngineError> {
+        self.read(&self.latents)
     }
 
-    fn read_denoised(&self, latents: &mut Latents) -> Result<Option<()>, EngineError> {
+    fn denoised(&self) -> Result<Option<Latents>, EngineError> {
         let newest = self.denoised.front();
-        let read = |newest| self.ops.read(newest, latents.values_mut());
-        newest.map(read).transpose()
+        newest.map(|newest| self.read(newest)).transpose()
     }
 }

@@ -1,4 +1,4 @@
-//! How much is computed at once? A bound on memory.
+//! How much memory may one evaluation take?
 
 use crate::catalog::DeviceSpec;
 

@@ -53,16 +53,13 @@ pub(super) trait Networks: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Brings a picture's latents to where its steps will be computed, those of a sampler that looks back on
-    /// so many estimates of the clean latents, the newest included.
-    fn begin(
-        &self,
-        latents: &Latents,
-        max_denoised: usize,
-    ) -> Result<Box<dyn Numbers>, EngineError>;
+    /// Brings a picture's latents to where its steps will be computed. A step of its sampler takes at most
+    /// `n_denoised` estimates of the clean latents, its own among them.
+    fn begin(&self, latents: &Latents, n_denoised: usize) -> Result<Box<dyn Numbers>, EngineError>;
 
-    /// Moves every row one step on, so many in one evaluation; all are of one size, and their next steps of
-    /// one model. The outer error means that no row moved; an inner one is about its row alone, which is lost.
+    /// Moves rows one step on, at least one, at most `at_once` in one evaluation; all are of one size, and their
+    /// next steps of one model. The outer error means that no row moved; an inner one is about its row alone,
+    /// which is lost.
     fn step(&self, rows: &mut [&mut Trajectory], at_once: usize) -> Result<Moved, EngineError>;
 
     /// Decodes latents, already divided by the scaling factor, row by row, channel by channel, line by line;
@@ -225,19 +222,12 @@ impl<B: Sampling> Networks for On<B> {
         self.unets.contains_key(model)
     }
 
-    fn begin(
-        &self,
-        latents: &Latents,
-        max_denoised: usize,
-    ) -> Result<Box<dyn Numbers>, EngineError> {
-        Ok(Box::new(Canvas::new(&self.ops, latents, max_denoised)?))
+    fn begin(&self, latents: &Latents, n_denoised: usize) -> Result<Box<dyn Numbers>, EngineError> {
+        Ok(Box::new(Canvas::new(&self.ops, latents, n_denoised)?))
     }
 
     fn step(&self, rows: &mut [&mut Trajectory], at_once: usize) -> Result<Moved, EngineError> {
-        let Some(first) = rows.first() else {
-            return Ok(Moved::new());
-        };
-        let model = first.model();
+        let model = rows[0].model();
         let hosted = self.unets.get(model).ok_or_else(|| self.unknown(model))?;
         self.advance(hosted, rows, at_once)
     }

@@ -28,7 +28,8 @@ impl Pipeline {
         conditioning: &Conditioning,
         rows: &[&Trajectory],
     ) -> Result<usize, EngineError> {
-        let estimates = rows.iter().map(|row| row.heading_for());
+        let estimate = |row: &&Trajectory| row.denoised()?.map_or_else(|| row.latents(), Ok);
+        let estimates = rows.iter().map(estimate);
         let estimates = estimates.collect::<Result<Vec<Latents>, _>>()?;
         let suits = self.rank(conditioning, &estimates.iter().collect::<Vec<_>>())?;
         let places = (0..suits.len()).rev();

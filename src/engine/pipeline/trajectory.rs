@@ -153,16 +153,12 @@ impl Trajectory {
 
     /// Where it stands. At the end: what the decoder takes, times the scaling factor.
     pub fn latents(&self) -> Result<Latents, EngineError> {
-        let mut latents = Latents::blank(self.shape);
-        self.numbers.read_latents(&mut latents)?;
-        Ok(latents)
+        self.numbers.latents()
     }
 
     /// The latest estimate of where it is going, from the last step's evaluation; none before it.
     pub fn denoised(&self) -> Result<Option<Latents>, EngineError> {
-        let mut latents = Latents::blank(self.shape);
-        let read = self.numbers.read_denoised(&mut latents)?;
-        Ok(read.map(|()| latents))
+        self.numbers.denoised()
     }
 
     /// What it is heading for, as far as that is known: the latents at its end and before its first step,

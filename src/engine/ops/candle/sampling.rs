@@ -1,5 +1,5 @@
 //! How does a step move pictures on here? All that a step does is linear, so it is one matrix product for
-//! all pictures, whose weights are the host's, in `f64`, and whose numbers stay on the device.
+//! many pictures. The host makes its weights, in `f64` until the product; the numbers stay on the device.
 
 use std::slice;
 
@@ -38,7 +38,7 @@ impl Sampling for Candle {
         let mut parts = Vec::new();
         for moves in moves.chunks(MAX_TOGETHER) {
             let together = combine(&outputs, moves)?;
-            if together.finite.iter().all(|finite| *finite) {
+            if moves.len() == 1 || together.finite.iter().all(|finite| *finite) {
                 parts.push(together);
             } else {
                 // Zero times infinity is no number: one row spoils the product for all of them.
@@ -53,7 +53,10 @@ impl Sampling for Candle {
         Ok(Advanced {
             latents: all(|part| &part.latents)?,
             denoised: all(|part| &part.denoised)?,
-            finite: parts.iter().flat_map(|part| part.finite.clone()).collect(),
+            finite: parts
+                .iter()
+                .flat_map(|part| part.finite.iter().copied())
+                .collect(),
         })
     }
 }
@@ -88,42 +91,51 @@ struct Term {
     in_denoised: f64,
 }
 
+impl Term {
+    /// What the estimate is made of, and with it the next latents.
+    fn of_estimate(one: &Move<'_, Tensor>, row: Row<Tensor>, in_denoised: f64) -> Self {
+        Self {
+            row,
+            in_latents: one.update.b[0] * in_denoised,
+            in_denoised,
+        }
+    }
+
+    /// What the next latents alone are made of.
+    fn of_latents(row: &Row<Tensor>, in_latents: f64) -> Self {
+        Self {
+            row: row.clone(),
+            in_latents,
+            in_denoised: 0.0,
+        }
+    }
+}
+
 /// What a step is made of: latents, outputs, earlier estimates and noise, each in a place of its kind.
 fn terms(outputs: &Tensor, one: &Move<'_, Tensor>) -> [Option<Term>; 6] {
-    let update = one.update;
-    let of_estimate = |row: &Row<Tensor>, in_denoised: f64| Term {
-        row: row.clone(),
-        in_latents: update.b[0] * in_denoised,
-        in_denoised,
-    };
-    let of_latents = |row: &Row<Tensor>, in_latents: f64| Term {
-        row: row.clone(),
-        in_latents,
-        in_denoised: 0.0,
-    };
     let output = |index: usize, share: f64| {
         let row = Row {
             batch: outputs.clone(),
             index,
         };
-        of_estimate(&row, one.denoise.from_output * share)
+        Term::of_estimate(one, row, one.denoise.from_output * share)
     };
-    let mut x = of_estimate(one.x, one.denoise.from_x);
-    x.in_latents += update.a;
+    let mut x = Term::of_estimate(one, one.x.clone(), one.denoise.from_x);
+    x.in_latents += one.update.a;
     let negative = one.unconditional;
     let negative = negative.map(|(index, scale)| (index, f64::from(scale)));
     let conditional = output(one.conditional, negative.map_or(1.0, |(_, scale)| scale));
     let unconditional = negative.map(|(index, scale)| output(index, 1.0 - scale));
     let earlier = one.looks_back_on();
-    let mut earlier = earlier.map(|(row, weight)| of_latents(row, weight));
-    let noise = one.noise.as_ref().map(|row| of_latents(row, update.c));
+    let mut earlier = earlier.map(|(row, weight)| Term::of_latents(row, weight));
+    let noise = one.noise.as_ref();
     [
         Some(x),
         Some(conditional),
         unconditional,
         earlier.next(),
         earlier.next(),
-        noise,
+        noise.map(|row| Term::of_latents(row, one.update.c)),
     ]
 }
 

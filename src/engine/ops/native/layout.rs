@@ -1,7 +1,10 @@
 //! How do numbers change places? Borders, enlargements, channels side by side, the way in and out.
 
+use std::sync::Arc;
+
 use super::{
     Native, Tensor,
+    memory::Arena,
     shared::Shared,
     tensor::{clear_border, line_start},
 };
@@ -83,9 +86,9 @@ pub(super) fn concat(native: &Native, xs: &Tensor, ys: &Tensor) -> Tensor {
     })
 }
 
-/// From rows x channels x height x width.
-pub(super) fn from_chw(native: &Native, shape: Shape, values: &[f32]) -> Tensor {
-    native.tensor(shape, |output| {
+/// From rows x channels x height x width, in memory of `arena`.
+pub(super) fn from_chw(arena: &Arc<Arena>, shape: Shape, values: &[f32]) -> Tensor {
+    Tensor::fill(arena, shape, 0, |output| {
         let row = shape.positions() * shape.channels;
         for (input, output) in values.chunks_exact(row).zip(output.chunks_exact_mut(row)) {
             transpose(input, output, shape.channels);

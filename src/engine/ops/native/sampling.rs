@@ -1,5 +1,5 @@
-//! How does a step move pictures on here? Number by number in `f64`, rounded once for each estimate and
-//! once for the latents.
+//! How does a step move pictures on here? Number by number: guidance in `f32`, the rest in `f64`, rounded
+//! once for each estimate and once for the latents.
 
 use super::{Native, Tensor, layout};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 
 impl Sampling for Native {
     fn hold(&self, shape: Shape, values: &[f32]) -> Result<Tensor, EngineError> {
-        Ok(layout::from_chw(self, shape, values))
+        Ok(layout::from_chw(&self.pictures, shape, values))
     }
 
     fn read(&self, row: &Row<Tensor>, values: &mut [f32]) -> Result<(), EngineError> {
@@ -46,12 +46,12 @@ impl Sampling for Native {
             ..outputs.shape
         };
         let length = len_of_one(shape);
-        let denoised = self.tensor(shape, |denoised| {
+        let denoised = Tensor::fill(&self.pictures, shape, 0, |denoised| {
             for (one, denoised) in moves.iter().zip(denoised.chunks_exact_mut(length)) {
                 estimate(one, &outputs, denoised);
             }
         });
-        let latents = self.tensor(shape, |latents| {
+        let latents = Tensor::fill(&self.pictures, shape, 0, |latents| {
             for (index, latents) in latents.chunks_exact_mut(length).enumerate() {
                 update(&moves[index], denoised.row(index), latents);
             }

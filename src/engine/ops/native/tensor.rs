@@ -1,6 +1,12 @@
 //! How does a batch lie in memory? Rows x height x width x channels, maybe with zeros around it.
 
-use super::{Native, memory::Buffer, shared::Shared};
+use std::sync::Arc;
+
+use super::{
+    Native,
+    memory::{Arena, Buffer},
+    shared::Shared,
+};
 use crate::engine::ops::Shape;
 
 /// A batch in memory. Clones share the numbers.
@@ -14,6 +20,22 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// A tensor in memory of `arena` that `fill` writes every number of, the border's among them.
+    pub(super) fn fill(
+        arena: &Arc<Arena>,
+        shape: Shape,
+        border: usize,
+        fill: impl FnOnce(&mut [f32]),
+    ) -> Self {
+        let mut values = arena.take(shape.rows * row_stride(shape, border));
+        fill(values.fill());
+        Self {
+            shape,
+            border,
+            values,
+        }
+    }
+
     /// Numbers from one line to the next, the border's among them.
     pub(super) fn line_stride(&self) -> usize {
         line_stride(self.shape, self.border)

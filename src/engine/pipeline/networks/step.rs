@@ -16,7 +16,8 @@ use crate::engine::{
     text_encoder::TextStates,
 };
 
-/// What goes into one evaluation beside latents. Kept for its memory, so that a step allocates nothing.
+/// What goes into one evaluation beside latents. Kept for its memory, so that a step of a few rows allocates
+/// nothing.
 ///
 /// Every picture has a row with its prompt, in order; behind them, every guided one has another with its
 /// negative prompt.
@@ -34,7 +35,6 @@ impl Batch {
         for row in rows {
             self.timesteps.push(row.step().timestep);
             self.texts.push(Arc::clone(&row.conditioning().conditional));
-            row.add_noise(&mut self.noise);
         }
         for row in guided(rows) {
             let text = &row.conditioning().unconditional;
@@ -56,13 +56,9 @@ fn guided<'r>(rows: &'r [&mut Trajectory]) -> impl Iterator<Item = &'r Trajector
     rows.filter(|row| row.guidance().is_some())
 }
 
-fn canvas<B: Sampling>(row: &Trajectory) -> Result<&Canvas<B>, EngineError> {
-    Canvas::of(row.numbers())
-}
-
 impl<B: Sampling> On<B> {
-    /// Moves rows of one model and size one step on, so many in one evaluation. The outer error means that
-    /// none moved.
+    /// Moves rows of one model and size one step on, at most `at_once` in one evaluation. The outer error means
+    /// that none moved.
     pub(super) fn advance(
         &self,
         hosted: &Hosted<B>,
@@ -73,7 +69,7 @@ impl<B: Sampling> On<B> {
         for rows in rows.chunks(at_once) {
             let mut batch = self.batches.take();
             batch.fill(rows);
-            made.push(self.evaluate(hosted, rows, &batch)?);
+            made.push(self.evaluate(hosted, rows, &mut batch)?);
             batch.clear();
             self.batches.give_back(batch);
         }
@@ -91,36 +87,39 @@ impl<B: Sampling> On<B> {
         &self,
         hosted: &Hosted<B>,
         rows: &[&mut Trajectory],
-        batch: &Batch,
+        batch: &mut Batch,
     ) -> Result<Advanced<B::Tensor>, EngineError> {
-        let canvases = rows.iter().map(|row| canvas::<B>(row));
+        let canvases = rows.iter().map(|row| Canvas::<B>::of(row.numbers()));
         let canvases = canvases.collect::<Result<SmallVec<[_; 8]>, _>>()?;
-        let mut latents: SmallVec<[&Row<B::Tensor>; 16]> =
-            canvases.iter().map(|canvas| canvas.latents()).collect();
-        for row in guided(rows) {
-            latents.push(canvas::<B>(row)?.latents());
-        }
+        let all = canvases.iter().map(|canvas| canvas.x());
+        let guided = rows.iter().zip(&canvases);
+        let guided = guided.filter(|(row, _)| row.guidance().is_some());
+        let latents = all.chain(guided.map(|(_, canvas)| canvas.x()));
+        let latents: SmallVec<[&Row<B::Tensor>; 16]> = latents.collect();
         let xs = hosted.ops.stack(&latents)?;
         let outputs = hosted.forward(&xs, &batch.timesteps, &batch.texts)?;
 
-        let mut noise = self.noise_of(rows, batch)?;
+        // A device is busy with the evaluation meanwhile.
+        let mut noise = self.noise_of(rows, &mut batch.noise)?;
         let mut negatives = rows.len()..;
         let moves = rows.iter().zip(canvases).enumerate();
-        let moves = moves.map(|(index, (row, canvas))| Move {
-            x: canvas.latents(),
-            earlier: canvas.denoised(),
-            conditional: index,
-            unconditional: row
-                .guidance()
-                .and_then(|scale| Some((negatives.next()?, scale))),
-            noise: row
-                .step()
-                .update
-                .is_stochastic()
-                .then(|| noise.next())
-                .flatten(),
-            denoise: row.step().denoise,
-            update: row.step().update,
+        let moves = moves.map(|(index, (row, canvas))| {
+            let step = row.step();
+            Move {
+                x: canvas.x(),
+                earlier: canvas.earlier(),
+                conditional: index,
+                unconditional: row
+                    .guidance()
+                    .and_then(|scale| Some((negatives.next()?, scale))),
+                noise: if step.update.is_stochastic() {
+                    noise.next()
+                } else {
+                    None
+                },
+                denoise: step.denoise,
+                update: step.update,
+            }
         });
         let moves: SmallVec<[Move<'_, B::Tensor>; 8]> = moves.collect();
         self.ops.advance(&outputs, &moves)
@@ -130,12 +129,15 @@ impl<B: Sampling> On<B> {
     fn noise_of(
         &self,
         rows: &[&mut Trajectory],
-        batch: &Batch,
+        noise: &mut Vec<f32>,
     ) -> Result<impl Iterator<Item = Row<B::Tensor>>, EngineError> {
+        for row in rows {
+            row.add_noise(noise);
+        }
         let (channels, height, width) = rows[0].shape();
-        let n = batch.noise.len() / (channels * height * width);
+        let n = noise.len() / (channels * height * width);
         let shape = Shape::grid(n, height, width, channels);
-        let held = (n > 0).then(|| self.ops.hold(shape, &batch.noise));
+        let held = (n > 0).then(|| self.ops.hold(shape, noise));
         let held = held.transpose()?;
         let row = move |index| held.clone().map(|batch| Row { batch, index });
         Ok((0..n).filter_map(row))
