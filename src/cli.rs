@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::planner::Refusal;
 
+mod ask;
 pub mod calibrate;
 pub mod completions;
 pub mod doctor;
@@ -39,30 +40,22 @@ pub struct Cli {
 
 /// Everything the program can do.
 #[derive(Debug, Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "each command says at its arguments what it does, and clap would not show that beside a text here"
+)]
 pub enum Command {
-    /// Serve the hosted families over HTTP
     Serve(serve::Args),
-    /// Draw pictures from a caption, without a server
     Generate(generate::Args),
-    /// Explain which plan a budget would buy, and why the others lose
     Plan(plan::Args),
-    /// Measure what the planner uses
     Calibrate(calibrate::Args),
-    /// Make up a trace of requests: who asks for what, and when
     Trace(trace::Args),
-    /// Replay a trace against a running server and report what its users got
     Load(load::Args),
-    /// Run a trace in virtual time, and compare policies
     Simulate(simulate::Args),
-    /// Count the floating-point operations of one U-Net forward
     Flops(flops::Args),
-    /// List the hosted families and models
     Models(models::Args),
-    /// Print the OpenAPI document
     Openapi(openapi::Args),
-    /// Check this machine and what is hosted, and say what to mend
     Doctor(doctor::Args),
-    /// Print what a shell needs to complete commands
     Completions(completions::Args),
 }
 

@@ -126,8 +126,9 @@ fn step(pipeline: &Pipeline, rows: &mut [Trajectory], steps: Steps) -> Result<()
     Ok(())
 }
 
-/// Keeps of every caption's candidates the one that suits it best.
-fn best_rows(
+/// Keeps of every caption's candidates, as many of each and one caption's after the other's, the one that
+/// suits it best.
+pub fn best_rows(
     pipeline: &Pipeline,
     rows: Vec<Trajectory>,
     conditionings: &[Conditioning],

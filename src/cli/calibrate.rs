@@ -18,7 +18,7 @@ mod quality;
 mod report;
 mod sheet;
 
-/// Measures what plans cost and are worth, and shows it.
+/// Measures what plans cost and are worth, and shows it
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples::CALIBRATE)]
 pub struct Args {

@@ -11,7 +11,7 @@ Exit codes:
   0  done
   1  it failed; standard error says why and what would help
   2  the command line cannot be read
-  3  no plan fits the budget or reaches the score (plan)
+  3  no plan fits the budget or reaches the score (plan, generate)
 
 Answers go to standard output, everything else to standard error. Colors are for terminals; NO_COLOR turns them off.";
 
@@ -25,6 +25,7 @@ Examples:
 pub(super) const GENERATE: &str = "\
 Examples:
   goldilocks generate \"three pineapples on a beach\" --seed 7
+  goldilocks generate \"three pineapples on a beach\" --tflops 0.004
   goldilocks generate \"a red heart on grass\" --model emoji-c16 --steps 8 --sampler dpmpp_2m -o heart.webp
   goldilocks generate \"a red heart on grass\" --model-dir weights/emoji --model unet-c16 --json";
 

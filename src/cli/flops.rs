@@ -16,8 +16,9 @@ use crate::{
 /// Pixels for each latent along one side, in every Stable Diffusion.
 const PIXELS_PER_LATENT: usize = 8;
 
-/// Counts the floating-point operations of one U-Net evaluation: one picture, one prompt, two
-/// operations for each multiply-accumulate, attention products included.
+/// Counts the floating-point operations of one U-Net evaluation
+///
+/// One picture, one prompt, two operations for each multiply-accumulate, attention products included.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples::FLOPS)]
 pub struct Args {

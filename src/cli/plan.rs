@@ -2,18 +2,18 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::Context;
-use serde::de::DeserializeOwned;
+use serde::Serialize;
 
-use super::{examples, latency, numbers, out, precision, serve, table::aligned};
+use super::{
+    ask::{self, Wanted},
+    examples, latency, numbers, out, precision,
+    table::aligned,
+};
 use crate::{
-    catalog::{Catalog, Family, ModelId, SamplerKind},
+    catalog::{Family, ModelId, SamplerKind},
     config,
-    planner::{
-        Budget, Cost, Estimate, Explanation, Load, Objective, Pins, Plan, PlanRequest, Planner,
-        Quality,
-    },
-    units::{Flops, ImageSize, Millis, Steps},
+    planner::{Estimate, Explanation, Load, Pins, Plan, PlanRequest, PlanToken},
+    units::{ImageSize, Steps},
 };
 
 /// Explains which plan a budget would buy on an idle server, and why the others lose
@@ -23,24 +23,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples::PLAN)]
 pub struct Args {
-    /// Milliseconds for the whole request
-    #[arg(long, allow_negative_numbers = true, value_parser = numbers::positive)]
-    latency_ms: Option<f64>,
-    /// 10^12 operations for the whole request
-    #[arg(long, allow_negative_numbers = true, value_parser = numbers::positive)]
-    tflops: Option<f64>,
-    /// A budget with a name: auto, low, medium, high, xhigh or max
-    #[arg(long, value_parser = word::<Quality>)]
-    quality: Option<Quality>,
-    /// What is maximized: fidelity, alignment or balanced
-    #[arg(long, value_parser = word::<Objective>, default_value = "balanced")]
-    objective: Objective,
-    /// Never a plan that is predicted to score less
-    #[arg(long, allow_negative_numbers = true, value_parser = numbers::score)]
-    min_score: Option<f64>,
-    /// The cheapest plan that reaches --min-score: latency or tflops
-    #[arg(long, value_parser = word::<Cost>, requires = "min_score")]
-    minimize: Option<Cost>,
+    #[command(flatten)]
+    wanted: Wanted,
     /// A model, a family, or auto
     #[arg(long, default_value = "auto")]
     model: String,
@@ -73,66 +57,38 @@ pub struct Args {
     json: bool,
 }
 
-/// Reads one word of an enumeration as it is spelled in requests.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+/// The explanation for programs.
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// The plan in one word, for `generate --plan-token` and for requests.
+    plan_token: String,
+    #[serde(flatten)]
+    explanation: Explanation,
 }
 
 /// Prints the explanation.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let catalog = precision::load(&args.config)?;
-    let (family, model) = target(&catalog, &args.model)?;
-    let profile = family.profile.as_ref();
-    let profile = profile
-        .map(|path| serve::read_profile(family, path))
-        .transpose()?;
-    let planner = Planner::new(family, profile);
+    let (family, model) = ask::target(&catalog, &args.model)?;
+    let planner = ask::planner(family)?;
     let state_dir = args.state_dir.clone().or_else(config::default_state_dir);
     let latency = latency::known(&catalog, state_dir)?;
     let explanation = planner.explain(&request(args, family, model), &latency, Load::IDLE)?;
     if args.json {
-        return out::print_json(&explanation);
+        let plan_token = PlanToken::new(&explanation.plan, family).to_string();
+        return out::print_json(&Answer {
+            plan_token,
+            explanation,
+        });
     }
     out::print(&table(&explanation))
-}
-
-/// The family that `--model` means, and the model if it names one.
-fn target<'c>(catalog: &'c Catalog, name: &str) -> anyhow::Result<(&'c Family, Option<ModelId>)> {
-    if name == "auto" {
-        return Ok((catalog.default_family(), None));
-    }
-    if let Some(family) = catalog.family(name) {
-        return Ok((family, None));
-    }
-    let found = catalog.model(name);
-    let (family, card) = found.with_context(|| {
-        let families = catalog.families.iter();
-        let known: Vec<&str> = families
-            .flat_map(|family| {
-                let models = family.models.iter().map(|card| card.id.0.as_str());
-                std::iter::once(family.id.as_str()).chain(models)
-            })
-            .collect();
-        format!(
-            "there is no model {name:?}; choose auto or one of {}",
-            known.join(", ")
-        )
-    })?;
-    Ok((family, Some(card.id.clone())))
 }
 
 fn request(args: &Args, family: &Family, model: Option<ModelId>) -> PlanRequest {
     PlanRequest {
         size: args.size.unwrap_or_else(|| family.default_size()),
         n_images: args.n,
-        budget: Budget {
-            latency: args.latency_ms.map(Millis),
-            flops: args.tflops.map(Flops::from_tflops),
-            quality: args.quality,
-            objective: args.objective,
-            min_score: args.min_score,
-            minimize: args.minimize,
-        },
+        budget: args.wanted.budget(),
         pins: Pins {
             model,
             sampler: args.sampler,
@@ -216,6 +172,7 @@ mod tests {
     use crate::planner::{
         LatencyEstimate, Loss, Needs, Notice, PinsCost, RunnerUp, ScoreEstimate, Upgrade,
     };
+    use crate::units::Millis;
 
     fn plan(model: &str, steps: Steps) -> Plan {
         let size = "64x64".parse().unwrap();
@@ -293,15 +250,5 @@ warning: something is odd
             .map(|l| l.find("0.0120"))
             .collect();
         assert_eq!(starts[0], starts[1], "{told}");
-    }
-
-    #[test]
-    fn words_are_those_of_requests() {
-        assert_eq!(word::<Quality>("xhigh"), Ok(Quality::Xhigh));
-        let message = word::<Objective>("beauty").unwrap_err();
-        assert!(
-            message.contains("beauty") && message.contains("alignment"),
-            "{message}"
-        );
     }
 }

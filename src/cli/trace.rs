@@ -21,9 +21,9 @@ use crate::{
     units::Millis,
 };
 
-/// Makes up a trace: one request a row, `arrival_seconds,latency_ms,tflops,images,prompt`
+/// Makes up a trace of requests: who asks for what, and when
 ///
-/// The same arguments give the same trace on every machine. When requests come depends on the process, the length and
+/// A row is a request: `arrival_seconds,latency_ms,tflops,images,prompt`. The same arguments give the same trace on every machine. When requests come depends on the process, the length and
 /// the seed alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples::TRACE)]

@@ -1,15 +1,23 @@
 //! Does the program behave as its users' other programs do? Exit codes, channels, colors, completions.
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 mod doctor;
+mod generate;
 mod serve;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// The program in the root of the repository, with a state folder of its own.
 fn goldilocks(state: &tempfile::TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_goldilocks"));
     command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(root())
         .env("XDG_STATE_HOME", state.path())
         .env_remove("CLICOLOR_FORCE")
         .stdin(Stdio::null())
@@ -49,6 +57,28 @@ fn exit_codes_are_those_of_the_help() {
         (&["plan", "--guidance", "0"], 2, "1 (unguided)"),
         (&["serve", "--listen", "localhost"], 2, "127.0.0.1:8080"),
         (&["generate", " "], 1, "say what to draw"),
+        (
+            &["generate", "a cat", "--tflops", "0.000001"],
+            3,
+            "tflops of at least",
+        ),
+        (
+            &["generate", "a cat", "--plan-token", "AXg8"],
+            2,
+            "not a whole token",
+        ),
+        (
+            &[
+                "generate",
+                "a cat",
+                "--quality",
+                "low",
+                "--model-dir",
+                "weights/emoji",
+            ],
+            1,
+            "leave --model-dir out",
+        ),
         (&["models", "--jsno"], 2, "--json"),
         (
             &["calibrate", "quality", "--steps", "1"],
@@ -90,6 +120,22 @@ fn exit_codes_are_those_of_the_help() {
         assert_eq!(out.status.code(), Some(code), "{arguments:?}: {said}");
         assert!(said.contains(part), "{arguments:?}: {said}");
         assert!(out.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_of_a_command_is_all_that_is_said_of_it() {
+    for (command, part) in [
+        ("serve", "SIGTERM"),
+        ("plan", "the exit code is 3"),
+        ("generate", "hold it to theirs"),
+        ("doctor", "without loading a model"),
+        ("load", "Open loop"),
+    ] {
+        let out = run(&[command, "--help"]);
+        let text = told(&out.stdout);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(words.join(" ").contains(part), "{command}: {text}");
     }
 }
 

@@ -1,15 +1,11 @@
 //! How does a server end?
 
-use std::{fs, path::Path};
+use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{goldilocks, told};
+use super::{goldilocks, root, told};
 use crate::{folders::copy, server::Server};
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 #[test]
 fn a_server_that_is_told_to_stop_finishes_jobs_that_no_connection_waits_for() {
