@@ -1,10 +1,10 @@
 // Are the pictures of a comparison of one prompt and seed, each with its plan?
 
-import { crowd, disperse } from "./crowd.js";
+import { crowd, disperse, SOON_FULL } from "./crowd.js";
 import { budgetOf, expect, pixels, prompt, requests, test } from "./playground.js";
 
 // A server of this file's own, since what others asked for changes what plans a server grants, and soon full.
-test.use({ launch: { flags: ["--queue-capacity=4"] } });
+test.use({ launch: SOON_FULL });
 
 const cells = (page) => page.locator("#compare-grid tbody td");
 const run = (page) => page.getByRole("button", { name: "Compare", exact: true });
