@@ -92,7 +92,11 @@ pub struct Args {
     wanted: Wanted,
     /// Draw by exactly this plan: the `plan_token` of a server's reply or of `plan --json`. With the reply's
     /// prompt and seed it is the reply's picture.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        conflicts_with_all = ["model_dir", "model", "sampler", "steps", "guidance"]
+    )]
     plan_token: Option<PlanToken>,
     /// Where measured latencies are kept, for --latency-ms [default: goldilocks in the XDG state folder].
     #[arg(long, value_name = "FOLDER", env = "GOLDILOCKS_STATE_DIR")]

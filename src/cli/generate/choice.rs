@@ -37,7 +37,7 @@ pub(super) fn choose(args: &Args) -> Result<Choice> {
 fn planned(args: &Args) -> Result<Choice> {
     ensure!(
         args.model_dir.is_none(),
-        "a budget or a plan is for the models that --config lists; leave --model-dir out"
+        "a budget is for the models that --config lists; leave --model-dir out"
     );
     let mut catalog = catalog::load(&args.config)?;
     catalog
@@ -85,19 +85,16 @@ fn planned(args: &Args) -> Result<Choice> {
 
 /// The family, and the model if one was named.
 fn asked<'c>(args: &Args, catalog: &'c Catalog) -> Result<(&'c Family, Option<ModelId>)> {
-    let named = args.model.as_deref();
     let Some(token) = &args.plan_token else {
-        return ask::target(catalog, named.unwrap_or("auto"));
+        return ask::target(catalog, args.model.as_deref().unwrap_or("auto"));
     };
-    // The planner refuses a model beside a plan, as it does the other pins.
-    let pinned = named.map(|name| ask::target(catalog, name)).transpose()?;
     let (family, _) = ask::target(catalog, &token.plan().model.0)?;
     ensure!(
         token.suits(family),
         "--plan-token was made for other weights than those of family {:?} now; ask for a new plan",
         family.id
     );
-    Ok((family, pinned.and_then(|(_, model)| model)))
+    Ok((family, None))
 }
 
 /// What the arguments say, and what is usual for the model where they are silent.

@@ -39,6 +39,11 @@ fn a_budget_buys_the_plan_that_plan_explains_and_pins_hold_it() {
         let again = ["generate", "a red heart", "--json", "-o", file];
         let again = answer(&[&again[..], &["--plan-token", token]].concat());
         assert_eq!(again[0]["plan"], explained["plan"], "{budget:?}");
+
+        let pinned = run(&["generate", "a cat", "--plan-token", token, "--steps", "3"]);
+        assert_eq!(pinned.status.code(), Some(2));
+        let said = told(&pinned.stderr);
+        assert!(said.contains("cannot be used with"), "{said}");
     }
 }
 
