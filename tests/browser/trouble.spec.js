@@ -1,10 +1,10 @@
 // What does the page do when the server is busy, starting or gone? It says so, waits, and goes on.
 
-import { crowd, disperse, HEAVY, SOON_FULL } from "./crowd.js";
+import { crowd, disperse, HEAVY } from "./crowd.js";
 import { budgetOf, draw, expect, generate, notice, prompt, result, stage, test } from "./playground.js";
 
 // A server of this file's own, since what others asked for changes what plans a server grants, and soon full.
-test.use({ launch: SOON_FULL });
+test.use({ launch: { flags: ["--queue-capacity=4"] } });
 
 const banner = (page) => page.locator("#connection");
 
