@@ -117,7 +117,7 @@ pub fn draw(
 }
 
 /// Moves every row as many steps on.
-fn step(pipeline: &Pipeline, rows: &mut [Trajectory], steps: Steps) -> Result<()> {
+pub fn step(pipeline: &Pipeline, rows: &mut [Trajectory], steps: Steps) -> Result<()> {
     for _ in 0..steps {
         for moved in pipeline.step(&mut rows.iter_mut().collect::<Vec<_>>())? {
             moved?;

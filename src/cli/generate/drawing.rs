@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::{Args, noises::Noises};
 use crate::{
-    calibrate::studio::best_rows,
+    calibrate::studio,
     engine::{Conditioning, ImageSpec, Pipeline, Trajectory},
     planner::Plan,
     progress::Progress,
@@ -29,11 +29,9 @@ pub(super) fn draw(
     let progress = Progress::new("drawing", u64::from(plan.steps));
     for step in 1..=plan.steps {
         progress.say(format!("step {step} of {}", plan.steps));
-        for moved in pipeline.step(&mut rows.iter_mut().collect::<Vec<_>>())? {
-            moved?;
-        }
+        studio::step(pipeline, &mut rows, 1)?;
         if compared_at == Some(step) {
-            rows = best_rows(pipeline, rows, &texts)?;
+            rows = studio::best_rows(pipeline, rows, &texts)?;
         }
         progress.advance(1);
     }

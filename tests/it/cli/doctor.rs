@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{goldilocks, told};
+use super::{goldilocks, root, told};
 
 /// Every check by its name and level, with all that was said of it.
 fn checks(out: &Output) -> Vec<(String, String, String)> {
@@ -117,7 +117,7 @@ fn what_is_broken_fails_with_a_remedy_and_the_exit_code_says_so() {
 
 /// A catalog of the shipped weights with another profile, or none.
 fn catalog(place: &Path, profile: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let text = fs::read_to_string(root.join("models.toml")).unwrap();
     let weights = root.join("weights").display().to_string();
     let text = text.replace("profile = \"calibration/emoji.json\"", profile);
@@ -130,7 +130,7 @@ fn catalog(place: &Path, profile: &str) -> String {
 #[test]
 fn a_profile_that_does_not_hold_fails_and_none_is_a_warning() {
     let place = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let profile = fs::read_to_string(root.join("calibration/emoji.json")).unwrap();
     let other = profile.replacen(
         "\"weights_digest\": \"sha256:",
